@@ -1,0 +1,42 @@
+"""kale-pm: one tagged notebook in, a pipeline of executed notebooks out.
+
+>>> import kale_pm
+>>> pipeline = kale_pm.load("wine.ipynb")
+>>> run = pipeline.run(trees=200)
+>>> run["accuracy"]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kale_pm.face import Pipeline, Run, compile, load, run
+    from kale_pm.runtime.metrics import metric
+    from kale_pm.runtime.savers import saver
+
+__version__ = "0.1.0"
+__all__ = ["Pipeline", "Run", "compile", "load", "metric", "run", "saver"]
+
+# Everything is looked up on first use: every kernel and every completion of the command line
+# imports this package, and most of them need next to nothing of it.
+_HOMES = {
+    "Pipeline": "kale_pm.face",
+    "Run": "kale_pm.face",
+    "compile": "kale_pm.face",
+    "load": "kale_pm.face",
+    "run": "kale_pm.face",
+    "metric": "kale_pm.runtime.metrics",
+    "saver": "kale_pm.runtime.savers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'kale_pm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

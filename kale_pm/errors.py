@@ -1,0 +1,102 @@
+"""The one family of errors that a user may meet.
+
+Every error carries its parts as fields, so that the command line, the report and a script
+can each show them in their own way.  ``str(error)`` is the plain text of what went wrong;
+``error.hint`` says what to do about it.
+
+>>> raise NotebookError("wine.ipynb", "it is not JSON", hint="save it again from Jupyter")
+Traceback (most recent call last):
+    ...
+kale_pm.errors.NotebookError: wine.ipynb: it is not JSON
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kale_pm.model import Problem
+
+
+class KalePmError(Exception):
+    """Something that the user can mend; never shown with a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(KalePmError):
+    """The command or the call was wrong, not the notebook."""
+
+    exit_code = 2
+
+
+class NotebookError(KalePmError):
+    """The notebook cannot be read at all."""
+
+    def __init__(self, path: str | Path, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"{path}: {reason}", hint=hint)
+        self.path = str(path)
+        self.reason = reason
+
+
+class PipelineError(KalePmError):
+    """The notebook was read, but its problems forbid to run or compile it."""
+
+    def __init__(self, path: str | Path, problems: Sequence[Problem]) -> None:
+        count = len(problems)
+        super().__init__(f"{path}: {count} {'error' if count == 1 else 'errors'}")
+        self.problems = tuple(problems)
+
+
+class ParameterError(UsageError):
+    """An unknown parameter, or a value that does not fit the parameter's type."""
+
+    def __init__(self, name: str, reason: str, known: Sequence[str]) -> None:
+        listing = ", ".join(known) if known else "this notebook has none"
+        super().__init__(f"parameter '{name}': {reason}", hint=f"parameters: {listing}")
+        self.name = name
+        self.known = tuple(known)
+
+
+class SaveError(KalePmError):
+    """A variable cannot be stored for the next steps.
+
+    ``path`` leads from the variable to the culprit, as in ``model.callbacks[2]._lock``.
+    """
+
+    def __init__(self, path: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"cannot save {path}: {reason}", hint=hint)
+        self.path = path
+        self.reason = reason
+
+
+class PackError(KalePmError):
+    """A stored file of variables is damaged, missing, or of an unknown format."""
+
+
+class LoadError(KalePmError):
+    """A step's inputs cannot be found."""
+
+
+class StepFailed(KalePmError):
+    """A step of a run failed; the executed notebook up to the failure is kept."""
+
+    def __init__(self, step: str, message: str, *, notebook: str = "", hint: str = "") -> None:
+        super().__init__(f"step {step}: {message}", hint=hint)
+        self.step = step
+        self.notebook = notebook
+
+
+class StoreError(KalePmError):
+    """The folder of runs cannot be used, or holds no such run."""
+
+
+class CompileError(KalePmError):
+    """The pipeline cannot be expressed for Kubeflow Pipelines."""

@@ -1,0 +1,104 @@
+"""What happens during a run, told as a stream of values.
+
+The runner calls one listener with them.  The terminal draws them, the journal stores them,
+tests collect them in a list; the logic itself never prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kale_pm.record import CellError, State
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    run: str
+    pipeline: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    step: str
+    cells: int
+    why: str
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """Cell ``index`` of ``cells`` (from 1) of the slice; ``cell`` is its source number."""
+
+    step: str
+    index: int
+    cells: int
+    cell: int | None
+
+
+@dataclass(frozen=True)
+class CellOutput:
+    step: str
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True)
+class CellFinished:
+    step: str
+    index: int
+    cells: int
+    cell: int | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StepRetried:
+    """The step failed and is tried again; ``attempt`` is the number of the next try."""
+
+    step: str
+    attempt: int
+    error: CellError
+
+
+@dataclass(frozen=True)
+class StepFinished:
+    step: str
+    state: State
+    seconds: float
+    why: str = ""
+    error: CellError | None = None
+    notebook: str | None = None
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    run: str
+    state: State
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something that the user should know, but that stops nothing."""
+
+    message: str
+    step: str | None = None
+
+
+Event = (
+    RunStarted
+    | StepStarted
+    | CellStarted
+    | CellOutput
+    | CellFinished
+    | StepRetried
+    | StepFinished
+    | RunFinished
+    | Warned
+)
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The listener that does nothing."""

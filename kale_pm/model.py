@@ -1,0 +1,287 @@
+"""The nouns of a pipeline: what the notebook says, before anything runs.
+
+A :class:`Pipeline` is made in two strides.  ``kale_pm.notebook`` reads cells and tags into
+it; ``kale_pm.analysis`` then fills in what flows between the steps.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+CellKind = Literal["code", "markdown", "raw"]
+ParameterType = Literal["bool", "int", "float", "str", "list", "dict", "any"]
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the source notebook.
+
+    ``number`` counts all cells of the notebook from 1, as editors show it.
+    """
+
+    number: int
+    id: str
+    kind: CellKind
+    source: str
+    tags: tuple[str, ...] = ()
+
+    @property
+    def is_code(self) -> bool:
+        return self.kind == "code"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A pipeline parameter: a literal assignment in a ``parameters`` cell.
+
+    ``optional`` allows None; ``cell`` and ``line`` (both from 1) say where it stands.
+    """
+
+    name: str
+    type: ParameterType
+    default: Any
+    optional: bool = False
+    cell: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A key of a Kubernetes secret that a step sees as an environment variable."""
+
+    name: str
+    key: str
+    variable: str
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """What the tags of a step ask of the place it runs in.
+
+    ``timeout`` is in seconds; ``cache`` and ``report`` are None where no tag says anything.
+    """
+
+    image: str | None = None
+    cache: bool | None = None
+    report: bool | None = None
+    limits: Mapping[str, str] = field(default_factory=dict)
+    requests: Mapping[str, str] = field(default_factory=dict)
+    retry: int = 0
+    timeout: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The version of a variable that one step leaves behind."""
+
+    step: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Need:
+    """A variable that a step receives.
+
+    ``source`` is the right version; where that step may leave the variable alone, the
+    ``fallbacks`` follow in the order in which they are to be asked.
+    """
+
+    name: str
+    source: Source
+    fallbacks: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return (self.source, *self.fallbacks)
+
+
+@dataclass(frozen=True)
+class Step:
+    """The cells of one step, and what flows in and out of them.
+
+    ``gives`` are stored for other steps in any case, ``gives_if_changed`` only when the run
+    shows a change.  ``watch`` names variables of the prelude that the step may change.
+    ``metrics`` are the names that the step records when it is done.
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
+    prev: tuple[str, ...] = ()
+    options: StepOptions = StepOptions()
+    needs: tuple[Need, ...] = ()
+    gives: tuple[str, ...] = ()
+    gives_if_changed: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> tuple[Cell, ...]:
+        return tuple(cell for cell in self.cells if cell.is_code)
+
+    @property
+    def input_steps(self) -> tuple[str, ...]:
+        """The steps that may be the source of one of the needs."""
+        names = (source.step for need in self.needs for source in need.sources)
+        return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that ``check`` found; the codes are documented in docs/problems.md."""
+
+    code: str
+    severity: Severity
+    message: str
+    hint: str = ""
+    step: str | None = None
+    cell: int | None = None
+    line: int | None = None
+
+    @property
+    def is_error(self) -> bool:
+        return self.severity == "error"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume as Kale's notebook metadata describes it; None where nothing is said."""
+
+    type: str
+    name: str
+    mount_point: str
+    size: str | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str | None = None
+    access_mode: str | None = None
+    snapshot: bool = False
+    snapshot_name: str | None = None
+    env_variable: str | None = None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The settings of a pipeline, from notebook metadata, pyproject.toml and flags.
+
+    ``replay`` carries changes of global state (seeds, options, warnings filters) from step
+    to step; ``timeout`` (seconds) is the whole pipeline's; ``files`` are globs, relative to
+    the notebook's folder, of what travels with every step to the cluster.
+    """
+
+    name: str
+    experiment: str = "Default"
+    description: str = ""
+    image: str | None = None
+    cache: bool = True
+    replay: bool = True
+    timeout: int | None = None
+    files: tuple[str, ...] = ()
+    host: str | None = None
+    security_context: Mapping[str, Any] = field(default_factory=dict)
+    storage_class: str | None = None
+    access_mode: str | None = None
+    volumes: tuple[Volume, ...] = ()
+    snapshot_volumes: bool = False
+    marshal_volume: bool = False
+    marshal_volume_size: str | None = None
+    marshal_path: str | None = None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A notebook understood: its prelude, its steps in notebook order, and what flows.
+
+    ``edges`` are those of the ``prev:`` tags as (parent, child); ``implied_edges`` were added
+    by the analysis.  ``kernelspec`` is the notebook's own metadata, possibly empty.
+    """
+
+    path: Path
+    configuration: Configuration
+    prelude: tuple[Cell, ...]
+    steps: tuple[Step, ...]
+    parameters: tuple[Parameter, ...] = ()
+    metrics: tuple[str, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
+    implied_edges: tuple[tuple[str, str], ...] = ()
+    aliases: tuple[tuple[str, ...], ...] = ()
+    problems: tuple[Problem, ...] = ()
+    kernelspec: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.configuration.name
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the notebook: every step's working directory."""
+        return self.path.parent
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.is_error)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Step]:
+        return {step.name: step for step in self.steps}
+
+    def step(self, name: str) -> Step:
+        """The step of this name; KeyError if there is none."""
+        return self._by_name[name]
+
+    @cached_property
+    def parents(self) -> Mapping[str, tuple[str, ...]]:
+        """Step name -> the steps that must be done before it, in notebook order."""
+        known: dict[str, set[str]] = {step.name: set() for step in self.steps}
+        for parent, child in (*self.edges, *self.implied_edges):
+            known[child].add(parent)
+        return {
+            child: tuple(step.name for step in self.steps if step.name in parents)
+            if parents
+            else ()
+            for child, parents in known.items()
+        }
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """All step names, parents first; where edges leave it open, in notebook order."""
+        return topological_order([step.name for step in self.steps], self.parents)
+
+
+def topological_order(
+    names: list[str], parents: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Sort ``names`` so that parents come first, staying as near to the given order as possible.
+
+    Steps on a cycle are left out: callers compare lengths to find one.
+
+    >>> topological_order(["c", "a", "b"], {"c": ("b",), "a": (), "b": ("a",)})
+    ('a', 'b', 'c')
+    """
+    position = {name: index for index, name in enumerate(names)}
+    waiting = {name: len(parents[name]) for name in names}
+    children: dict[str, list[str]] = {name: [] for name in names}
+    for child in names:
+        for parent in parents[child]:
+            children[parent].append(child)
+    ready = [position[name] for name in names if not waiting[name]]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        name = names[heapq.heappop(ready)]
+        order.append(name)
+        for child in children[name]:
+            waiting[child] -= 1
+            if not waiting[child]:
+                heapq.heappush(ready, position[child])
+    return tuple(order)

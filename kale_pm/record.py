@@ -1,0 +1,86 @@
+"""The nouns of a run: what happened, as run.json keeps it and the report shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class State(str, Enum):
+    """Where a step or a run stands; the value is the word that people read."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    CACHED = "cached"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_success(self) -> bool:
+        return self in (State.DONE, State.CACHED)
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (State.WAITING, State.RUNNING)
+
+
+@dataclass(frozen=True)
+class CellError:
+    """What went wrong in a step, and where.
+
+    ``cell`` is the number in the source notebook (None for the cells that kale-pm adds),
+    ``line`` the line in that cell; both count from 1.  ``source`` holds the failing line.
+    """
+
+    ename: str
+    evalue: str
+    cell: int | None = None
+    line: int | None = None
+    source: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step of one run.
+
+    ``inputs`` are the steps whose variables it may read, ``notebook`` the executed notebook
+    relative to the run's folder, ``started`` seconds since the epoch, ``why`` the reason for
+    which it ran or did not, ``cached_from`` the run that really executed it.
+    """
+
+    name: str
+    state: State = State.WAITING
+    parents: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    started: float | None = None
+    seconds: float | None = None
+    why: str = ""
+    cached_from: str | None = None
+    notebook: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    error: CellError | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One execution of a pipeline.  ``process`` is the id of the process that drives it."""
+
+    id: str
+    pipeline: str
+    notebook: str
+    state: State
+    parameters: Mapping[str, Any]
+    steps: Mapping[str, StepRecord]
+    started: float
+    seconds: float | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    process: int | None = None
+
+    @property
+    def failures(self) -> tuple[StepRecord, ...]:
+        return tuple(step for step in self.steps.values() if step.state is State.FAILED)

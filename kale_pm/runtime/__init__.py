@@ -1,0 +1,12 @@
+"""What runs beside the user's code, in a kernel on this machine or in a pod.
+
+A slice calls :func:`load` before the step's own cells and :func:`save` after them; both work
+on the namespace of the notebook.  This package travels to the cluster by itself, so it
+imports nothing of kale-pm but ``errors``, ``events`` and ``record``.
+"""
+
+from __future__ import annotations
+
+from kale_pm.runtime.step import load, save
+
+__all__ = ["load", "save"]

@@ -1,0 +1,55 @@
+"""A slice opened by hand: its inputs come from the newest run that has them.
+
+So an executed notebook of a run can be opened in Jupyter and run again, cell by cell.  What
+it saves goes to a scratch folder, never into the run.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kale_pm.errors import LoadError
+from kale_pm.runtime.manifest import Exchange
+
+
+def exchange_by_hand(pipeline: str, step: str) -> Exchange:
+    """Where the inputs of ``step`` lie in the nearest ``.kale-pm`` upwards.
+
+    Raises LoadError, naming ``kale-pm run``, when no run of the pipeline has them all.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        runs = folder / ".kale-pm" / "runs"
+        if runs.is_dir():
+            inputs = _newest_inputs(runs, pipeline, step)
+            if inputs is not None:
+                scratch = Path(tempfile.mkdtemp(prefix=f"kale-pm-{step}-"))
+                return Exchange(inputs, scratch / "manifest.json", scratch)
+    raise LoadError(
+        f"no run of pipeline '{pipeline}' holds the inputs of step '{step}'",
+        hint="run the notebook first: kale-pm run NOTEBOOK",
+    )
+
+
+def _newest_inputs(runs: Path, pipeline: str, step: str) -> tuple[Path, ...] | None:
+    # Run ids hold the UTC time right after the pipeline's name, so they sort by age.
+    for file in sorted(runs.glob("*/run.json"), key=lambda f: f.parent.name, reverse=True):
+        run = _read(file)
+        if run.get("pipeline") != pipeline or step not in run.get("steps", {}):
+            continue
+        names = dict.fromkeys([*run["steps"][step]["inputs"], *run["steps"][step]["parents"]])
+        paths = tuple(file.parent / "manifests" / f"{name}.json" for name in names)
+        if all(path.exists() for path in paths):
+            return paths
+    return None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

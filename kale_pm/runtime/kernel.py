@@ -1,0 +1,103 @@
+"""Kernels: which one runs a slice, and how it is started.
+
+A kernel talks over unix sockets in a private folder: nothing of a run can be reached from
+the network, and kernels that start at the same moment never compete for a port.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jupyter_client.asynchronous.client import AsyncKernelClient
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+
+def interpreter_spec() -> KernelSpec:
+    """The kernelspec of the running interpreter, whatever is registered on this machine."""
+    from jupyter_client.kernelspec import KernelSpec
+
+    return KernelSpec(
+        argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        display_name=f"Python {sys.version_info.major}.{sys.version_info.minor}",
+        language="python",
+    )
+
+
+def find_spec(name: str) -> KernelSpec | None:
+    """The kernelspec registered under ``name``; None if this machine has none."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        return KernelSpecManager().get_kernel_spec(name)
+    except NoSuchKernel:
+        return None
+
+
+def choose_spec(
+    notebook: Mapping[str, str], wanted: str | None = None
+) -> tuple[KernelSpec | None, str]:
+    """The kernelspec for a notebook, and a warning (or an empty text).
+
+    ``notebook`` is the notebook's own kernelspec metadata, ``wanted`` the user's choice.
+    A Python kernel that this machine lacks is replaced by the running interpreter; for
+    another language, or for a ``wanted`` kernel that is not there, the spec is None.
+    """
+    name = wanted or notebook.get("name") or "python3"
+    spec = find_spec(name)
+    if spec is not None:
+        return spec, ""
+    if wanted is None and notebook.get("language", "python").lower() == "python":
+        return interpreter_spec(), f"no kernel '{name}' here: {sys.executable} takes its place"
+    return None, f"no kernel '{name}' on this machine"
+
+
+def kernel_manager(spec: KernelSpec) -> AsyncKernelManager:
+    """A manager that will start the kernel of ``spec``."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Manager(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return spec
+
+        @property
+        def ipykernel(self) -> bool:
+            return "ipykernel" in " ".join(spec.argv)
+
+        def cleanup_resources(self, restart: bool = False) -> None:
+            super().cleanup_resources(restart=restart)
+            if not restart and self.transport == "ipc":
+                shutil.rmtree(os.path.dirname(self.ip), ignore_errors=True)
+
+    manager = Manager(kernel_name=spec.display_name)
+    if sys.platform != "win32":
+        manager.transport = "ipc"
+        manager.ip = os.path.join(tempfile.mkdtemp(prefix="kale-pm-"), "kernel")
+    return manager
+
+
+def kernel_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a kernel: this process's, and ``extra``."""
+    return {
+        **os.environ,
+        # debugpy warns on stderr of frozen modules at every start of a kernel.
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        **extra,
+    }
+
+
+def kill(client: AsyncKernelClient | None, manager: Any) -> None:
+    """End a kernel and its children at once; used when the run is interrupted."""
+    process_group = getattr(getattr(manager, "provisioner", None), "pgid", None)
+    if process_group:
+        with suppress(OSError):
+            os.killpg(process_group, signal.SIGKILL)

@@ -1,0 +1,157 @@
+"""The manifest: what one step hands on, as a small JSON file beside its pack.
+
+A manifest tells three things.  ``variables`` are those that the step itself gave, and where
+their bytes lie.  ``versions`` says for every variable that is known so far which step's
+version is the current one, and so travels along every edge: a consumer knows exactly what it
+must find, and never takes an outdated value by mistake.  ``context`` holds the changes of
+global state that were made so far, replayed in every descendant.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kale_pm.errors import LoadError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Where one execution of a step reads and writes.
+
+    ``inputs`` are manifests to read, ``manifest`` the one to write, ``packs`` the folder for
+    the step's pack.  ``audit`` is a folder: files opened below it are listed in the manifest.
+    """
+
+    inputs: tuple[Path, ...]
+    manifest: Path
+    packs: Path
+    audit: Path | None = None
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Where a given variable lies: in a component of a pack, or it is a module by name.
+
+    ``pack`` is relative to the manifest's folder; ``size`` counts the bytes of the component.
+    """
+
+    type: str
+    pack: str | None = None
+    component: str | None = None
+    module: str | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Version:
+    """The current version of a variable: who made it, and its component (None: deleted)."""
+
+    step: str
+    order: int
+    component: str | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of global state: who made it, and the new value (pickled, base64)."""
+
+    step: str
+    order: int
+    value: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a step hands on; ``order`` is its place in the pipeline's topological order.
+
+    ``read`` and ``written`` are the files below the audited folder that the step opened, and
+    ``modules`` the source files of the modules it imported from outside of site-packages.
+    """
+
+    step: str
+    order: int
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    context: Mapping[str, Change] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    read: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+
+    def without_variables(self) -> Manifest:
+        """The part that travels along an edge which carries no data."""
+        return replace(self, variables={})
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest; LoadError if it is missing, damaged or of another format."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise LoadError(
+                f"{path} has format {content['format']}, this kale-pm reads {FORMAT}",
+                hint="run the earlier steps again with this version of kale-pm",
+            )
+        return Manifest(
+            step=content["step"],
+            order=content["order"],
+            variables={k: Variable(**v) for k, v in content["variables"].items()},
+            versions={k: Version(**v) for k, v in content["versions"].items()},
+            context={k: Change(**v) for k, v in content["context"].items()},
+            metrics=content["metrics"],
+            read=tuple(content["read"]),
+            written=tuple(content["written"]),
+            modules=tuple(content["modules"]),
+        )
+    except OSError as error:
+        raise LoadError(
+            f"cannot read {path}: {error.strerror}", hint="run the step that gives it again"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LoadError(
+            f"{path} is damaged: {error}", hint="run the step that gives it again"
+        ) from error
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write the manifest at once or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1, sort_keys=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".manifest-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def merge_versions(manifests: Iterable[Manifest]) -> dict[str, Version]:
+    """For every variable the latest version among those that the manifests know."""
+    merged: dict[str, Version] = {}
+    for manifest in manifests:
+        for name, version in manifest.versions.items():
+            if name not in merged or merged[name].order <= version.order:
+                merged[name] = version
+    return merged
+
+
+def merge_context(manifests: Iterable[Manifest]) -> dict[str, Change]:
+    """All changes of global state; where two steps changed one thing, the later step wins."""
+    merged: dict[str, Change] = {}
+    for manifest in manifests:
+        for name, change in manifest.context.items():
+            if name not in merged or merged[name].order <= change.order:
+                merged[name] = change
+    return merged

@@ -1,0 +1,68 @@
+"""Metrics: named numbers that a step records.
+
+They are shown in the executed notebook and stored there in scrapbook's own format, so that
+``scrapbook.read_notebook`` finds them as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SCRAP_MIME = "application/scrapbook.scrap."
+
+_recorded: dict[str, Any] = {}
+
+
+def metric(name: str, value: Any) -> None:
+    """Record ``value`` as the metric ``name`` of the running step, and show it.
+
+    numpy scalars become plain numbers; what JSON cannot hold is recorded as its text.
+    """
+    plain = plain_value(value)
+    _recorded[name] = plain
+    _show(name, plain)
+
+
+def recorded() -> dict[str, Any]:
+    """The metrics recorded so far in this process."""
+    return dict(_recorded)
+
+
+def plain_value(value: Any) -> Any:
+    """``value`` as JSON can hold it: bool, int, float, str or None."""
+    if isinstance(value, (bool, int, float, str, type(None))) and type(value).__module__ == (
+        "builtins"
+    ):
+        return value
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "size", 1) == 1:
+        return plain_value(item())
+    return str(value)
+
+
+def scraps(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain scraps (numbers and texts) that cells of an executed notebook glued."""
+    found: dict[str, Any] = {}
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            for mime, content in output.get("data", {}).items():
+                if mime.startswith(SCRAP_MIME) and isinstance(content, Mapping):
+                    value = content.get("data")
+                    if isinstance(value, (bool, int, float, str)):
+                        found[str(content.get("name"))] = value
+    return found
+
+
+def _show(name: str, value: Any) -> None:
+    from IPython.core.getipython import get_ipython
+    from IPython.display import display
+
+    if get_ipython() is None:
+        return
+    payload = {"name": name, "data": value, "encoder": "json", "version": 1}
+    display(  # type: ignore[no-untyped-call]
+        {f"{SCRAP_MIME}json+json": payload, "text/plain": f"{name} = {value}"},
+        metadata={"scrapbook": {"name": name, "data": True, "display": False}},
+        raw=True,
+    )

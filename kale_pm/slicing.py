@@ -1,0 +1,133 @@
+"""Cut: one sub-notebook, a slice, for every step.
+
+A slice is a whole notebook: the prelude, a cell that loads what the step needs, the step's
+own cells, and a cell that saves what it gives.  Stock papermill runs it too.  Equal input
+gives equal bytes: nothing of a run, no path and no time enters a slice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from kale_pm.model import Cell, Pipeline, Step
+from kale_pm.notebook.parameters import split_parameters
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+LINE = 88  # characters, as formatters of notebooks have it
+
+
+def cut(pipeline: Pipeline, name: str) -> NotebookNode:
+    """The slice of step ``name``; KeyError if there is no such step."""
+    from nbformat.v4 import new_notebook
+
+    step = pipeline.step(name)
+    cells = [
+        *_prelude(pipeline, step),
+        _added(step, "load", _load_source(pipeline, step)),
+        *(_copy(cell, "step") for cell in step.cells),
+        _added(step, "save", _save_source(step)),
+    ]
+    kernelspec = {
+        "name": "python3",
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+        **pipeline.kernelspec,
+    }
+    place = {"pipeline": pipeline.name, "step": name, "order": pipeline.order.index(name)}
+    return new_notebook(cells=cells, metadata={"kernelspec": kernelspec, "kale_pm": place})
+
+
+def to_bytes(notebook: NotebookNode) -> bytes:
+    """The notebook as a file: sorted keys, one form only."""
+    return (json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _prelude(pipeline: Pipeline, step: Step) -> list[NotebookNode]:
+    """The prelude; all literal parameters stand in one cell, where the first of them stood.
+
+    Papermill injects its values after the first cell tagged ``parameters`` and knows no
+    other: so whatever is computed from parameters must come after that one cell.
+    """
+    literals = {
+        cell.number: split_parameters([cell])
+        for cell in pipeline.prelude
+        if {"parameters", "pipeline-parameters"} & set(cell.tags)
+    }
+    merged = [source for pairs, _ in literals.values() for _, source in pairs]
+    cells: list[NotebookNode] = []
+    for cell in pipeline.prelude:
+        if cell.number not in literals:
+            cells.append(_copy(cell, "prelude"))
+            continue
+        if merged:
+            first = _copy(cell, "parameters")
+            first.source = "\n".join(merged)
+            first.metadata["tags"] = ["parameters"]
+            cells.append(first)
+            merged = []
+        rest = literals[cell.number][1]
+        if rest.strip():
+            derived = _copy(cell, "prelude")
+            derived.id = _id(step, f"derived {cell.number}")
+            derived.metadata["tags"] = []
+            derived.source = rest
+            cells.append(derived)
+    return cells
+
+
+def _load_source(pipeline: Pipeline, step: Step) -> str:
+    arguments = [json.dumps(need.name, ensure_ascii=False) for need in step.needs]
+    arguments += [f'step="{step.name}"', f"pipeline={json.dumps(pipeline.name)}"]
+    if step.watch:
+        arguments.append(f"watch={json.dumps(list(step.watch), ensure_ascii=False)}")
+    if not pipeline.configuration.replay:
+        arguments.append("replay=False")
+    return f"import kale_pm.runtime\n\n{_call('kale_pm.runtime.load', arguments)}"
+
+
+def _save_source(step: Step) -> str:
+    arguments = [json.dumps(name, ensure_ascii=False) for name in step.gives]
+    if step.metrics:
+        arguments.append(f"metrics={json.dumps(list(step.metrics), ensure_ascii=False)}")
+    return _call("kale_pm.runtime.save", arguments)
+
+
+def _call(function: str, arguments: Sequence[str]) -> str:
+    line = f"{function}({', '.join(arguments)})"
+    if len(line) <= LINE:
+        return line
+    body = textwrap.fill(
+        ", ".join(arguments) + ",",
+        width=LINE,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"{function}(\n{body}\n)"
+
+
+def _copy(cell: Cell, role: str) -> NotebookNode:
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
+    new = new_code_cell if cell.is_code else new_markdown_cell
+    metadata: dict[str, Any] = {"kale_pm": {"role": role, "cell": cell.number}}
+    metadata["tags"] = list(cell.tags)
+    return new(cell.source, id=cell.id, metadata=metadata)
+
+
+def _added(step: Step, role: str, source: str) -> NotebookNode:
+    from nbformat.v4 import new_code_cell
+
+    metadata = {"kale_pm": {"role": role}, "tags": []}
+    return new_code_cell(source, id=_id(step, role), metadata=metadata)
+
+
+def _id(step: Step, role: str) -> str:
+    return hashlib.blake2b(f"{step.name} {role}".encode(), digest_size=6).hexdigest()
