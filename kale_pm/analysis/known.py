@@ -1,0 +1,165 @@
+"""What the analysis knows of other people's code: names of calls, and what they do.
+
+The tables only sharpen the static picture.  Where a call is unknown, its arguments count as
+possibly changed, and the run decides by comparing them before and after.
+"""
+
+from __future__ import annotations
+
+# Methods that change their object in place.
+MUTATING_METHODS = frozenset(
+    """
+    append extend insert remove pop popitem clear sort reverse update setdefault add discard
+    appendleft extendleft popleft rotate subtract move_to_end
+    intersection_update difference_update symmetric_difference_update
+    fit partial_fit fit_transform fit_predict fit_resample set_params warm_start
+    load_state_dict step zero_grad zero_ backward train eval requires_grad_ compile add_module
+    write writelines seek truncate read readline readlines send fill put itemset resize setflags
+    set_index_names insert_one put_nowait get_nowait shuffle set set_default
+    """.split()
+)
+
+# Methods that leave their object and their arguments alone.
+PURE_METHODS = frozenset(
+    """
+    agg aggregate all any apply argmax argmin argsort astype bfill capitalize casefold center clip
+    columns copy corr count cov cumprod cumsum decision_function decode describe diff dot drop
+    drop_duplicates dropna duplicated encode endswith eq equals expanduser exists explode fillna
+    ffill find flatten format get get_params groupby gt head hist idxmax idxmin iloc index
+    info is_dir is_file isin isna isnull isoformat item items iterrows itertuples join keys loc
+    lower lstrip lt map mask max mean median melt memory_usage merge min mode nlargest notna
+    notnull nsmallest nunique pct_change pivot pivot_table plot predict predict_log_proba
+    predict_proba quantile query rank ravel reindex rename replace resample reset_index reshape
+    rfind rjust ljust rolling round rsplit rstrip sample score select_dtypes set_index shift
+    sort_index sort_values split splitlines stack startswith std strftime strip style sum swapcase
+    tail title to_csv to_dict to_excel to_frame to_html to_json to_list to_markdown to_numpy
+    to_parquet to_pickle to_string to_timestamp tobytes tolist transform transpose trace union
+    intersection difference unique unstack upper value_counts values var where xs zfill
+    """.split()
+)
+
+# Methods whose result shares nothing with the object they are called on.
+FRESH_METHODS = frozenset(
+    """
+    all any argmax argmin count decode encode endswith exists find format idxmax idxmin index
+    is_dir is_file isoformat join lower lstrip max mean median min nunique predict predict_proba
+    replace rfind round rstrip score split splitlines startswith std strftime strip sum title
+    tobytes tolist to_csv to_html to_json to_markdown to_string upper var
+    """.split()
+)
+
+# Builtins that change nothing; the second set gives a plain, immutable result.
+PURE_BUILTINS = frozenset(
+    """
+    abs all any ascii bin bool bytes callable chr complex dict dir divmod enumerate filter float
+    format frozenset hash hex id int isinstance issubclass iter len list map max min oct ord pow
+    print range repr reversed round set slice sorted str sum super tuple type zip getattr hasattr
+    object memoryview bytearray display
+    """.split()
+)
+PLAIN_BUILTINS = frozenset(
+    """
+    all any ascii bin bool bytes callable chr complex dir divmod float format hash hex id int
+    isinstance issubclass len oct ord print range repr round str hasattr display
+    """.split()
+)
+
+# Whole modules whose functions leave their arguments alone, but for the exceptions below.
+PURE_MODULES = (
+    "math", "cmath", "statistics", "json", "re", "string", "textwrap", "pprint", "itertools",
+    "time", "datetime", "calendar", "os.path", "pathlib", "operator", "collections", "dataclasses",
+    "typing", "hashlib", "base64", "urllib.parse", "decimal", "fractions", "numpy", "pandas",
+    "scipy.stats", "sklearn.metrics", "sklearn.model_selection", "sklearn.datasets", "IPython",
+    "copy", "logging", "warnings", "matplotlib", "seaborn", "plotly",
+)  # fmt: skip
+MUTATING_FUNCTIONS = frozenset(
+    """
+    random.shuffle numpy.random.shuffle numpy.put numpy.copyto numpy.fill_diagonal numpy.place
+    numpy.putmask heapq.heappush heapq.heappop heapq.heapify heapq.heapreplace heapq.heappushpop
+    bisect.insort bisect.insort_left bisect.insort_right builtins.next builtins.setattr
+    builtins.delattr
+    """.split()
+)
+
+# Calls that change global state of the process; a trailing dot matches all below.
+GLOBAL_STATE_CALLS = (
+    "random.seed", "random.setstate", "numpy.random.seed", "numpy.random.set_state",
+    "numpy.set_printoptions", "numpy.seterr", "numpy.seterrcall",
+    "warnings.filterwarnings", "warnings.simplefilter", "warnings.resetwarnings",
+    "os.chdir", "os.putenv", "os.unsetenv", "os.umask", "os.environ.", "sys.path.",
+    "sys.setrecursionlimit", "locale.setlocale",
+    "logging.basicConfig", "logging.disable", "logging.root.setLevel",
+    "pandas.set_option", "pandas.reset_option", "pandas.options.",
+    "matplotlib.rc", "matplotlib.use", "matplotlib.rcParams.", "matplotlib.style.use",
+    "matplotlib.pyplot.rc", "matplotlib.pyplot.rcParams.", "matplotlib.pyplot.style.use",
+    "matplotlib.pyplot.rcdefaults", "matplotlib.rcdefaults",
+    "seaborn.set", "seaborn.set_theme", "seaborn.set_style", "seaborn.set_context",
+    "seaborn.set_palette",
+    "torch.manual_seed", "torch.set_default_dtype", "torch.use_deterministic_algorithms",
+    "torch.set_num_threads", "torch.set_grad_enabled", "torch.cuda.manual_seed",
+    "tensorflow.random.set_seed", "keras.utils.set_random_seed",
+    "decimal.setcontext", "socket.setdefaulttimeout", "faulthandler.enable",
+)  # fmt: skip
+
+# Attributes and items whose assignment changes global state.
+GLOBAL_STATE_TARGETS = (
+    "os.environ", "sys.path", "matplotlib.rcParams", "matplotlib.pyplot.rcParams",
+    "pandas.options", "decimal.getcontext", "decimal.DefaultContext", "sys.stdout", "sys.stderr",
+    "torch.backends",
+)  # fmt: skip
+
+# What these give cannot leave its process.
+UNSERIALISABLE_CALLS = {
+    "builtins.open": "an open file",
+    "io.open": "an open file",
+    "os.fdopen": "an open file",
+    "gzip.open": "an open file",
+    "bz2.open": "an open file",
+    "tempfile.NamedTemporaryFile": "an open file",
+    "tempfile.TemporaryFile": "an open file",
+    "threading.local": "thread-local data",
+    "threading.Thread": "a thread",
+    "socket.socket": "a socket",
+    "socket.create_connection": "a connection",
+    "sqlite3.connect": "a database connection",
+    "psycopg2.connect": "a database connection",
+    "pymysql.connect": "a database connection",
+    "duckdb.connect": "a database connection",
+    "sqlalchemy.create_engine": "a database engine",
+    "concurrent.futures.ThreadPoolExecutor": "a thread pool",
+    "concurrent.futures.ProcessPoolExecutor": "a process pool",
+    "multiprocessing.Pool": "a process pool",
+    "multiprocessing.pool.ThreadPool": "a thread pool",
+    "subprocess.Popen": "a process handle",
+    "tensorflow.compat.v1.Session": "a session",
+    "pyspark.sql.SparkSession.builder.getOrCreate": "a Spark session",
+}
+
+# Names that every notebook namespace has.
+AMBIENT_NAMES = frozenset(
+    """
+    __name__ __doc__ __file__ __builtins__ __builtin__ __loader__ __package__ __spec__
+    __debug__ __annotations__ _ __ ___ _i _ii _iii _ih _oh _dh In Out get_ipython exit quit
+    display __session__ _exit_code
+    """.split()
+)
+
+# Magics whose text is Python that runs in the notebook's namespace.
+CODE_MAGICS = frozenset({"time", "capture", "prun", "memit", "mprun", "lprun", "snakeviz"})
+COPY_MAGICS = frozenset({"timeit"})
+GLOBAL_STATE_MAGICS = frozenset({"env", "set_env", "cd", "pushd", "popd", "load_ext", "precision"})
+
+
+def matches(dotted: str, patterns: tuple[str, ...]) -> bool:
+    """Is ``dotted`` one of ``patterns``?  A pattern with a trailing dot covers all below it."""
+    return any(
+        dotted == pattern or (pattern.endswith(".") and dotted.startswith(pattern))
+        for pattern in patterns
+    )
+
+
+def is_pure(dotted: str) -> bool:
+    """Does the library function ``dotted`` leave its arguments alone, as far as is known?"""
+    if dotted in MUTATING_FUNCTIONS:
+        return False
+    return any(dotted == module or dotted.startswith(module + ".") for module in PURE_MODULES)

@@ -1,0 +1,211 @@
+"""From a notebook that was read to a pipeline that is understood."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+
+from kale_pm.analysis.edges import Edges, infer_edges, serialise
+from kale_pm.analysis.effects import Knowledge
+from kale_pm.analysis.problems import flow_problems, prelude_problems
+from kale_pm.analysis.resolve import Flows, Prelude, Write, resolve
+from kale_pm.analysis.scan import scan
+from kale_pm.model import Need, Pipeline, Problem, Source, Step
+from kale_pm.notebook.source import parse
+
+# With one of these the steps themselves are not certain: there is nothing to follow.
+_STRUCTURAL = frozenset({"bad-tags", "cycle", "unknown-step"})
+
+
+def understand(pipeline: Pipeline, *, infer: bool = False, strict: bool = False) -> Pipeline:
+    """Find out what flows between the steps of ``pipeline``, as kale_pm.notebook read it.
+
+    Gives the same pipeline with needs, gives, parameters and metrics of every step, implied
+    edges, and all problems.  ``infer`` also infers edges for single steps without a
+    ``prev:``; a notebook without any gets them in any case.  ``strict`` makes every warning
+    an error.
+    """
+    if not any(problem.code in _STRUCTURAL and problem.is_error for problem in pipeline.problems):
+        pipeline = _with_flow(pipeline, infer)
+    if strict:
+        problems = tuple(_strict(problem) for problem in pipeline.problems)
+        pipeline = replace(pipeline, problems=problems)
+    return pipeline
+
+
+def _strict(problem: Problem) -> Problem:
+    if problem.severity != "warning":
+        return problem
+    code = "conflicting-writes" if problem.code == "serialised" else problem.code
+    return replace(problem, code=code, severity="error")
+
+
+def _with_flow(pipeline: Pipeline, infer: bool) -> Pipeline:
+    prelude, found = _prelude(pipeline)
+    problems = [*pipeline.problems, *found]
+    implied: Edges = ()
+    orphans = {step.name for step in pipeline.steps if not step.prev}
+    if len(pipeline.steps) > 1 and (infer or not pipeline.edges):
+        inferred = infer_edges(pipeline.steps, prelude)
+        implied = tuple(edge for edge in inferred if edge[1] in orphans)
+        problems.append(
+            Problem(
+                "inferred-edges",
+                "note",
+                "edges come from the variables that the steps read"
+                + ("" if pipeline.edges else ": no cell has a prev: tag"),
+                hint="add prev:NAME tags to say them yourself",
+            )
+        )
+    flows, implied, warnings = _settle(pipeline, implied, prelude)
+    pipeline = replace(
+        pipeline,
+        steps=_filled(pipeline, flows, prelude),
+        implied_edges=implied,
+        aliases=_aliases(flows),
+    )
+    problems += [*flows.problems, *prelude_problems(pipeline, prelude, flows), *warnings]
+    problems += flow_problems(pipeline, flows, prelude)
+    problems += _unknown_metrics(pipeline, flows)
+    problems = list(dict.fromkeys(problems))
+    problems.sort(key=lambda p: (not p.is_error, p.cell or 0, p.line or 0))
+    return replace(pipeline, problems=tuple(problems))
+
+
+def _prelude(pipeline: Pipeline) -> tuple[Prelude, list[Problem]]:
+    known = Knowledge()
+    effects, problems = scan(pipeline.prelude, known)
+    parameters = frozenset(parameter.name for parameter in pipeline.parameters)
+    return Prelude(effects, known, parameters), problems
+
+
+def _settle(
+    pipeline: Pipeline, implied: Edges, prelude: Prelude
+) -> tuple[Flows, Edges, list[Problem]]:
+    """Resolve, and put rival writers one after the other, until nothing is left to order."""
+    warnings: list[Problem] = []
+    while True:
+        flows = resolve(pipeline.steps, (*pipeline.edges, *implied), prelude)
+        more, found = serialise(flows)
+        warnings += found
+        new = tuple(edge for edge in more if edge not in implied)
+        if not new:
+            return flows, implied, warnings
+        implied += new
+
+
+def _filled(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> tuple[Step, ...]:
+    order = flows.graph.order
+    gives: list[dict[str, None]] = [{} for _ in order]
+    maybe: list[dict[str, None]] = [{} for _ in order]
+    for sources in flows.sources:
+        for name, asked in sources.items():
+            for source in asked:
+                write = flows.writes[source][name]
+                if write is Write.TOUCHES:
+                    maybe[source][name] = None
+                elif write is not Write.DELETES:
+                    gives[source][name] = None
+    owners = _metric_owners(pipeline, flows)
+    in_prelude = _parameters_of_prelude(pipeline)
+    filled = []
+    for step in pipeline.steps:
+        place = flows.graph.place[step.name]
+        needs = tuple(
+            Need(
+                name,
+                Source(order[asked[0]], name),
+                tuple(Source(order[other], name) for other in asked[1:]),
+            )
+            for name, asked in sorted(flows.sources[place].items())
+        )
+        given = {*gives[place], *maybe[place]}
+        watch = (given & prelude.names) - {need.name for need in needs}
+        metrics = tuple(name for name in pipeline.metrics if owners.get(name) == place)
+        filled.append(
+            replace(
+                step,
+                needs=needs,
+                gives=tuple(sorted(gives[place])),
+                gives_if_changed=tuple(sorted(maybe[place].keys() - gives[place].keys())),
+                watch=tuple(sorted(watch)),
+                parameters=_used_parameters(pipeline, flows, place, in_prelude, metrics),
+                metrics=metrics,
+            )
+        )
+    return tuple(filled)
+
+
+def _used_parameters(
+    pipeline: Pipeline, flows: Flows, place: int, in_prelude: set[str], metrics: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The parameters that the step's own code or its prelude reads."""
+    effects = flows.effects[place]
+    read = effects.reads.keys() | in_prelude | set(metrics)
+    return tuple(
+        parameter.name
+        for parameter in pipeline.parameters
+        if parameter.name in read or effects.dynamic
+    )
+
+
+def _parameters_of_prelude(pipeline: Pipeline) -> set[str]:
+    """Parameters that the prelude itself reads: it runs in every step."""
+    names = {parameter.name for parameter in pipeline.parameters}
+    read: set[str] = set()
+    for cell in pipeline.prelude:
+        if not cell.is_code:
+            continue
+        try:
+            pending: list[ast.AST] = [parse(cell.source)]
+        except SyntaxError:
+            continue
+        while pending:
+            node = pending.pop()
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                read.add(node.id)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                # The body runs when it is called; its reads are those of the caller.
+                pending += [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
+                continue
+            pending.extend(ast.iter_child_nodes(node))
+    return read & names
+
+
+def _metric_owners(pipeline: Pipeline, flows: Flows) -> dict[str, int]:
+    """Metric -> the last step in notebook order that writes it."""
+    owners: dict[str, int] = {}
+    for step in pipeline.steps:
+        place = flows.graph.place[step.name]
+        for name in pipeline.metrics:
+            if flows.writes[place].get(name, Write.TOUCHES) not in (Write.TOUCHES, Write.DELETES):
+                owners[name] = place
+    return owners
+
+
+def _unknown_metrics(pipeline: Pipeline, flows: Flows) -> list[Problem]:
+    owners = _metric_owners(pipeline, flows)
+    return [
+        Problem(
+            "undefined-name",
+            "warning",
+            f"no step sets the metric '{name}'",
+            hint="name a variable of a step in the cell tagged metrics",
+        )
+        for name in pipeline.metrics
+        if name not in owners
+    ]
+
+
+def _aliases(flows: Flows) -> tuple[tuple[str, ...], ...]:
+    """Groups of variables that surely share objects at the end of some step."""
+    groups: dict[str, set[str]] = {}
+    for known in flows.known:
+        for name, mates in known.aliases.items():
+            for mate, strong in mates.items():
+                if strong:
+                    merged = groups.get(name, {name}) | groups.get(mate, {mate})
+                    for member in merged:
+                        groups[member] = merged
+    unique = {tuple(sorted(group)) for group in groups.values() if len(group) > 1}
+    return tuple(sorted(unique))

@@ -1,0 +1,117 @@
+"""What travels inside the compiled pipeline: a step's files, and the runtime.
+
+Both are archives in base64, byte for byte the same for the same content.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from kale_pm.errors import CompileError
+from kale_pm.kfp.component import Component
+from kale_pm.kfp.imports import imported_names
+
+# A zip archive cannot hold an earlier time, and a real one would change its bytes.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def archive(members: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip archive of ``members`` (path -> content)."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in sorted(members):
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.compress_type = compression
+            entry.external_attr = 0o644 << 16
+            entry.create_system = 3  # Unix, on whatever machine this runs
+            file.writestr(entry, members[name], compresslevel=9)
+    return buffer.getvalue()
+
+
+def step_bundle(component: Component, slice_bytes: bytes, files: Mapping[str, bytes]) -> str:
+    """The slice, the ``files`` of its working folder, and what a pod must know beside."""
+    options = component.step.options
+    facts: dict[str, Any] = {
+        "parameters": {
+            p.name: {"type": p.parameter.type, "default": p.default} for p in component.parameters
+        },
+        "report": options.report is not False,
+        "timeout": options.timeout,
+    }
+    members = {
+        "step.json": json.dumps(facts, indent=1, sort_keys=True).encode(),
+        f"{component.step.name}.ipynb": slice_bytes,
+        **{f"files/{name}": content for name, content in files.items()},
+    }
+    return base64.b64encode(archive(members)).decode()
+
+
+def named_files(folder: Path, globs: Iterable[str]) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The files in ``folder`` that ``globs`` name, by relative path, and warnings.
+
+    A folder stands for all that is in it.  Raises CompileError for a glob that leads out.
+    """
+    found: dict[str, bytes] = {}
+    warnings = []
+    for glob in globs:
+        if Path(glob).is_absolute() or ".." in Path(glob).parts:
+            raise CompileError(
+                f"files: '{glob}' leads out of the notebook's folder",
+                hint="write it relative to the notebook, or put the data on a volume",
+            )
+        matches = sorted(folder.glob(glob))
+        if not matches:
+            warnings.append(f"files: '{glob}' matches nothing beside the notebook")
+        for match in matches:
+            for path in sorted(match.rglob("*")) if match.is_dir() else [match]:
+                relative = path.relative_to(folder)
+                if path.is_file() and not {".kale-pm", "__pycache__"} & set(relative.parts):
+                    found[relative.as_posix()] = path.read_bytes()
+    return found, tuple(warnings)
+
+
+@cache
+def runtime_archive() -> str:
+    """``kale_pm.runtime`` and the modules of kale_pm that it imports, packed by xz, in base64."""
+    import kale_pm
+
+    package = Path(kale_pm.__file__).parent
+    found: dict[str, bytes] = {}
+    waiting = [
+        path
+        for path in sorted((package / "runtime").rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    waiting.append(package / "__init__.py")
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(package.parent).as_posix()
+        if name in found:
+            continue
+        found[name] = path.read_bytes()
+        if path.suffix == ".py":
+            waiting += _own_modules(found[name].decode(), package)
+    # Many small files of one language: packed as a whole they take a third less.
+    packed = lzma.compress(archive(found, zipfile.ZIP_STORED), preset=9)
+    return base64.b64encode(packed).decode()
+
+
+def _own_modules(source: str, package: Path) -> list[Path]:
+    """The files of the modules of kale_pm that ``source`` imports."""
+    paths = []
+    for name in imported_names(source):
+        parts = name.split(".")
+        if parts[0] == package.name:
+            # ``from kale_pm.errors import LoadError`` names a class: its module is one up.
+            for length in range(2, len(parts) + 1):
+                stem = package.parent.joinpath(*parts[:length])
+                paths += [stem.with_suffix(".py"), stem / "__init__.py"]
+    return [path for path in paths if path.is_file()]

@@ -1,0 +1,123 @@
+"""One step as a KFP component: what it is called, what goes in and what comes out."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kale_pm.errors import CompileError
+from kale_pm.kfp.parameters import KfpParameter
+from kale_pm.model import Pipeline, Step
+
+# What every step gives, in the order in which the user interface shows it.
+OUTPUTS = {
+    "notebook": "dsl.Artifact",
+    "html": "dsl.HTML",
+    "metrics": "dsl.Metrics",
+    "state": "dsl.Artifact",
+    "context": "dsl.Artifact",
+}
+
+
+@dataclass(frozen=True)
+class Component:
+    """A step in the words of the DSL.
+
+    ``function`` and ``task`` are names in the generated file.  ``parameters`` are those that
+    the step uses, ``states`` the steps whose variables it may read, ``contexts`` its parents.
+    """
+
+    step: Step
+    function: str
+    bundle: str
+    task: str
+    parameters: tuple[KfpParameter, ...]
+    states: tuple[str, ...]
+    contexts: tuple[str, ...]
+
+    @property
+    def kfp_name(self) -> str:
+        """What KFP calls the task and, after ``comp-`` and ``exec-``, its parts."""
+        return _folded(self.function)
+
+    @property
+    def inputs(self) -> dict[str, tuple[str, str]]:
+        """Input artifact -> the step that gives it, and the output of that step."""
+        return {
+            **{f"state_{name}": (name, "state") for name in self.states},
+            **{f"context_{name}": (name, "context") for name in self.contexts},
+        }
+
+
+def function_name(step: str) -> str:
+    return f"step_{step}"
+
+
+def components(pipeline: Pipeline, parameters: Mapping[str, KfpParameter]) -> tuple[Component, ...]:
+    """All steps, parents first.
+
+    Raises CompileError ``name-collision`` if KFP would take two steps for one.
+    """
+    _refuse_collisions(pipeline)
+    reserved = {
+        "kubernetes",
+        *(function_name(step.name) for step in pipeline.steps),
+        *(parameter.kfp_name for parameter in parameters.values()),
+    }
+    tasks: dict[str, str] = {}
+    for name in pipeline.order:
+        task = name
+        while task in reserved or keyword.iskeyword(task) or task in tasks.values():
+            task += "_task"
+        tasks[name] = task
+    return tuple(
+        Component(
+            step=step,
+            function=function_name(step.name),
+            bundle=f"bundle_{step.name}",
+            task=tasks[step.name],
+            parameters=tuple(parameters[name] for name in step.parameters),
+            states=step.input_steps,
+            contexts=pipeline.parents[step.name],
+        )
+        for step in map(pipeline.step, pipeline.order)
+    )
+
+
+def describe(step: Step) -> str:
+    """One sentence: what the step needs, gives and records."""
+    sources: dict[str, list[str]] = {}
+    for need in step.needs:
+        sources.setdefault(need.source.step, []).append(need.name)
+    needs = ", ".join(f"{_listing(names)} from {source}" for source, names in sources.items())
+    gives = _listing([*step.gives, *step.gives_if_changed])
+    parts = [
+        f"needs {needs}" if needs else "",
+        f"gives {gives}" if gives else "",
+        f"records {_listing(step.metrics)}" if step.metrics else "",
+    ]
+    sentence = "; ".join(part for part in parts if part) or "needs and gives no variables"
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _listing(names: list[str] | tuple[str, ...]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _refuse_collisions(pipeline: Pipeline) -> None:
+    folded: dict[str, str] = {}
+    for step in pipeline.steps:
+        name = _folded(function_name(step.name))
+        if name in folded:
+            raise CompileError(
+                f"name-collision: the steps '{folded[name]}' and '{step.name}' "
+                f"are both '{name}' for KFP",
+                hint="rename one of them by more than underscores",
+            )
+        folded[name] = step.name

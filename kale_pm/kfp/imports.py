@@ -1,0 +1,173 @@
+"""What code imports: modules beside the notebook, and packages to install."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+# What kale_pm.runtime itself needs in a pod, as distributions.
+RUNTIME = ("cloudpickle", "dill", "ipykernel", "nbclient", "nbconvert", "papermill")
+
+
+@dataclass(frozen=True)
+class Imports:
+    """What the code of a step rests on.
+
+    ``files`` are local modules relative to the notebook's folder, ``packages`` pinned
+    requirements, ``missing`` the imports that this machine does not know either.
+    """
+
+    files: frozenset[str] = frozenset()
+    packages: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
+    local_only: frozenset[str] = field(default=frozenset())
+
+    def __or__(self, other: Imports) -> Imports:
+        return Imports(
+            self.files | other.files,
+            self.packages | other.packages,
+            self.missing | other.missing,
+            self.local_only | other.local_only,
+        )
+
+
+def imports(sources: Iterable[str], folder: Path) -> Imports:
+    """What the cells ``sources`` import, through the modules in ``folder`` too.
+
+    Cells may hold IPython's own syntax; one that is no Python even then is passed over.
+    """
+    files: set[str] = set()
+    outside: set[str] = set()
+    waiting = [name for source in sources for name in imported_names(_python(source))]
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        top = name.partition(".")[0]
+        if name in seen or top in ("kale_pm", "__main__"):
+            continue
+        seen.add(name)
+        local = _local_files(top, folder)
+        if not local:
+            outside.add(name)
+        for file in local - files:
+            files.add(file)
+            text = (folder / file).read_text(encoding="utf-8", errors="replace")
+            waiting += imported_names(text)
+    found = Imports(files=frozenset(files))
+    for name in outside:
+        found |= _installed(name)
+    return found
+
+
+def runtime_packages() -> frozenset[str]:
+    """The pinned requirements of ``kale_pm.runtime``."""
+    from importlib.metadata import version
+
+    return frozenset(_pin(name, version(name)) for name in RUNTIME)
+
+
+def imported_names(source: str) -> list[str]:
+    r"""The dotted names of all absolute imports in ``source``, in functions too.
+
+    >>> imported_names("import os.path, json as j\nfrom a.b import c\nfrom . import d")
+    ['os.path', 'json', 'a.b.c']
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return []
+    names: list[str] = []
+    for node in _walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker sees."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+            yield from _walk(child)
+
+
+def _python(source: str) -> str:
+    """A cell as Python: magics become calls, and the body of a cell magic stays to be seen."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    lines = source.lstrip().splitlines(keepends=True)
+    if lines and lines[0].startswith("%%"):
+        source = "".join(lines[1:])
+    return TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
+
+
+def _local_files(top: str, folder: Path) -> set[str]:
+    """The files of module or package ``top`` in ``folder``, as Python would find it there."""
+    package = folder / top
+    if (package / "__init__.py").is_file():
+        return {path.relative_to(folder).as_posix() for path in sorted(package.rglob("*.py"))}
+    if (folder / f"{top}.py").is_file():
+        return {f"{top}.py"}
+    if top not in sys.stdlib_module_names and top not in _distributions() and package.is_dir():
+        # A folder without __init__.py is a package too, if nobody else has the name.
+        return {path.relative_to(folder).as_posix() for path in sorted(package.rglob("*.py"))}
+    return set()
+
+
+def _installed(name: str) -> Imports:
+    from importlib.metadata import version
+
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return Imports()
+    candidates = sorted(set(_distributions().get(top, ())))
+    if not candidates:
+        return Imports(missing=frozenset([top]))
+    chosen = candidates if len(candidates) == 1 else _owners(name, candidates)
+    return Imports(
+        packages=frozenset(_pin(d, version(d)) for d in chosen if not _is_local(d)),
+        local_only=frozenset(d for d in chosen if _is_local(d)),
+    )
+
+
+def _owners(name: str, candidates: Sequence[str]) -> list[str]:
+    """Those of several distributions under one top name that hold the module ``name``."""
+    parts = name.split(".")
+    for length in range(len(parts), 1, -1):
+        stem = "/".join(parts[:length])
+        owners = [d for d in candidates if {f"{stem}.py", f"{stem}/__init__.py"} & _files(d)]
+        if owners:
+            return owners
+    return list(candidates)
+
+
+@cache
+def _distributions() -> Mapping[str, Sequence[str]]:
+    from importlib.metadata import packages_distributions
+
+    return packages_distributions()
+
+
+@cache
+def _files(name: str) -> frozenset[str]:
+    from importlib.metadata import files
+
+    return frozenset(path.as_posix() for path in files(name) or ())
+
+
+def _is_local(name: str) -> bool:
+    """Whether a distribution was installed from a folder or file that no pod can reach."""
+    from importlib.metadata import distribution
+
+    return '"file:' in (distribution(name).read_text("direct_url.json") or "").replace(" ", "")
+
+
+def _pin(name: str, version: str) -> str:
+    # A local label, as in 2.3.0+cpu, is known to no package index.
+    return f"{name}=={version.partition('+')[0]}"

@@ -1,0 +1,163 @@
+"""Everything that the DSL file says, before it is written down."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kale_pm.errors import CompileError, PipelineError
+from kale_pm.kfp.bundle import named_files, runtime_archive, step_bundle
+from kale_pm.kfp.component import Component, components, function_name
+from kale_pm.kfp.imports import Imports, imports, runtime_packages
+from kale_pm.kfp.options import not_carried, task_settings
+from kale_pm.kfp.parameters import KfpParameter, kfp_parameters
+from kale_pm.model import Pipeline
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A pipeline in the words of KFP; the mappings go by the name of the step.
+
+    ``bundles`` and ``runtime`` are archives in base64; ``settings`` are lines of Python.
+    """
+
+    pipeline: Pipeline
+    name: str
+    parameters: tuple[KfpParameter, ...]
+    components: tuple[Component, ...]
+    settings: Mapping[str, tuple[str, ...]]
+    bundles: Mapping[str, str]
+    runtime: str
+    images: Mapping[str, str]
+    packages: Mapping[str, tuple[str, ...]]
+    install: bool
+    warnings: tuple[str, ...]
+
+
+def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) -> Plan:
+    """Settle names, settings, images, packages and what travels.
+
+    Raises PipelineError if the notebook has errors, and CompileError where KFP has no words
+    for it.
+    """
+    if pipeline.errors:
+        raise PipelineError(pipeline.path, pipeline.errors)
+    if not pipeline.steps:
+        raise CompileError(
+            f"{pipeline.path}: there is no step to compile",
+            hint="tag the cells of a step with step:NAME",
+        )
+    reserved = ("kubernetes", *(function_name(step.name) for step in pipeline.steps))
+    parameters, warnings = kfp_parameters(pipeline, reserved)
+    parts = components(pipeline, parameters)
+    settings = {
+        part.step.name: task_settings(part.task, part.step, pipeline.configuration)
+        for part in parts
+    }
+    shared, shared_warnings = named_files(pipeline.folder, pipeline.configuration.files)
+    slices = _slices(pipeline)
+    needed = _imports(pipeline, slices)
+    bundles = {
+        part.step.name: step_bundle(
+            part,
+            slices[part.step.name],
+            {
+                **{
+                    name: (pipeline.folder / name).read_bytes()
+                    for name in needed[part.step.name].files
+                },
+                **shared,
+            },
+        )
+        for part in parts
+    }
+    default_image = image or pipeline.configuration.image
+    images = {
+        part.step.name: part.step.options.image or default_image or _python_image()
+        for part in parts
+    }
+    packages = {
+        part.step.name: tuple(
+            sorted(needed[part.step.name].packages | runtime_packages(), key=str.lower)
+        )
+        if install
+        else ()
+        for part in parts
+    }
+    return Plan(
+        pipeline=pipeline,
+        name=_kfp_name(pipeline.name),
+        parameters=tuple(parameters.values()),
+        components=parts,
+        settings={name: found.lines for name, found in settings.items()},
+        bundles=bundles,
+        runtime=runtime_archive(),
+        images=images,
+        packages=packages,
+        install=install,
+        warnings=(
+            *warnings,
+            *(warning for found in settings.values() for warning in found.warnings),
+            *not_carried(pipeline.configuration),
+            *shared_warnings,
+            *_package_warnings(needed, images, install),
+        ),
+    )
+
+
+def _slices(pipeline: Pipeline) -> dict[str, bytes]:
+    from kale_pm.slicing import cut, to_bytes
+
+    return {step.name: to_bytes(cut(pipeline, step.name)) for step in pipeline.steps}
+
+
+def _imports(pipeline: Pipeline, slices: Mapping[str, bytes]) -> dict[str, Imports]:
+    """What each step rests on: its own imports, and those of all steps before it.
+
+    A step that receives a model unpickles it, and needs its package without importing it.
+    """
+    import nbformat
+
+    found: dict[str, Imports] = {}
+    for name in pipeline.order:
+        notebook = nbformat.reads(slices[name].decode(), as_version=4)
+        sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        found[name] = imports(sources, pipeline.folder)
+        for parent in pipeline.parents[name]:
+            found[name] |= found[parent]
+    return found
+
+
+def _package_warnings(
+    needed: Mapping[str, Imports], images: Mapping[str, str], install: bool
+) -> list[str]:
+    if not install:
+        bare = sorted(name for name, image in images.items() if image == _python_image())
+        if not bare:
+            return []
+        text = f"nothing is installed at run time, and {_python_image()} lacks papermill and kfp"
+        return [f"{text}: name an image for {', '.join(bare)}"]
+    warnings = []
+    for kind, reason in (
+        ("missing", "is neither installed here nor beside the notebook"),
+        ("local_only", "was installed here from a folder or file"),
+    ):
+        names = sorted({name for found in needed.values() for name in getattr(found, kind)})
+        for package in names:
+            steps = [name for name, found in needed.items() if package in getattr(found, kind)]
+            warnings.append(
+                f"missing-package: '{package}' {reason}, so it is not installed in the pods of "
+                f"{', '.join(steps)}: an image must have it"
+            )
+    return warnings
+
+
+def _python_image() -> str:
+    return f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
+
+
+def _kfp_name(name: str) -> str:
+    """The name as KFP takes it: lower case, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:128].strip("-") or "pipeline"

@@ -1,0 +1,337 @@
+"""The language of cell tags: one table of words, and how a cell's tags read by it.
+
+Both generations of Kale's words are understood, and papermill's ``parameters``.  Tags of other
+tools are left alone; a misspelt word of ours is an error that names the right one, and is then
+read as what it was meant to be, so that one slip gives one problem.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kale_pm.model import Problem, Secret, StepOptions
+
+Role = Literal["imports", "functions", "parameters", "metrics", "skip"]
+PRELUDE_ROLES: frozenset[str | None] = frozenset({"imports", "functions", "parameters"})
+
+_STEP_NAME = re.compile(r"[_a-z][_a-z0-9]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_KEY = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?(/[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?)?", re.ASCII)
+_SECRET_PART = re.compile(r"[A-Za-z0-9._-]+")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+_QUANTITY = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+|m|k|[KMGTPE]i?)?|\.\d+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing that a tag asks of a step: ``field`` of StepOptions, ``key`` in its mapping."""
+
+    field: str
+    key: str | None
+    value: Any
+
+
+@dataclass(frozen=True)
+class CellTags:
+    """What the tags of one cell say.  ``role`` is None on a step's cell and on an untagged one."""
+
+    step: str | None = None
+    prev: tuple[str, ...] = ()
+    role: Role | None = None
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def options(self) -> StepOptions:
+        return options_from(self.settings)
+
+    @property
+    def is_prelude(self) -> bool:
+        return self.role in PRELUDE_ROLES
+
+
+class _BadValueError(ValueError):
+    """Why a tag's value does not read; ``meant`` is what it is taken for all the same."""
+
+    def __init__(self, reason: str, hint: str = "", meant: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.hint, self.meant = reason, hint, meant
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of the language: its usage, the kind of thing it says, how its value reads.
+
+    An ``option`` may also stand in ``steps_defaults``; ``reserved`` words are refused so far.
+    """
+
+    usage: str
+    kind: Literal["step", "prev", "role", "option", "reserved"]
+    says: str = ""
+    read: Callable[[str], tuple[str | None, Any]] = lambda value: (None, value)
+
+
+def _step_name(value: str) -> tuple[None, str]:
+    if not value:
+        raise _BadValueError("the name is missing")
+    if not _STEP_NAME.fullmatch(value):
+        legal = legal_step_name(value)
+        hint = f"names are lower-case letters, digits and _, such as {legal}"
+        raise _BadValueError(f"'{value}' is no legal name", hint, meant=legal)
+    return None, value
+
+
+def _text(value: str) -> tuple[None, str]:
+    if not value or any(character.isspace() for character in value):
+        raise _BadValueError("the value is missing or holds a space")
+    return None, value
+
+
+def _switch(value: str) -> tuple[None, bool]:
+    if value not in ("enabled", "disabled"):
+        raise _BadValueError(f"'{value}' is neither enabled nor disabled")
+    return None, value == "enabled"
+
+
+def _number(smallest: int) -> Callable[[str], tuple[None, int]]:
+    def read(value: str) -> tuple[None, int]:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < smallest:
+            raise _BadValueError(f"'{value}' is not a whole number of at least {smallest}")
+        return None, int(value)
+
+    return read
+
+
+def _pair(
+    key: re.Pattern[str], value: re.Pattern[str] | None, what: str
+) -> Callable[[str], tuple[str, str]]:
+    def read(text: str) -> tuple[str, str]:
+        name, colon, rest = text.partition(":")
+        if not colon:
+            raise _BadValueError("two parts are needed, with a colon between them")
+        if not key.fullmatch(name):
+            raise _BadValueError(f"'{name}' is no legal name here")
+        if value is not None and not value.fullmatch(rest):
+            raise _BadValueError(f"'{rest}' is not {what}")
+        return name, rest
+
+    return read
+
+
+def _secret(text: str) -> tuple[str, Secret]:
+    parts = text.split(":")
+    if len(parts) != 3 or not all(_SECRET_PART.fullmatch(part) for part in parts[:2]):
+        raise _BadValueError("a secret has three parts: its name, its key, the variable")
+    if not _VARIABLE.fullmatch(parts[2]):
+        raise _BadValueError(f"'{parts[2]}' is no legal name of an environment variable")
+    return parts[2], Secret(*parts)
+
+
+_quantity = _pair(_KEY, _QUANTITY, "a Kubernetes quantity such as 2, 500m, 1.5 or 4Gi")
+_label = _pair(_KEY, _LABEL_VALUE, "a label value (letters, digits, - _ . only; 63 at most)")
+
+WORDS: dict[str, Word] = {
+    "block": Word("block:NAME", "step", read=_step_name),
+    "step": Word("step:NAME", "step", read=_step_name),
+    "prev": Word("prev:NAME", "prev", read=_step_name),
+    "imports": Word("imports", "role", "imports"),
+    "functions": Word("functions", "role", "functions"),
+    "parameters": Word("parameters", "role", "parameters"),
+    "pipeline-parameters": Word("pipeline-parameters", "role", "parameters"),
+    "metrics": Word("metrics", "role", "metrics"),
+    "pipeline-metrics": Word("pipeline-metrics", "role", "metrics"),
+    "skip": Word("skip", "role", "skip"),
+    "image": Word("image:REF", "option", "image", _text),
+    "cache": Word("cache:enabled or cache:disabled", "option", "cache", _switch),
+    "report": Word("report:enabled or report:disabled", "option", "report", _switch),
+    "limit": Word("limit:KEY:VALUE", "option", "limits", _quantity),
+    "request": Word("request:KEY:VALUE", "option", "requests", _quantity),
+    "retry": Word("retry:N", "option", "retry", _number(0)),
+    "timeout": Word("timeout:SECONDS", "option", "timeout", _number(1)),
+    "env": Word("env:NAME:VALUE", "option", "env", _pair(_VARIABLE, None, "")),
+    "node": Word("node:KEY:VALUE", "option", "nodes", _label),
+    "secret": Word("secret:NAME:KEY:ENVVAR", "option", "secrets", _secret),
+    "label": Word("label:KEY:VALUE", "option", "labels", _label),
+    "annotation": Word("annotation:KEY:VALUE", "option", "annotations", _pair(_KEY, None, "")),
+    "notebook": Word("notebook:NAME", "reserved"),
+    "for": Word("for:VAR:in:NAME", "reserved"),
+    "if": Word("if:EXPR", "reserved"),
+}
+
+
+def parse_tags(tags: Sequence[str], cell: int) -> tuple[CellTags, list[Problem]]:
+    """Read the tags of cell number ``cell``, in any order.
+
+    What cannot be read is a problem ``bad-tags``; the tags that remain count.
+    """
+    if "skip" in tags:
+        return CellTags(role="skip"), []
+    problems: list[Problem] = []
+    steps: dict[str, None] = {}
+    prev: dict[str, None] = {}
+    roles: dict[str, None] = {}
+    settings: dict[Setting, str] = {}
+
+    def bad(message: str, hint: str = "") -> None:
+        problems.append(bad_tags(f"cell {cell}: {message}", hint, cell))
+
+    for tag in dict.fromkeys(tags):
+        name, colon, value = _meant(tag)
+        word = WORDS.get(name)
+        if word is None:
+            continue
+        right = f"{name}{colon}{value}"
+        if right != tag:
+            bad(f"the tag '{tag}' is misspelt", f"did you mean {right}?")
+        if word.kind == "role":
+            if colon:
+                bad(f"the tag '{tag}' takes no value", f"write {name}")
+            roles[word.says] = None
+            continue
+        if word.kind == "reserved":
+            bad(f"the tag '{tag}' is reserved: {word.usage} is not built yet", "remove the tag")
+            continue
+        try:
+            key, result = word.read(value)
+        except _BadValueError as error:
+            hint = f"{error.hint} ({word.usage})" if error.hint else f"write {word.usage}"
+            bad(f"the tag '{tag}' does not read: {error.reason}", hint)
+            if error.meant is None:
+                continue
+            key, result = None, error.meant
+        if word.kind == "step":
+            steps[result] = None
+        elif word.kind == "prev":
+            prev[result] = None
+        else:
+            settings[Setting(word.says, key, result)] = tag
+
+    step = next(iter(steps), None)
+    role = _role(roles)
+    if len(steps) > 1:
+        names = " and ".join(steps)
+        bad(f"two step names on one cell: {names}", "split the cell, or keep one of them")
+    if step and role:
+        bad(f"'{role}' and the step {step} on one cell", "a cell is one or the other: split it")
+    elif "metrics" in roles and len(roles) > 1:
+        bad(f"{' and '.join(roles)} on one cell", "metrics stand in a cell of their own")
+    if step is None:
+        if prev:
+            tag = f"prev:{next(iter(prev))}"
+            bad(f"'{tag}' on a cell without a step", f"add block:NAME beside {tag}")
+        if settings:
+            tag = next(iter(settings.values()))
+            hint = f"add block:NAME beside {tag}, or use steps_defaults for all steps"
+            bad(f"'{tag}' on a cell without a step", hint)
+        return CellTags(role=role), problems
+    return CellTags(step, tuple(prev), None, tuple(settings)), problems
+
+
+def parse_default(tag: str) -> Setting:
+    """Read one tag of ``steps_defaults``.  Raises ValueError with the reason and what to write."""
+    name, colon, value = tag.partition(":")
+    word = WORDS.get(name)
+    if word is None or word.kind != "option" or not colon:
+        near = nearest(name, [word for word in WORDS if WORDS[word].kind == "option"])
+        allowed = ", ".join(word for word in WORDS if WORDS[word].kind == "option")
+        raise ValueError(f"did you mean {near}:{value}?" if near else f"what may stand: {allowed}")
+    try:
+        key, result = word.read(value)
+    except _BadValueError as error:
+        raise ValueError(f"{error.reason}; write {word.usage}") from None
+    return Setting(word.says, key, result)
+
+
+def options_from(settings: Iterable[Setting]) -> StepOptions:
+    """The options that the settings add up to; of two for the same thing the later one holds."""
+    fields: dict[str, Any] = {}
+    for setting in settings:
+        if setting.key is None:
+            fields[setting.field] = setting.value
+        else:
+            fields.setdefault(setting.field, {})[setting.key] = setting.value
+    if "secrets" in fields:
+        fields["secrets"] = tuple(fields["secrets"].values())
+    return StepOptions(**fields)
+
+
+def settings_of(options: StepOptions) -> tuple[Setting, ...]:
+    """The settings that make these options; fields that say nothing give none."""
+    found: list[Setting] = []
+    for field, value in vars(options).items():
+        if field == "secrets":
+            found += [Setting(field, secret.variable, secret) for secret in value]
+        elif isinstance(value, dict):
+            found += [Setting(field, key, entry) for key, entry in value.items()]
+        elif value is not None and (field != "retry" or value):
+            found.append(Setting(field, None, value))
+    return tuple(found)
+
+
+def legal_step_name(text: str) -> str:
+    """The nearest legal step name: ``Train-Model`` gives ``train_model``."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    name = re.sub(r"[^a-z0-9]+", "_", plain)
+    name = name.strip("_") if name.strip("_") else "step"
+    return f"_{name}" if name[0].isdigit() else name
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The one of ``words`` that ``word`` is most likely a slip of; None if it is near to none.
+
+    One letter may be wrong, missing, doubled or swapped with its neighbour; from eight letters
+    on two.
+    """
+    lowered = word.lower()
+    distances = [(_distance(lowered, other), other) for other in words]
+    near = [pair for pair in distances if pair[0] <= (2 if len(pair[1]) >= 8 else 1)]
+    return min(near)[1] if near else None
+
+
+def bad_tags(message: str, hint: str, cell: int | None, step: str | None = None) -> Problem:
+    return Problem("bad-tags", "error", message, hint, step, cell)
+
+
+def _role(roles: Iterable[str]) -> Role | None:
+    # Every role of the prelude runs alike; parameters alone mean something more.
+    order: tuple[Role, ...] = ("skip", "parameters", "imports", "functions", "metrics")
+    return next((role for role in order if role in roles), None)
+
+
+def _meant(tag: str) -> tuple[str, str, str]:
+    """Word, colon and value of a tag as they were meant; the word is left where not ours."""
+    name, colon, value = tag.partition(":")
+    if name in WORDS:
+        # A bare 'image' or 'report' may well belong to another tool, a bare 'block' hardly.
+        ours = colon or WORDS[name].kind in ("role", "step", "prev")
+        return (name if ours else "", colon, value)
+    kinds = ("step", "prev", "option") if colon else ("role",)
+    near = nearest(name, [word for word, entry in WORDS.items() if entry.kind in kinds])
+    if near is None or (colon and not _reads(WORDS[near], value)):
+        return "", colon, value
+    return near, colon, value
+
+
+def _reads(word: Word, value: str) -> bool:
+    try:
+        word.read(value)
+    except _BadValueError as error:
+        return error.meant is not None
+    return True
+
+
+def _distance(one: str, other: str) -> int:
+    """How many letters differ, counting swapped neighbours as one."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        above, before, row = before, row, [i]
+        for j, wanted in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                cost = min(cost, above[j - 2] + 1)
+            row.append(cost)
+    return row[-1]

@@ -1,0 +1,200 @@
+"""The page of a run: one HTML file that shows what happened and why, and needs nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from kale_pm.record import RunRecord, State, StepRecord
+from kale_pm.report.dag import GLYPHS, as_svg
+from kale_pm.report.layout import Edge
+from kale_pm.runtime import render
+
+REPORT = "report.html"
+
+_CONTROL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+
+
+@dataclass(frozen=True)
+class _StepView:
+    """A step as the page shows it; ``document`` is its executed notebook as a whole page."""
+
+    record: StepRecord
+    time: str
+    share: float
+    origin_link: str | None
+    notebook_link: str | None
+    document: str | None
+    damage: str
+
+    @property
+    def state(self) -> State:
+        return self.record.state
+
+
+def write_report(
+    record: RunRecord,
+    folder: Path,
+    *,
+    fragments: Path | None = None,
+    implied: Collection[Edge] = (),
+) -> Path:
+    """Write ``folder/report.html`` and give its path; readers never see half a page.
+
+    The executed notebooks lie in ``folder`` where ``record`` says; one that is missing or
+    damaged is told of on the page.  With ``fragments``, a folder, every rendered notebook is
+    kept there by its content, so that an unchanged one is never rendered twice.  ``implied``
+    edges are drawn dashed.  Raises OSError if the folder cannot be written.
+    """
+    slowest = max((step.seconds or 0.0 for step in record.steps.values()), default=0.0)
+    steps = [_view(step, folder, fragments, slowest) for step in record.steps.values()]
+    notes = {view.record.name: _note(view) for view in steps}
+    graph = as_svg(
+        {name: step.parents for name, step in record.steps.items()},
+        implied=implied,
+        states={name: step.state for name, step in record.steps.items()},
+        notes=notes,
+        links=True,
+    )
+    page = _template().render(
+        record=record,
+        steps=steps,
+        failures=[view for view in steps if view.record.error or view.state is State.FAILED],
+        graph=graph,
+        started=datetime.fromtimestamp(record.started).astimezone(),
+        summary=_summary(record),
+        metrics=_metrics(record),
+        content_policy=render.CONTENT_POLICY,
+    )
+    target = folder / REPORT
+    _write(target, page)
+    return target
+
+
+def _view(
+    step: StepRecord, folder: Path, fragments: Path | None, slowest: float
+) -> _StepView:
+    link = document = None
+    damage = ""
+    path = folder / step.notebook if step.notebook else None
+    if path and path.is_file():
+        link = f"./{quote(str(step.notebook))}"
+        try:
+            fragment = _fragment(path.read_bytes(), fragments)
+        except Exception as error:  # noqa: BLE001 - a page with a gap is better than none
+            damage = f"{type(error).__name__}: {error}"
+        else:
+            document = render.frame(fragment, title=step.name, script=_text("frame.js.j2"))
+    origin = f"../{quote(step.cached_from)}/{REPORT}" if step.cached_from else None
+    return _StepView(
+        record=step,
+        time="" if step.seconds is None else duration(step.seconds),
+        share=(step.seconds or 0.0) / slowest if slowest else 0.0,
+        origin_link=origin if origin and (folder / origin).is_file() else None,
+        notebook_link=link,
+        document=document,
+        damage=damage,
+    )
+
+
+def _fragment(notebook: bytes, fragments: Path | None) -> str:
+    """The rendered notebook, from ``fragments`` if it was ever rendered before."""
+    if fragments is None:
+        return _rendered(notebook)
+    name = hashlib.sha256(notebook + render.renderer_version().encode()).hexdigest()
+    kept = fragments / f"{name}.html"
+    if not kept.is_file():
+        fragments.mkdir(parents=True, exist_ok=True)
+        _write(kept, _rendered(notebook))
+    return kept.read_text("utf-8")
+
+
+def _rendered(notebook: bytes) -> str:
+    import nbformat
+
+    return render.render_fragment(nbformat.reads(notebook.decode("utf-8"), as_version=4))
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        # Outputs may hold half characters that no encoding takes.
+        draft.write_text(text, encoding="utf-8", errors="replace")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _note(view: _StepView) -> str:
+    if view.state is State.DONE:
+        return view.time or view.state.value
+    shows_time = view.time and view.state in (State.FAILED, State.INTERRUPTED)
+    return f"{view.state.value} · {view.time}" if shows_time else view.state.value
+
+
+def _summary(record: RunRecord) -> str:
+    """How many steps stand where, as in ``3 done, 1 failed``."""
+    states = [step.state for step in record.steps.values()]
+    return ", ".join(f"{states.count(state)} {state.value}" for state in State if state in states)
+
+
+def _metrics(record: RunRecord) -> list[tuple[str, Any, str]]:
+    """Name, value and step of every metric of the run."""
+    owners = {name: step.name for step in record.steps.values() for name in step.metrics}
+    return [(name, value, owners.get(name, "")) for name, value in record.metrics.items()]
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> [duration(seconds) for seconds in (0.041, 3.21, 75, 3720)]
+    ['0.04 s', '3.2 s', '1 min 15 s', '1 h 02 min']
+    """
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else repr(value)
+
+
+def _plain(text: str) -> str:
+    """Text of a terminal without its colours."""
+    return _CONTROL_SEQUENCE.sub("", text)
+
+
+def _text(name: str) -> str:
+    return (resources.files(__package__) / name).read_text("utf-8")
+
+
+def _template() -> Any:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_text),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(duration=duration, plain=_plain, value=_value)
+    environment.globals.update(glyphs=GLYPHS)
+    return environment.get_template("page.html.j2")

@@ -1,0 +1,193 @@
+"""The bytes behind arrays: lent to the pickler without copying, merged where they overlap.
+
+Two views of one array must stay views of one array in the next step.  So a view is not
+stored as its elements but as the stretch of memory that it covers; stretches that overlap
+become one segment of the pack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+SMALL = 4096  # bytes; below the size of a page, a copy in the stream is cheaper than a segment
+_CHUNK = 8 << 20
+
+
+class Span:
+    """A stretch of memory from address ``low`` up to ``high``, kept alive by ``owner``.
+
+    ``apart`` marks memory that must not be shared with anything else once it is loaded.
+    """
+
+    __slots__ = ("__array_interface__", "apart", "owner")
+
+    def __init__(
+        self, owner: object, low: int, high: int, *, readonly: bool = False, apart: bool = False
+    ) -> None:
+        self.__array_interface__ = {
+            "data": (low, readonly),
+            "shape": (high - low,),
+            "typestr": "|u1",
+            "version": 3,
+        }
+        self.owner = owner
+        self.apart = apart
+
+    def buffer(self) -> pickle.PickleBuffer:
+        import numpy
+
+        return pickle.PickleBuffer(numpy.asarray(self))
+
+
+class Reference(NamedTuple):
+    """Where one buffer of a pickle stream lies: bytes ``offset`` to ``offset + size``."""
+
+    segment: int
+    offset: int
+    size: int
+    readonly: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Segments in the order of first use, and one reference for every buffer."""
+
+    segments: tuple[memoryview, ...]
+    references: tuple[Reference, ...]
+
+
+class Extent(NamedTuple):
+    """The addresses that one buffer occupies."""
+
+    low: int
+    high: int
+    readonly: bool
+    apart: bool
+
+
+def keeps_in_stream(buffer: pickle.PickleBuffer) -> bool:
+    """Whether a buffer that some library offers is better copied into the stream."""
+    raw = buffer.raw()
+    return raw.nbytes == 0 or (raw.nbytes < SMALL and _span(raw) is None)
+
+
+def extent(buffer: pickle.PickleBuffer) -> Extent:
+    raw = buffer.raw()
+    span = _span(raw)
+    low = address(raw)
+    return Extent(low, low + raw.nbytes, raw.readonly, span is not None and span.apart)
+
+
+def clusters(extents: Sequence[Extent]) -> list[list[int]]:
+    """Indices of the extents, those together whose memory overlaps."""
+    found: list[list[int]] = []
+    end = -1
+    for index in sorted(range(len(extents)), key=lambda index: extents[index][:2]):
+        span = extents[index]
+        if span.apart:
+            found.insert(0, [index])
+        elif span.low < end:
+            found[-1].append(index)
+            end = max(end, span.high)
+        else:
+            found.append([index])
+            end = span.high
+    return found
+
+
+def arrange(buffers: Sequence[pickle.PickleBuffer]) -> Layout:
+    """Merge buffers into segments: those that overlap share one."""
+    extents = [extent(buffer) for buffer in buffers]
+    segments = []
+    references: dict[int, Reference] = {}
+    # The order of first use is the same in every process; that of addresses is not.
+    for number, cluster in enumerate(sorted(clusters(extents), key=min)):
+        low = min(extents[index].low for index in cluster)
+        high = max(extents[index].high for index in cluster)
+        segments.append(memoryview(Span(buffers, low, high, readonly=True).buffer()))
+        for index in cluster:
+            span = extents[index]
+            size = span.high - span.low
+            references[index] = Reference(number, span.low - low, size, span.readonly)
+    ordered = tuple(references[index] for index in range(len(buffers)))
+    return Layout(tuple(segments), ordered)
+
+
+def address(view: memoryview | mmap.mmap) -> int:
+    """The address of the first byte of a non-empty buffer."""
+    import numpy
+
+    interface = numpy.frombuffer(view, numpy.uint8).__array_interface__
+    return int(interface["data"][0])
+
+
+def digest(view: memoryview) -> str:
+    """A hash of the bytes, 32 hexadecimal digits; large ones are hashed by several threads."""
+    if view.nbytes <= _CHUNK:
+        return hashlib.sha256(view).hexdigest()[:32]
+    from concurrent.futures import ThreadPoolExecutor
+
+    chunks = (view[start : start + _CHUNK] for start in range(0, view.nbytes, _CHUNK))
+    with ThreadPoolExecutor() as pool:
+        parts = pool.map(lambda chunk: hashlib.sha256(chunk).digest(), chunks)
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:32]
+
+
+_mappings: WeakKeyDictionary[mmap.mmap, tuple[int, Mapping[tuple[int, int], str]]] = (
+    WeakKeyDictionary()
+)
+
+
+def remember(mapping: mmap.mmap, digests: Mapping[tuple[int, int], str]) -> None:
+    """Note which (offset, size) of a private mapping holds bytes of which digest."""
+    _mappings[mapping] = (address(mapping), digests)
+
+
+def untouched() -> dict[tuple[int, int], str]:
+    """(address, size) -> digest of every loaded segment that nobody has written to.
+
+    A private mapping gets a page of its own for each page that is written; while it has none,
+    its bytes are those of the file.  Where the system does not tell, the answer is empty.
+    """
+    if not _mappings:
+        return {}
+    dirty = _written_ranges()
+    if dirty is None:
+        return {}
+    return {
+        (start + offset, size): value
+        for mapping, (start, digests) in list(_mappings.items())
+        if not any(low < start + len(mapping) and start < high for low, high in dirty)
+        for (offset, size), value in digests.items()
+    }
+
+
+def _written_ranges() -> list[tuple[int, int]] | None:
+    """The address ranges of this process that hold private pages; None if that is unknown."""
+    try:
+        lines = Path("/proc/self/smaps").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    ranges = []
+    low = high = 0
+    for line in lines:
+        field, _, rest = line.partition(" ")
+        if not field.endswith(":"):
+            start, _, end = field.partition("-")
+            low, high = int(start, 16), int(end, 16)
+        # A written page that was swapped out counts as Swap, no longer as Anonymous.
+        elif field in ("Anonymous:", "Swap:") and rest.split()[0] != "0":
+            ranges.append((low, high))
+    return ranges
+
+
+def _span(raw: memoryview) -> Span | None:
+    base = getattr(raw.obj, "base", None)
+    return base if isinstance(base, Span) else None

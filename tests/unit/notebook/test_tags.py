@@ -1,0 +1,303 @@
+"""The language of tags: every word, every slip, and the tags of other tools."""
+
+from __future__ import annotations
+
+import pytest
+
+from kale_pm.model import Problem, Secret, StepOptions
+from kale_pm.notebook.tags import (
+    CellTags,
+    legal_step_name,
+    options_from,
+    parse_default,
+    parse_tags,
+    settings_of,
+)
+
+
+def read(*tags: str) -> CellTags:
+    result, problems = parse_tags(tags, 4)
+    assert problems == []
+    return result
+
+
+def slip(*tags: str) -> Problem:
+    _, problems = parse_tags(tags, 4)
+    (problem,) = problems
+    assert (problem.code, problem.severity, problem.cell) == ("bad-tags", "error", 4)
+    assert "cell 4" in problem.message
+    assert problem.hint
+    return problem
+
+
+class TestWords:
+    @pytest.mark.parametrize("word", ["block", "step"])
+    def test_a_step_in_both_spellings(self, word: str) -> None:
+        assert read(f"{word}:train_2").step == "train_2"
+
+    @pytest.mark.parametrize("name", ["a", "_a", "a1", "class", "_"])
+    def test_legal_names(self, name: str) -> None:
+        assert read(f"block:{name}").step == name
+
+    @pytest.mark.parametrize(
+        ("tag", "role"),
+        [
+            ("imports", "imports"),
+            ("functions", "functions"),
+            ("parameters", "parameters"),
+            ("pipeline-parameters", "parameters"),
+            ("metrics", "metrics"),
+            ("pipeline-metrics", "metrics"),
+            ("skip", "skip"),
+        ],
+    )
+    def test_roles_in_both_spellings(self, tag: str, role: str) -> None:
+        assert read(tag) == CellTags(role=role)  # type: ignore[arg-type]
+
+    def test_tags_stand_in_any_order(self) -> None:
+        one = read("prev:load", "limit:cpu:2", "block:train", "prev:clean")
+        other = read("block:train", "prev:load", "prev:clean", "limit:cpu:2")
+        assert one == other
+        assert one.prev == ("load", "clean")
+
+    def test_a_tag_said_twice_counts_once(self) -> None:
+        assert read("block:a", "block:a", "step:a", "prev:b", "prev:b").prev == ("b",)
+
+    @pytest.mark.parametrize(
+        ("tag", "options"),
+        [
+            ("image:host:5000/x:1", StepOptions(image="host:5000/x:1")),
+            ("cache:enabled", StepOptions(cache=True)),
+            ("cache:disabled", StepOptions(cache=False)),
+            ("report:enabled", StepOptions(report=True)),
+            ("report:disabled", StepOptions(report=False)),
+            ("limit:nvidia.com/gpu:1", StepOptions(limits={"nvidia.com/gpu": "1"})),
+            ("limit:memory:2Gi", StepOptions(limits={"memory": "2Gi"})),
+            ("request:cpu:500m", StepOptions(requests={"cpu": "500m"})),
+            ("request:cpu:0.5", StepOptions(requests={"cpu": "0.5"})),
+            ("retry:3", StepOptions(retry=3)),
+            ("timeout:60", StepOptions(timeout=60)),
+            ("env:A:b:c", StepOptions(env={"A": "b:c"})),
+            ("env:A:", StepOptions(env={"A": ""})),
+            ("node:disk:ssd", StepOptions(nodes={"disk": "ssd"})),
+            ("secret:s3:.key:KEY", StepOptions(secrets=(Secret("s3", ".key", "KEY"),))),
+            ("label:app.io/team:a-b", StepOptions(labels={"app.io/team": "a-b"})),
+            (
+                "annotation:url:http://x:80/y",
+                StepOptions(annotations={"url": "http://x:80/y"}),
+            ),
+        ],
+    )
+    def test_options(self, tag: str, options: StepOptions) -> None:
+        assert read("block:a", tag).options == options
+
+    def test_options_add_up(self) -> None:
+        options = read("block:a", "limit:cpu:2", "limit:memory:1Gi", "env:A:1", "env:B:2").options
+        assert options.limits == {"cpu": "2", "memory": "1Gi"}
+        assert options.env == {"A": "1", "B": "2"}
+
+    def test_no_tag_says_nothing(self) -> None:
+        assert read() == CellTags()
+        assert not read().is_prelude
+
+    def test_two_roles_of_the_prelude_go_together(self) -> None:
+        assert read("imports", "functions").is_prelude
+        assert read("imports", "parameters").role == "parameters"
+
+    @pytest.mark.parametrize(
+        "tags",
+        [("skip", "block:a"), ("imports", "skip"), ("skip", "blok:x", "block:A b", "retry:x")],
+    )
+    def test_skip_wins_over_everything(self, tags: tuple[str, ...]) -> None:
+        assert read(*tags) == CellTags(role="skip")
+
+
+class TestOtherTools:
+    @pytest.mark.parametrize(
+        "tag",
+        [
+            "hide-input",
+            "remove-cell",
+            "raises-exception",
+            "injected-parameters",
+            "nbval-skip",
+            "skip-execution",
+            "slideshow:skip",
+            "solution",
+            "report",
+            "image",
+            "cache",
+            "node",
+            "export",
+            "exercise:3",
+            "id:3",
+            "form:x",
+            "note:remember this",
+            "mode:dark",
+            "lang:en",
+            "",
+            ":",
+            "日本",
+        ],
+    )
+    def test_their_tags_are_left_alone(self, tag: str) -> None:
+        assert read(tag) == CellTags()
+        assert read("block:a", tag).step == "a"
+
+
+class TestSlips:
+    @pytest.mark.parametrize(
+        ("tag", "right"),
+        [
+            ("blok:train", "block:train"),
+            ("Block:train", "block:train"),
+            ("setp:b", "step:b"),
+            ("steps:b", "step:b"),
+        ],
+    )
+    def test_a_misspelt_step(self, tag: str, right: str) -> None:
+        problem = slip(tag)
+        assert tag in problem.message
+        assert right in problem.hint
+        assert parse_tags([tag], 1)[0].step == right.partition(":")[2]
+
+    @pytest.mark.parametrize(
+        ("tag", "right"),
+        [
+            ("prv:x", "prev:x"),
+            ("perv:x", "prev:x"),
+            ("cahce:enabled", "cache:enabled"),
+            ("limits:cpu:2", "limit:cpu:2"),
+            ("retyr:2", "retry:2"),
+            ("timeuot:3", "timeout:3"),
+            ("anotation:a:b", "annotation:a:b"),
+            ("Image:x", "image:x"),
+        ],
+    )
+    def test_a_misspelt_word_with_a_value(self, tag: str, right: str) -> None:
+        assert right in slip("block:a", tag).hint
+
+    @pytest.mark.parametrize(
+        ("tag", "right"),
+        [
+            ("pramaters", "parameters"),
+            ("parameter", "parameters"),
+            ("import", "imports"),
+            ("Imports", "imports"),
+            ("function", "functions"),
+            ("fucntions", "functions"),
+            ("metric", "metrics"),
+            ("pipeline_parameters", "pipeline-parameters"),
+            ("pipeline-metric", "pipeline-metrics"),
+            ("skp", "skip"),
+        ],
+    )
+    def test_a_misspelt_bare_word(self, tag: str, right: str) -> None:
+        assert right in slip(tag).hint
+
+    @pytest.mark.parametrize(
+        ("name", "legal"),
+        [
+            ("Train-Model", "train_model"),
+            ("2nd", "_2nd"),
+            ("train model", "train_model"),
+            ("größe", "groe"),
+            ("日本", "step"),
+            ("a:b", "a_b"),
+        ],
+    )
+    def test_an_illegal_name_and_a_legal_spelling(self, name: str, legal: str) -> None:
+        assert legal_step_name(name) == legal
+        problem = slip(f"block:{name}")
+        assert name in problem.message
+        assert legal in problem.hint
+        assert legal in slip("block:a", f"prev:{name}").hint
+
+    @pytest.mark.parametrize("tag", ["block:", "step:", "block", "step"])
+    def test_a_step_without_a_name(self, tag: str) -> None:
+        assert "missing" in slip(tag).message
+
+    def test_two_steps_on_one_cell(self) -> None:
+        problem = slip("block:a", "step:b")
+        assert "a and b" in problem.message
+
+    def test_prev_without_a_step(self) -> None:
+        problem = slip("prev:a")
+        assert "prev:a" in problem.message
+        assert "block:NAME" in problem.hint
+        assert parse_tags(["prev:a"], 1)[0] == CellTags()
+
+    @pytest.mark.parametrize("tags", [("limit:cpu:2",), ("imports", "image:x")])
+    def test_options_without_a_step(self, tags: tuple[str, ...]) -> None:
+        assert tags[-1] in slip(*tags).message
+
+    @pytest.mark.parametrize(
+        "tag",
+        [
+            "retry:x",
+            "retry:-1",
+            "retry:1.5",
+            "retry:",
+            "timeout:0",
+            "timeout:5m",
+            "cache:on",
+            "report:yes",
+            "image:",
+            "image:a b",
+            "limit:cpu",
+            "limit:cpu:",
+            "limit:memory:2GB",
+            "limit::2",
+            "env:A",
+            "env:A B:c",
+            "secret:a:b",
+            "secret:a:b:C:d",
+            "label:a:b c",
+            "node:a",
+            "annotation:a",
+        ],
+    )
+    def test_values_that_do_not_read(self, tag: str) -> None:
+        problem = slip("block:a", tag)
+        assert f"'{tag}'" in problem.message
+        assert tag.partition(":")[0] + ":" in problem.hint
+
+    @pytest.mark.parametrize("tag", ["notebook:other", "for:x:in:xs", "if:x > 3"])
+    def test_reserved_words(self, tag: str) -> None:
+        assert "not built yet" in slip("block:a", tag).message
+
+    @pytest.mark.parametrize("role", ["metrics", "parameters", "imports", "pipeline-metrics"])
+    def test_a_role_beside_a_step(self, role: str) -> None:
+        assert "a" in slip("block:a", role).message
+
+    def test_metrics_beside_another_role(self) -> None:
+        assert "metrics" in slip("metrics", "parameters").message
+
+    def test_a_role_with_a_value(self) -> None:
+        assert "no value" in slip("parameters:x").message
+
+    def test_several_slips_are_all_told(self) -> None:
+        _, problems = parse_tags(["block:A", "prv:b", "retry:x"], 1)
+        assert len(problems) == 3
+
+
+class TestDefaults:
+    def test_options_may_stand(self) -> None:
+        settings = [parse_default("limit:cpu:2"), parse_default("retry:3")]
+        assert options_from(settings) == StepOptions(limits={"cpu": "2"}, retry=3)
+
+    @pytest.mark.parametrize("tag", ["block:a", "imports", "limt:cpu:2", "cache:on", "x", ""])
+    def test_nothing_else_may(self, tag: str) -> None:
+        with pytest.raises(ValueError, match="."):
+            parse_default(tag)
+
+    def test_a_slip_names_the_right_word(self) -> None:
+        with pytest.raises(ValueError, match="limit:cpu:2"):
+            parse_default("limt:cpu:2")
+
+    def test_options_come_apart_and_together(self) -> None:
+        options = read(
+            "block:a", "limit:cpu:2", "cache:disabled", "retry:2", "secret:a:b:C", "env:A:1"
+        ).options
+        assert options_from(settings_of(options)) == options
+        assert settings_of(StepOptions()) == ()
