@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kale_pm.model import Problem
@@ -86,7 +86,12 @@ class LoadError(KalePmError):
 
 
 class StepFailed(KalePmError):
-    """A step of a run failed; the executed notebook up to the failure is kept."""
+    """A step of a run failed; ``notebook`` is the executed notebook up to the failure.
+
+    ``run`` is the whole run where the Python face raises the error.
+    """
+
+    run: Any = None
 
     def __init__(self, step: str, message: str, *, notebook: str = "", hint: str = "") -> None:
         super().__init__(f"step {step}: {message}", hint=hint)

@@ -68,7 +68,11 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One execution of a pipeline.  ``process`` is the id of the process that drives it."""
+    """One execution of a pipeline.
+
+    ``notebook`` is the path of the source notebook, ``implied_edges`` those of the edges that
+    no tag says, ``process`` the id of the process that drives the run.
+    """
 
     id: str
     pipeline: str
@@ -79,6 +83,7 @@ class RunRecord:
     started: float
     seconds: float | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    implied_edges: tuple[tuple[str, str], ...] = ()
     process: int | None = None
 
     @property

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kale_pm.model import Cell, Pipeline, Step
-from kale_pm.notebook.parameters import split_parameters
+from kale_pm.notebook.parameters import parameter_cells, split_prelude
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -54,29 +53,24 @@ def _prelude(pipeline: Pipeline, step: Step) -> list[NotebookNode]:
     Papermill injects its values after the first cell tagged ``parameters`` and knows no
     other: so whatever is computed from parameters must come after that one cell.
     """
-    literals = {
-        cell.number: split_parameters([cell])
-        for cell in pipeline.prelude
-        if {"parameters", "pipeline-parameters"} & set(cell.tags)
-    }
-    merged = [source for pairs, _ in literals.values() for _, source in pairs]
+    assignments, kept = split_prelude(pipeline.prelude)
+    sources = {cell.number: cell.source for cell in kept}
+    own_cells = {cell.number for cell in parameter_cells(pipeline.prelude)}
     cells: list[NotebookNode] = []
     for cell in pipeline.prelude:
-        if cell.number not in literals:
+        if cell.number not in own_cells:
             cells.append(_copy(cell, "prelude"))
             continue
-        if merged:
-            first = _copy(cell, "parameters")
-            first.source = "\n".join(merged)
-            first.metadata["tags"] = ["parameters"]
-            cells.append(first)
-            merged = []
-        rest = literals[cell.number][1]
-        if rest.strip():
+        if cell.number == min(own_cells) and assignments:
+            merged = _copy(cell, "parameters")
+            merged.source = "\n".join(source for _, source in assignments)
+            merged.metadata["tags"] = ["parameters"]
+            cells.append(merged)
+        if cell.number in sources:
             derived = _copy(cell, "prelude")
             derived.id = _id(step, f"derived {cell.number}")
+            derived.source = sources[cell.number]
             derived.metadata["tags"] = []
-            derived.source = rest
             cells.append(derived)
     return cells
 
@@ -102,15 +96,12 @@ def _call(function: str, arguments: Sequence[str]) -> str:
     line = f"{function}({', '.join(arguments)})"
     if len(line) <= LINE:
         return line
-    body = textwrap.fill(
-        ", ".join(arguments) + ",",
-        width=LINE,
-        initial_indent="    ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return f"{function}(\n{body}\n)"
+    lines = [""]
+    for argument in arguments:
+        if lines[-1] and len(lines[-1]) + len(argument) + 6 > LINE:
+            lines.append("")
+        lines[-1] += f" {argument}," if lines[-1] else f"{argument},"
+    return "\n".join([f"{function}(", *(f"    {line}" for line in lines), ")"])
 
 
 def _copy(cell: Cell, role: str) -> NotebookNode:

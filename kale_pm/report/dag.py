@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from html import escape
+from itertools import pairwise
 
 from kale_pm.record import State
 from kale_pm.report.layout import Box, Edge, Layout, Point, arrange, known_parents, sorted_steps
@@ -18,7 +19,7 @@ GLYPHS: Mapping[State, str] = {
     State.DONE: "✓",
     State.CACHED: "↺",
     State.FAILED: "✕",
-    State.SKIPPED: "–",
+    State.SKIPPED: "»",
     State.INTERRUPTED: "■",
 }
 
@@ -42,7 +43,8 @@ def as_text(parents: Mapping[str, tuple[str, ...]], *, notes: Mapping[str, str] 
     Every rail leads to one child; rails to the same child join as soon as they can.  ``notes``
     stand right of the names.
 
-    >>> print(as_text({"load": (), "left": ("load",), "right": ("load",), "join": ("left", "right")}))
+    >>> parents = {"load": (), "left": ("load",), "right": ("load",), "join": ("left", "right")}
+    >>> print(as_text(parents))
     ●    load
     ├─╮
     ● │  left
@@ -87,8 +89,7 @@ def as_text(parents: Mapping[str, tuple[str, ...]], *, notes: Mapping[str, str] 
 
 
 def _free_lane(lanes: list[str | None], prefer: int = 0) -> int:
-    candidates = [*range(prefer, len(lanes)), *range(prefer)]
-    for lane in candidates:
+    for lane in sorted(range(len(lanes)), key=lambda lane: (lane < prefer, lane)):
         if lanes[lane] is None:
             return lane
     lanes.append(None)
@@ -214,16 +215,16 @@ def _shortened(name: str) -> str:
 def _draw_box(name: str, box: Box, state: State | None, note: str, links: bool) -> str:
     middle = box.x + box.width / 2
     baseline = box.y + (20 if note else 21.5)
+    title = escape(f"{name} {note}".strip())
+    size = f'width="{box.width:.1f}" height="{box.height:.1f}"'
     parts = [
-        f"<title>{escape(f'{name} {note}'.strip())}</title>",
-        f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}"'
-        f' height="{box.height:.1f}" rx="8"/>',
+        f"<title>{title}</title>",
+        f'<rect x="{box.x:.1f}" y="{box.y:.1f}" {size} rx="8"/>',
         f'<text class="name" x="{middle:.1f}" y="{baseline:.1f}">{escape(_shortened(name))}</text>',
     ]
     if note:
-        parts.append(
-            f'<text class="note" x="{middle:.1f}" y="{box.y + 36:.1f}">{escape(note)}</text>'
-        )
+        below = box.y + 36
+        parts.append(f'<text class="note" x="{middle:.1f}" y="{below:.1f}">{escape(note)}</text>')
     drawn = f'<g class="step {state.value if state else "plain"}">{"".join(parts)}</g>'
     return f'<a href="#step-{escape(name)}">{drawn}</a>' if links else drawn
 
@@ -234,7 +235,7 @@ def _draw_edge(points: tuple[Point, ...], implied: bool, rightwards: bool) -> st
     end = (tip[0] - 6, tip[1]) if rightwards else (tip[0], tip[1] - 6)
     bends = [*points[:-1], end]
     commands = [f"M{_pair(bends[0])}"]
-    for index, (start, stop) in enumerate(zip(bends, bends[1:], strict=False)):
+    for index, (start, stop) in enumerate(pairwise(bends)):
         if index % 2:
             commands.append(f"L{_pair(stop)}")
             continue

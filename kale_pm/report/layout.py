@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kale_pm.model import topological_order
 
@@ -177,7 +178,7 @@ def _mean(values: Sequence[float], otherwise: float) -> float:
 
 def _crossings(rows: Rows, below: Links) -> int:
     total = 0
-    for upper, lower in zip(rows, rows[1:], strict=False):
+    for upper, lower in pairwise(rows):
         place = {node: index for index, node in enumerate(lower)}
         seen: list[int] = []
         for node in upper:
@@ -232,7 +233,7 @@ def _gaps(row: Sequence[Node], widths: Mapping[Node, float]) -> list[float]:
     return [
         (widths[left] + widths[right]) / 2
         + (_BETWEEN_BOXES if isinstance(left, str) or isinstance(right, str) else _BETWEEN_EDGES)
-        for left, right in zip(row, row[1:], strict=False)
+        for left, right in pairwise(row)
     ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -81,9 +80,7 @@ def write_report(
     return target
 
 
-def _view(
-    step: StepRecord, folder: Path, fragments: Path | None, slowest: float
-) -> _StepView:
+def _view(step: StepRecord, folder: Path, fragments: Path | None, slowest: float) -> _StepView:
     link = document = None
     damage = ""
     path = folder / step.notebook if step.notebook else None
@@ -130,7 +127,7 @@ def _write(path: Path, text: str) -> None:
     try:
         # Outputs may hold half characters that no encoding takes.
         draft.write_text(text, encoding="utf-8", errors="replace")
-        os.replace(draft, path)
+        draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -177,8 +174,8 @@ def _value(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text of a terminal without its colours."""
-    return _CONTROL_SEQUENCE.sub("", text)
+    """Text of a terminal without its colours and rules."""
+    return re.sub(r"\A-{20,}\n", "", _CONTROL_SEQUENCE.sub("", text)).rstrip()
 
 
 def _text(name: str) -> str:
@@ -191,6 +188,7 @@ def _template() -> Any:
     environment = Environment(
         loader=FunctionLoader(_text),
         autoescape=True,
+        keep_trailing_newline=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -75,20 +75,23 @@ def explain(
             "or raise the limit with sys.setrecursionlimit in the notebook",
         )
     chain = _search(variables, prelude)
-    path = "".join(part.label for part in chain) or ", ".join(variables)
-    # The innermost object may be an unknown part of a well-known kind, such as a pool's queue.
-    for part in reversed(chain):
-        advice = _advice(type(part.value))
+    # A pool of workers is to blame itself, not the queue inside it: the outermost known kind.
+    for length, part in enumerate(chain, start=1):
+        advice = _advice(type(part.value), is_last=length == len(chain))
         if advice is not None:
             reason, hint = advice
-            return SaveError(path, reason, hint=hint)
-    labelled = [part.value for part in chain if part.label]
-    if not labelled:
-        return SaveError(path, _describe(error), hint=_GENERAL_HINT)
-    kind = type(labelled[-1])
-    cause = _failure(labelled[-1], prelude) or error
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    return SaveError(path, f"{name}: {_describe(cause)}", hint=_GENERAL_HINT)
+            return SaveError(_path(chain[:length]), reason, hint=hint)
+    named = [part.value for part in chain if part.label]
+    if not named:
+        return SaveError(", ".join(variables), _describe(error), hint=_GENERAL_HINT)
+    kind = type(named[-1])
+    cause = _failure(named[-1], prelude) or error
+    reason = f"{kind.__module__}.{kind.__qualname__}: {_describe(cause)}"
+    return SaveError(_path(chain), reason, hint=_GENERAL_HINT)
+
+
+def _path(chain: Sequence[_Part]) -> str:
+    return "".join(part.label for part in chain)
 
 
 def _search(variables: Mapping[str, object], prelude: frozenset[str]) -> list[_Part]:
@@ -155,7 +158,7 @@ def _parts(value: Any, prelude: frozenset[str]) -> Iterator[_Part]:
     elif kind.__module__ == "numpy" and kind.__name__ == "ndarray":
         for index, item in enumerate(value.ravel().tolist() if value.dtype.hasobject else ()):
             yield _Part(f".flat[{index}]" if value.ndim > 1 else f"[{index}]", item)
-    elif kind.__module__.startswith("pandas.") and hasattr(value, "items"):
+    elif kind.__module__.startswith("pandas") and callable(getattr(value, "items", None)):
         for label, item in value.items():
             yield _Part(f"[{_short(label)}]", item)
     yield from _parts_of_reduction(_reduction(value, prelude))
@@ -201,12 +204,12 @@ def _parts_of_reduction(reduced: tuple[Any, ...]) -> Iterator[_Part]:
         yield _Part("", argument)
 
 
-def _advice(kind: type) -> tuple[str, str] | None:
+def _advice(kind: type, *, is_last: bool) -> tuple[str, str] | None:
     names = [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__]
     for prefixes, reason, hint in _ADVICE:
         if any(name.startswith(prefixes) for name in names):
             return reason, hint
-    if kind.__module__ != "__main__" and kind.__name__.lower().endswith(_CONNECTIONS):
+    if is_last and kind.__module__ != "__main__" and kind.__name__.lower().endswith(_CONNECTIONS):
         return "a connection belongs to a process", _CONNECT
     return None
 

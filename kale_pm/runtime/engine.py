@@ -23,35 +23,10 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine as PapermillEngine
 from papermill.engines import NotebookExecutionManager
 
-from kale_pm.runtime.kernel import choose_spec, kernel_environment, kernel_manager, kill
+from kale_pm.runtime.kernel import choose_spec, kernel_environment, kernel_manager
+from kale_pm.runtime.monitor import Monitor
 
 SAVE_EVERY = 5.0  # seconds between two saves of a notebook that is running
-
-
-class Monitor:
-    """Watches one execution; the methods do nothing until they are overridden.
-
-    ``failed_index`` is the index of the failing cell in the slice, ``died`` the exception
-    when it was not the cell's code that failed but its kernel or its time.
-    """
-
-    def __init__(self) -> None:
-        self.failed_index: int | None = None
-        self.died: BaseException | None = None
-        self._manager: Any = None
-
-    def cell_started(self, cell: Mapping[str, Any], index: int) -> None: ...
-
-    def cell_finished(self, cell: Mapping[str, Any], index: int, seconds: float) -> None: ...
-
-    def output(self, stream: str, text: str) -> None: ...
-
-    def kernel_started(self, manager: Any) -> None:
-        self._manager = manager
-
-    def interrupt(self) -> None:
-        """End the kernel now, from any thread."""
-        kill(None, self._manager)
 
 
 class Keeper(NotebookExecutionManager):  # type: ignore[misc]

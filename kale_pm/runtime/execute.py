@@ -18,7 +18,7 @@ from kale_pm.runtime.manifest import Exchange, read_manifest
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-    from kale_pm.runtime.engine import Monitor
+    from kale_pm.runtime.monitor import Monitor
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,14 @@ def _run(
     """Let papermill execute the notebook; what went wrong, or None."""
     import logging
 
+    # papermill imports every registered engine, ours among them: it must come first.
     import papermill
+    from papermill.engines import papermill_engines
 
+    from kale_pm.runtime.engine import Engine
+
+    # In a pod kale-pm is no installed package, so that nothing has registered its engine.
+    papermill_engines.register("kale-pm", Engine)
     # Papermill announces paths and kernels on its logger, and so does nbclient.
     logging.getLogger("papermill").setLevel(logging.ERROR)
     order = notebook.metadata.get("kale_pm", {}).get("order", 0)
@@ -138,7 +144,7 @@ def _run(
 
 
 def _monitor(step: str, cells: int, listener: Listener) -> Monitor:
-    from kale_pm.runtime.engine import Monitor
+    from kale_pm.runtime.monitor import Monitor
 
     class StepMonitor(Monitor):
         count = 0

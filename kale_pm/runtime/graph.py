@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import pickle
+import sys
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,14 +30,26 @@ _NEVER_SHARED = (
     tuple,
     frozenset,
     range,
+    slice,
     type,
     Enum,
     logging.Logger,
-    types.BuiltinFunctionType,
     types.CodeType,
     types.ModuleType,
 )
-_VALUES = frozenset({"numpy.ufunc", "pandas.core.indexes.base.Index"})
+_VALUES = frozenset(
+    {
+        "numpy.ufunc",
+        "pandas._libs.tslibs.offsets.BaseOffset",
+        "pandas.api.extensions.ExtensionDtype",
+        "pandas.core.dtypes.base.ExtensionDtype",
+        "pandas.core.indexes.base.Index",
+        "pandas.Index",
+        "pyarrow.lib._Weakrefable",
+        "torch.device",
+        "torch.dtype",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -117,18 +130,20 @@ def components(variables: Mapping[str, object], prelude: frozenset[str]) -> list
     extents: list[memory.Extent] = []
     extent_holders: list[str] = []
     tracers = []  # the ids in a memo are those of living objects only as long as it lives
-    for name, value in variables.items():
-        if isinstance(value, _ATOMS) or len(variables) == 1:
-            continue
-        tracer, buffers = _trace(name, value, prelude)
-        tracers.append(tracer)
-        memo = tracer.memo.copy()
-        for identity in memo.keys() & holder.keys():
-            if tracer.is_shareable(memo[identity][1]):
-                leader[find(name)] = find(holder[identity])
-        holder.update(dict.fromkeys(memo, name))
-        extents += [memory.extent(buffer) for buffer in buffers]
-        extent_holders += [name] * len(buffers)
+    candidates = [name for name, value in variables.items() if not isinstance(value, _ATOMS)]
+    common = _common_to_frames()
+    with _collection_paused():
+        for name in candidates if len(candidates) > 1 else ():
+            tracer, buffers = _trace(name, variables[name], prelude)
+            tracers.append(tracer)
+            memo = tracer.memo.copy()
+            for identity in (memo.keys() & holder.keys()) - common:
+                if tracer.is_shareable(memo[identity][1]):
+                    leader[find(name)] = find(holder[identity])
+            if name != candidates[-1]:
+                holder.update(dict.fromkeys(memo, name))
+            extents += [memory.extent(buffer) for buffer in buffers]
+            extent_holders += [name] * len(buffers)
     for cluster in memory.clusters(extents):
         if not all(extents[index].readonly for index in cluster):
             for index in cluster[1:]:
@@ -145,19 +160,38 @@ class _Tracer(Pickler):
     def reducer_override(self, obj: Any) -> Any:
         # Two objects of one class share nothing by that, nor do two frames with one index.
         if isinstance(obj, type) or _is_value(obj):
-            return str, ()
+            return _nothing, ()
         return super().reducer_override(obj)
 
     def is_shareable(self, obj: object) -> bool:
         """Whether it matters if two variables hold this very object, or equal ones."""
         if isinstance(obj, _NEVER_SHARED) or _is_value(obj):
             return False
-        if isinstance(obj, types.FunctionType):
-            is_by_value = obj.__globals__ is self._namespace
-            return is_by_value and self.prelude_name(obj) is None
+        if isinstance(obj, types.FunctionType) and obj.__globals__ is self._namespace:
+            return self.prelude_name(obj) is None
+        if _is_imported(obj):
+            return False
         # Objects that compare by value and have no attributes, such as dates.
         own_hash = type(obj).__hash__ not in (None, object.__hash__)
         return not own_hash or hasattr(obj, "__dict__")
+
+
+def _nothing() -> None:
+    """Stands for an object that the tracer does not go into."""
+
+
+def _is_imported(obj: object) -> bool:
+    """Whether every process finds the object in its module, such as ``numpy.log``."""
+    module = sys.modules.get(getattr(obj, "__module__", None) or "")
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    return isinstance(name, str) and getattr(module, name, None) is obj
+
+
+def _common_to_frames() -> set[int]:
+    """The ids of lists that pandas stores with every frame, though they belong to its classes."""
+    pandas = sys.modules.get("pandas")
+    kinds = (getattr(pandas, "DataFrame", None), getattr(pandas, "Series", None))
+    return {id(kind._metadata) for kind in kinds if kind is not None}
 
 
 def _is_value(obj: object) -> bool:
@@ -170,8 +204,7 @@ def _trace(
     buffers: list[pickle.PickleBuffer] = []
     tracer = _Tracer(_Stream(None), prelude, _collector(buffers))  # type: ignore[arg-type]
     try:
-        with _collection_paused():
-            tracer.dump(value)
+        tracer.dump(value)
     except Exception as error:
         raise explain({name: value}, error, prelude) from error
     return tracer, buffers

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jupyter_client.asynchronous.client import AsyncKernelClient
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
@@ -73,10 +70,12 @@ def kernel_manager(spec: KernelSpec) -> AsyncKernelManager:
         def ipykernel(self) -> bool:
             return "ipykernel" in " ".join(spec.argv)
 
-        def cleanup_resources(self, restart: bool = False) -> None:
-            super().cleanup_resources(restart=restart)
+        async def _async_cleanup_resources(self, restart: bool = False) -> None:
+            await super()._async_cleanup_resources(restart=restart)
             if not restart and self.transport == "ipc":
                 shutil.rmtree(os.path.dirname(self.ip), ignore_errors=True)
+
+        cleanup_resources = _async_cleanup_resources
 
     manager = Manager(kernel_name=spec.display_name)
     if sys.platform != "win32":
@@ -94,10 +93,3 @@ def kernel_environment(extra: Mapping[str, str]) -> dict[str, str]:
         **extra,
     }
 
-
-def kill(client: AsyncKernelClient | None, manager: Any) -> None:
-    """End a kernel and its children at once; used when the run is interrupted."""
-    process_group = getattr(getattr(manager, "provisioner", None), "pgid", None)
-    if process_group:
-        with suppress(OSError):
-            os.killpg(process_group, signal.SIGKILL)

@@ -67,7 +67,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 reduced = save(obj)
                 if reduced is not NotImplemented:
                     return reduced
-        return super().reducer_override(obj)
+        reduced = super().reducer_override(obj)
+        if is_class and reduced is not NotImplemented and len(reduced) > 2:
+            # A cache that pickling an instance leaves in the class: not a change of the class.
+            reduced[2][0].pop("__slotnames__", None)
+        return reduced
 
     def prelude_name(self, obj: Any) -> str | None:
         """The name under which every step finds this very function or class, if any."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from functools import cache
 from html import escape, unescape
 from importlib import resources
@@ -24,7 +23,8 @@ FAILED_CELL = "failed-cell"
 # Nothing is fetched, whatever an output holds; what stands in the page itself may run.
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline';"
-    " img-src data: blob:; media-src data: blob:; font-src data:; frame-src data:; form-action 'none'"
+    " img-src data: blob:; media-src data: blob:; font-src data:; frame-src data:;"
+    " form-action 'none'"
 )
 
 _FOLDED = {
@@ -172,12 +172,13 @@ def _notice(cell: NotebookNode) -> str:
 
 
 def _without_file_names(output: NotebookNode) -> NotebookNode:
-    # nbconvert would refer to these files instead of the picture in the notebook.
-    shown = type(output)(output)
-    shown.pop("svg_filename", None)
-    if "filenames" in shown.get("metadata", {}):
+    """The output for nbconvert, which would prefer these files to the picture in the notebook."""
+    from nbformat import NotebookNode
+
+    shown = NotebookNode({key: value for key, value in output.items() if key != "svg_filename"})
+    if "metadata" in shown:
         kept = {key: value for key, value in shown.metadata.items() if key != "filenames"}
-        shown.metadata = type(output)(kept)
+        shown.metadata = NotebookNode(kept)
     return shown
 
 
@@ -192,7 +193,12 @@ _FETCHING = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ATTRIBUTE = re.compile(r"""([^\s=/"'>]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""")
+_IMPORT_IN_STYLE = re.compile(r"@import\b[^;}<]*;?", re.IGNORECASE)
+_ADDRESS_IN_STYLE = re.compile(r"""url\(\s*["']?(?!["']?\s*(?:data:|#))[^)]*\)""", re.IGNORECASE)
+_SOURCES = {"src", "srcset", "poster", "data", "href", "xlink:href"}
 _INSIDE = ("data:", "blob:", "#")
+_NO_DESCRIPTION = "No description has been provided for this image"  # set by nbconvert
+_ELSEWHERE = 'target="_blank" rel="noopener noreferrer"'
 
 
 def _self_contained(html: str) -> str:
@@ -202,71 +208,44 @@ def _self_contained(html: str) -> str:
 
 def _without_fetching(match: re.Match[str]) -> str:
     whole = match[0]
-    if match["script"]:
-        return "" if "src" in _attributes(match["of_script"]) else whole
-    if match["style"]:
-        return _without_imports(whole)
     if match["comment"]:
         return whole
-    return _TAGS.get(match["tag"].lower(), _drop_sources)(whole, match["of_tag"])
+    if match["style"]:
+        return _without_imports(whole)
+    if match["script"]:
+        return "" if "src" in _attributes(match["of_script"]) else whole
+    tag, attributes = match["tag"].lower(), _attributes(match["of_tag"])
+    if tag in ("link", "base", "meta"):
+        return ""
+    if tag == "a":
+        inside = "target" in attributes or attributes.get("href", "#").startswith("#")
+        return whole if inside else f"<a {_ELSEWHERE} {match['of_tag']}>"
+    source = attributes.get("src", "")
+    if tag in ("img", "iframe") and source and not source.lower().startswith(_INSIDE):
+        texts = (attributes.get("alt"), attributes.get("title"), source)
+        return _link(source, next(text for text in texts if text and text != _NO_DESCRIPTION))
+    return _ATTRIBUTE.sub(_without_source, whole)
 
 
 def _attributes(text: str) -> dict[str, str]:
-    return {
-        name.lower(): unescape(value.strip("\"'")).strip()
-        for name, value in _ATTRIBUTE.findall(text)
-    }
+    return {name.lower(): _unquoted(value) for name, value in _ATTRIBUTE.findall(text)}
+
+
+def _unquoted(value: str) -> str:
+    return unescape(value.strip("\"'")).strip()
 
 
 def _without_imports(style: str) -> str:
-    style = re.sub(r"@import\b[^;}]*;?", "", style, flags=re.IGNORECASE)
-    return re.sub(
-        r"""url\(\s*["']?(?!\s*["']?(?:data:|#))[^)]*\)""", "none", style, flags=re.IGNORECASE
-    )
+    return _ADDRESS_IN_STYLE.sub("none", _IMPORT_IN_STYLE.sub("", style))
 
 
-def _open_elsewhere(whole: str, attributes: str) -> str:
-    given = _attributes(attributes)
-    if "target" in given or given.get("href", "#").startswith("#"):
-        return whole
-    return f'<a target="_blank" rel="noopener noreferrer"{attributes}>'
+def _without_source(attribute: re.Match[str]) -> str:
+    if attribute[1].lower() not in _SOURCES:
+        return attribute[0]
+    return attribute[0] if _unquoted(attribute[2]).lower().startswith(_INSIDE) else ""
 
 
-def _link_instead(whole: str, attributes: str) -> str:
-    given = _attributes(attributes)
-    source = given.get("src", "")
-    if source.lower().startswith(_INSIDE) or "src" not in given:
-        return _drop_sources(whole, attributes, {"srcset"})
-    text = escape(given.get("alt") or given.get("title") or source)
+def _link(source: str, text: str) -> str:
     if not source.lower().startswith(("http:", "https:")):
-        return f"<em>{text}</em>"
-    return f'<a target="_blank" rel="noopener noreferrer" href="{escape(source)}">{text}</a>'
-
-
-def _drop_sources(
-    whole: str,
-    attributes: str,
-    names: frozenset[str] | set[str] = frozenset(
-        {"src", "srcset", "poster", "data", "href", "xlink:href"}
-    ),
-) -> str:
-    def kept(match: re.Match[str]) -> str:
-        value = match[2].strip("\"' ").lower()
-        return "" if match[1].lower() in names and not value.startswith(_INSIDE) else match[0]
-
-    start = whole[: whole.index(attributes, 1)] if attributes else whole[:-1]
-    return f"{start}{_ATTRIBUTE.sub(kept, attributes)}>"
-
-
-def _nothing(whole: str, attributes: str) -> str:  # noqa: ARG001 - one signature for all tags
-    return ""
-
-
-_TAGS: dict[str, Callable[[str, str], str]] = {
-    "a": _open_elsewhere,
-    "img": _link_instead,
-    "iframe": _link_instead,
-    "link": _nothing,
-    "base": _nothing,
-    "meta": _nothing,
-}
+        return f"<em>{escape(text)}</em>"  # a file beside the notebook is not there any more
+    return f'<a {_ELSEWHERE} href="{escape(source)}">{escape(text)}</a>'

@@ -66,7 +66,9 @@ class TestCells:
         assert read(tmp_path, code(["x = 1\n", "y = 2"])).cells[0].source == "x = 1\ny = 2"
 
     def test_every_line_ends_in_a_line_feed(self, tmp_path: Path) -> None:
-        assert read(tmp_path, code("x = 1\r\ny = 2\rz = 3")).cells[0].source == "x = 1\ny = 2\nz = 3"
+        assert (
+            read(tmp_path, code("x = 1\r\ny = 2\rz = 3")).cells[0].source == "x = 1\ny = 2\nz = 3"
+        )
 
     def test_unicode_and_a_byte_order_mark(self, tmp_path: Path) -> None:
         path = tmp_path / "wine.ipynb"
@@ -75,7 +77,8 @@ class TestCells:
         assert read_document(path).cells[0].source == "größe = '日本'"
 
     def test_odd_tags_do_not_hurt(self, tmp_path: Path) -> None:
-        cells = [code("x", metadata={"tags": tags}) for tags in ("skip", None, [3, " skip "], {})]
+        odd: list[object] = ["skip", None, [3, " skip "], {}]
+        cells = [code("x", metadata={"tags": tags}) for tags in odd]
         cells.append({"cell_type": "code", "source": "x"})
         found = [cell.tags for cell in read(tmp_path, *cells).cells]
         assert found == [("skip",), (), ("skip",), (), ()]
@@ -190,7 +193,7 @@ class TestRefusals:
             {"nbformat": 4, "cells": [3]},
             {"nbformat": 4, "cells": [{"source": "x"}]},
             {"nbformat": 4, "cells": [{"cell_type": "code", "source": 3}]},
-            {"nbformat": 4, "cells": [], "metadata": []} | {"metadata": [1]},
+            {"nbformat": 4, "cells": [], "metadata": [1]},
         ],
     )
     def test_json_that_is_no_notebook(self, tmp_path: Path, content: object) -> None:

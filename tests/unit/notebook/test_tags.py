@@ -288,7 +288,7 @@ class TestDefaults:
 
     @pytest.mark.parametrize("tag", ["block:a", "imports", "limt:cpu:2", "cache:on", "x", ""])
     def test_nothing_else_may(self, tag: str) -> None:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"\w"):
             parse_default(tag)
 
     def test_a_slip_names_the_right_word(self) -> None:

@@ -1,0 +1,273 @@
+"""The Python face: a pipeline and its runs as objects with verbs.
+
+>>> pipeline = load("wine.ipynb")
+>>> run = pipeline.run(trees=200)
+>>> run.metrics
+{'accuracy': 0.98, 'f1': 0.98}
+>>> run["models"]                      # a variable of the last step that set it
+>>> run.steps["evaluate"].notebook     # the executed notebook
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kale_pm import model
+from kale_pm.analysis import understand
+from kale_pm.events import Listener, ignore
+from kale_pm.notebook import read
+from kale_pm.record import RunRecord, State, StepRecord
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from kale_pm.kfp import CompileResult
+
+
+class Pipeline(model.Pipeline):
+    """A notebook understood, with what can be done with it."""
+
+    def check(self) -> tuple[model.Problem, ...]:
+        """The problems of the notebook, errors first."""
+        return self.problems
+
+    def slice(self, step: str) -> NotebookNode:
+        """The sub-notebook of one step; KeyError if there is no such step."""
+        from kale_pm.slicing import cut
+
+        return cut(self, step)
+
+    def run(
+        self,
+        *,
+        folder: str | Path | None = None,
+        jobs: int | None = None,
+        kernel: str | None = None,
+        fresh: bool = False,
+        start: str | None = None,
+        only: str | None = None,
+        listener: Listener = ignore,
+        parameters: Mapping[str, Any] | None = None,
+        **values: Any,
+    ) -> Run:
+        """Run the pipeline on this machine; keyword arguments are parameter values.
+
+        ``parameters`` takes values whose names are also options of this method.  The other
+        options are those of kale_pm.local.run_pipeline.  A failing step raises StepFailed,
+        whose ``run`` is the run; what else can be raised is said there too.
+        """
+        run = self.attempt(
+            {**(parameters or {}), **values},
+            folder=Path(folder) if folder is not None else None,
+            jobs=jobs,
+            kernel=kernel,
+            fresh=fresh,
+            start=start,
+            only=only,
+            listener=listener,
+        )
+        run.check()
+        return run
+
+    def attempt(self, parameters: Mapping[str, Any], **options: Any) -> Run:
+        """As :meth:`run`, but a failing step is told by the run's state, not raised."""
+        from kale_pm.local import run_pipeline
+
+        record, folder = run_pipeline(self, parameters, **options)
+        run = Run(record, folder)
+        run.write_report()
+        return run
+
+    def compile(
+        self,
+        output: str | Path | None = None,
+        *,
+        dsl: str | Path | None = None,
+        image: str | None = None,
+        install: bool = True,
+    ) -> CompileResult:
+        """Compile for Kubeflow Pipelines; by default beside the notebook, with ``.yaml``.
+
+        ``dsl`` is where to write the pipeline as a Python file, ``image`` the container
+        image of the steps, ``install=False`` says that it has all packages already.
+        Raises PipelineError or CompileError.
+        """
+        from kale_pm.kfp import compile_pipeline
+
+        return compile_pipeline(
+            self,
+            Path(output) if output is not None else self.path.with_suffix(".yaml"),
+            dsl=Path(dsl) if dsl is not None else None,
+            image=image,
+            install=install,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result of the analysis for a program: what ``check --json`` prints."""
+        return {
+            "steps": {
+                step.name: {
+                    "needs": [need.name for need in step.needs],
+                    "gives": list(step.gives),
+                    "gives_if_changed": list(step.gives_if_changed),
+                    "params": list(step.parameters),
+                    "from": {n.name: [source.step for source in n.sources] for n in step.needs},
+                }
+                for step in self.steps
+            },
+            "edges": [list(edge) for edge in self.edges],
+            "implied_edges": [list(edge) for edge in self.implied_edges],
+            "aliases": [list(group) for group in self.aliases],
+            "error": self.errors[0].code if self.errors else None,
+            "problems": [vars(problem) for problem in self.problems],
+        }
+
+    def _repr_html_(self) -> str:
+        from kale_pm.report import as_svg
+
+        return as_svg(self.parents, implied=self.implied_edges)
+
+
+@dataclass(frozen=True)
+class RunStep:
+    """One step of a run, and where its executed notebook lies (None if it never started)."""
+
+    record: StepRecord
+    folder: Path
+
+    @property
+    def state(self) -> State:
+        return self.record.state
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        return self.record.metrics
+
+    @property
+    def notebook(self) -> Path | None:
+        return self.folder / self.record.notebook if self.record.notebook else None
+
+    @property
+    def scraps(self) -> Mapping[str, Any]:
+        """What the step's cells stored with ``scrapbook.glue``, by name, decoded."""
+        if self.notebook is None:
+            return {}
+        import scrapbook
+
+        found = scrapbook.read_notebook(str(self.notebook)).scraps
+        return {name: scrap.data for name, scrap in found.items()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a pipeline on this machine."""
+
+    record: RunRecord
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def state(self) -> State:
+        return self.record.state
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        return self.record.metrics
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return self.record.parameters
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    @cached_property
+    def steps(self) -> Mapping[str, RunStep]:
+        return {name: RunStep(step, self.folder) for name, step in self.record.steps.items()}
+
+    def __getitem__(self, name: str) -> Any:
+        """The variable ``name`` as the run left it; LoadError if no step gave it.
+
+        Only variables that a later step needs are stored.
+        """
+        from kale_pm.local.variables import load_variable
+
+        return load_variable(self.folder, name)
+
+    def check(self) -> None:
+        """Raise StepFailed if a step failed."""
+        from kale_pm.local import failure
+
+        error = failure(self.record, self.folder)
+        if error is not None:
+            error.run = self
+            raise error
+
+    def write_report(self) -> Path:
+        """Write ``report.html``, one page that shows the whole run; its path."""
+        from kale_pm.local import Store
+        from kale_pm.report import write_report
+
+        store = Store(self.folder.parent.parent)
+        return write_report(
+            self.record,
+            self.folder,
+            fragments=store.fragments,
+            implied=self.record.implied_edges,
+        )
+
+
+def load(
+    path: str | Path,
+    *,
+    infer_edges: bool = False,
+    strict: bool = False,
+    **settings: Any,
+) -> Pipeline:
+    """Read and understand a tagged notebook.
+
+    ``infer_edges`` lets single steps without a ``prev:`` follow their data, ``strict`` makes
+    every warning an error, ``settings`` override those of the notebook's metadata.  Problems
+    are collected, not raised: see ``Pipeline.check``.  Raises NotebookError where the file
+    is no notebook or has no step.
+    """
+    pipeline = understand(read(Path(path), settings), infer=infer_edges, strict=strict)
+    return Pipeline(**{name: getattr(pipeline, name) for name in pipeline.__dataclass_fields__})
+
+
+def run(path: str | Path, **parameters: Any) -> Run:
+    """Run a notebook on this machine; see :meth:`Pipeline.run`."""
+    return load(path).run(**parameters)
+
+
+def compile(path: str | Path, output: str | Path | None = None, **options: Any) -> CompileResult:  # noqa: A001
+    """Compile a notebook for Kubeflow Pipelines; see :meth:`Pipeline.compile`."""
+    return load(path).compile(output, **options)
+
+
+def find_run(name: str = "latest", *, near: str | Path = ".") -> Run:
+    """A run by its id, ``latest``, or the notebook whose newest run is meant.
+
+    ``near`` is where the search for ``.kale-pm`` starts.  Raises StoreError.
+    """
+    from kale_pm.local import find_store, read_run
+
+    start, wanted = Path(near), name
+    path = Path(name)
+    if path.suffix == ".ipynb" or path.is_file():
+        start, wanted = path.parent, f"latest-{read(path).name}"
+    elif (path / "run.json").exists():
+        return Run(read_run(path.resolve()), path.resolve())
+    folder = find_store(start).find_run(wanted)
+    return Run(read_run(folder), folder)
+
+
+__all__ = ["Pipeline", "Run", "RunStep", "compile", "find_run", "load", "run"]

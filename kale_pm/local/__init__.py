@@ -1,0 +1,6 @@
+"""Carry out on this machine: scheduler, store, cache, journal."""
+
+from kale_pm.local.run import failure, run_pipeline
+from kale_pm.local.store import Store, find_store, read_run
+
+__all__ = ["Store", "failure", "find_store", "read_run", "run_pipeline"]

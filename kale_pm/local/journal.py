@@ -1,0 +1,52 @@
+"""The journal: every event of a run as a line of JSON, in the order in which it happened."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+
+from kale_pm.events import CellOutput, Event
+
+
+class Journal:
+    """Appends events to ``journal.jsonl``; a context manager.
+
+    What cells print is not journalled: it is in their executed notebooks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._lock = Lock()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def write(self, event: Event) -> None:
+        if isinstance(event, CellOutput):
+            return
+        line = {"event": type(event).__name__, "time": time.time(), **asdict(event)}
+        with self._lock:
+            self._file.write(json.dumps(line, default=str) + "\n")
+
+
+def read_journal(path: Path) -> list[dict[str, object]]:
+    """The events of a journal; a last line that a crash cut short is left out."""
+    events = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            break
+    return events

@@ -1,0 +1,215 @@
+"""The folder ``.kale-pm``: runs, and what they share.
+
+    runs/<id>/run.json  journal.jsonl  report.html  notebooks/  manifests/  logs/
+    runs/latest, runs/latest-<pipeline>     links to the newest runs
+    cache/<key>.json    what a step's execution gave
+    packs/  notebooks/  reports/            shared, named by their content
+
+Everything is written under a temporary name and renamed, so that a reader, or the next run
+after a crash, never meets half a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from kale_pm.errors import StoreError
+from kale_pm.record import CellError, RunRecord, State, StepRecord
+
+NAME = ".kale-pm"
+
+
+class Store:
+    """One ``.kale-pm`` folder.  Raises StoreError where it cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs = folder / "runs"
+        self.cache = folder / "cache"
+        self.packs = folder / "packs"
+        self.notebooks = folder / "notebooks"
+        self.fragments = folder / "reports"
+
+    def prepare(self) -> None:
+        """Make the folders; git is told to ignore them."""
+        try:
+            for part in (self.runs, self.cache, self.packs, self.notebooks, self.fragments):
+                part.mkdir(parents=True, exist_ok=True)
+            ignore = self.folder / ".gitignore"
+            if not ignore.exists():
+                write_text(ignore, "*\n")
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to {self.folder}: {error.strerror}",
+                hint="choose another place with --dir",
+            ) from error
+
+    # -- runs -----------------------------------------------------------------------------
+
+    def new_run(self, pipeline: str) -> Path:
+        """A new, empty run folder; its name is the run's id."""
+        moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        folder = self.runs / f"{pipeline}-{moment}-{secrets.token_hex(2)}"
+        for part in ("notebooks", "manifests", "logs"):
+            (folder / part).mkdir(parents=True)
+        return folder
+
+    def make_latest(self, folder: Path, pipeline: str) -> None:
+        """Let the links ``latest`` and ``latest-<pipeline>`` lead to this run."""
+        for name in ("latest", f"latest-{pipeline}"):
+            temporary = self.runs / f".{name}-{secrets.token_hex(4)}"
+            with suppress(OSError):  # a file system without links is no reason to fail
+                temporary.symlink_to(folder.name)
+                os.replace(temporary, self.runs / name)
+
+    def find_run(self, name: str = "latest") -> Path:
+        """The folder of a run by its id, the start of its id, or ``latest[-PIPELINE]``."""
+        exact = self.runs / name
+        if (exact / "run.json").exists():
+            return exact.resolve()
+        matching = [folder for folder in self._folders() if folder.name.startswith(name)]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            raise StoreError(
+                f"'{name}' may be any of {len(matching)} runs",
+                hint="write more of it: " + ", ".join(f.name for f in matching[:5]),
+            )
+        known = ", ".join(folder.name for folder in self._folders()[:5])
+        raise StoreError(
+            f"no run '{name}' in {self.runs}",
+            hint=f"the newest runs: {known}" if known else "run a notebook first: kale-pm run",
+        )
+
+    def _folders(self) -> list[Path]:
+        """All runs, the newest first."""
+        if not self.runs.is_dir():
+            return []
+        folders = [f for f in self.runs.iterdir() if f.is_dir() and not f.is_symlink()]
+        return sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)
+
+    # -- executed notebooks ---------------------------------------------------------------
+
+    def keep_notebook(self, path: Path) -> str:
+        """Store a copy of an executed notebook; gives the name to get it back by."""
+        name = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        kept = self.notebooks / f"{name}.ipynb"
+        if not kept.exists():
+            copy_file(path, kept)
+        return name
+
+    def bring_notebook(self, name: str, path: Path) -> bool:
+        """Copy a stored notebook to ``path``; False if the store has lost it."""
+        kept = self.notebooks / f"{name}.ipynb"
+        if not kept.exists():
+            return False
+        copy_file(kept, path)
+        return True
+
+    # -- cached results -------------------------------------------------------------------
+
+    def cached(self, key: str) -> dict[str, Any] | None:
+        """What the step with this key gave when it ran; None if it never did."""
+        try:
+            content = json.loads((self.cache / f"{key}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def remember(self, key: str, content: Mapping[str, Any]) -> None:
+        write_text(self.cache / f"{key}.json", json.dumps(content, indent=1, sort_keys=True))
+
+
+def find_store(start: Path) -> Store:
+    """The nearest ``.kale-pm`` at or above ``start``; StoreError if there is none."""
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / NAME).is_dir():
+            return Store(folder / NAME)
+    raise StoreError(
+        f"no {NAME} folder in {start} or above", hint="run a notebook first: kale-pm run NOTEBOOK"
+    )
+
+
+def write_run(record: RunRecord, folder: Path) -> None:
+    """Write ``run.json``."""
+    write_text(folder / "run.json", json.dumps(asdict(record), indent=1, default=str) + "\n")
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read ``run.json``; a run whose process is gone reads ``interrupted``."""
+    path = folder / "run.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        steps = {name: _step(values) for name, values in content.pop("steps").items()}
+        implied = tuple((parent, child) for parent, child in content["implied_edges"])
+        state = State(content["state"])
+        record = RunRecord(**{**content, "state": state, "steps": steps, "implied_edges": implied})
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is damaged: {error}", hint="the run's notebooks are still beside it"
+        ) from error
+    if record.state is State.RUNNING and not _is_alive(record.process):
+        return RunRecord(**{**vars(record), "state": State.INTERRUPTED})
+    return record
+
+
+def _step(values: dict[str, Any]) -> StepRecord:
+    error = values.pop("error")
+    return StepRecord(
+        **{
+            **values,
+            "state": State(values["state"]),
+            "parents": tuple(values["parents"]),
+            "inputs": tuple(values["inputs"]),
+            "error": CellError(**error) if error else None,
+        }
+    )
+
+
+def _is_alive(process: int | None) -> bool:
+    if process is None:
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file at once or not at all."""
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file; the target appears at once or not at all."""
+    with _replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place if all went well."""
+    temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,40 @@
+"""The variables that a run has stored, read back in another process."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from kale_pm.errors import LoadError
+from kale_pm.runtime.manifest import merge_versions, read_manifest
+
+
+def load_variable(folder: Path, name: str) -> Any:
+    """The variable ``name`` as the run in ``folder`` left it.
+
+    Raises LoadError if no step stored it, or if its class lives in the notebook only.
+    """
+    from kale_pm.runtime.pack import Pack
+
+    manifests = {m.step: m for m in map(read_manifest, (folder / "manifests").glob("*.json"))}
+    versions = merge_versions(manifests.values())
+    version = versions.get(name)
+    if version is None or version.component is None:
+        known = sorted(n for n, v in versions.items() if v.component is not None)
+        raise LoadError(
+            f"no step of run {folder.name} stored '{name}'",
+            hint="only variables that a later step needs are stored: " + ", ".join(known),
+        )
+    variable = manifests[version.step].variables[name]
+    if variable.module is not None:
+        return import_module(variable.module)
+    assert variable.pack is not None and variable.component is not None
+    pack = Pack((folder / "manifests" / variable.pack).resolve())
+    try:
+        return pack.load(variable.component)[name]
+    except (AttributeError, ImportError) as error:
+        raise LoadError(
+            f"'{name}' of run {folder.name} cannot be loaded here: {error}",
+            hint="define the notebook's functions and classes first, or open the step's notebook",
+        ) from error

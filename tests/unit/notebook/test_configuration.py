@@ -1,0 +1,293 @@
+"""Settings: every key of Kale is answered, and the nearer source overrides the farther."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kale_pm.model import Cell, Configuration, Problem, StepOptions, Volume
+from kale_pm.notebook import Document, read_configuration
+from kale_pm.notebook.configuration import legal_pipeline_name
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a pyproject.toml of its own, so that none from above is found."""
+    (tmp_path / "pyproject.toml").write_text("")
+    return tmp_path
+
+
+def read(
+    folder: Path, overrides: dict[str, object] | None = None, **metadata: Any
+) -> tuple[Configuration, StepOptions, list[Problem]]:
+    cell = Cell(1, "a", "code", "x = 1", ("block:a",))
+    document = Document(folder / "My Wine_2.ipynb", (cell,), metadata, {}, "python")
+    return read_configuration(document, overrides or {})
+
+
+def settings(folder: Path, **kale: Any) -> Configuration:
+    configuration, _, problems = read(folder, kubeflow_notebook=kale)
+    assert problems == []
+    return configuration
+
+
+def problem(folder: Path, **kale: Any) -> Problem:
+    _, _, problems = read(folder, kubeflow_notebook=kale)
+    (found,) = problems
+    assert found.code == "bad-configuration"
+    assert found.hint
+    return found
+
+
+class TestNames:
+    def test_the_default_is_the_legal_form_of_the_stem(self, folder: Path) -> None:
+        assert read(folder)[0] == Configuration(name="my-wine-2")
+
+    @pytest.mark.parametrize(
+        ("text", "legal"),
+        [
+            ("wine", "wine"),
+            ("My Notebook (1)", "my-notebook-1"),
+            ("--a__b--", "a-b"),
+            ("Café", "cafe"),
+            ("日本", "pipeline"),
+            ("../../etc", "etc"),
+            ("2020", "2020"),
+        ],
+    )
+    def test_legal_names(self, text: str, legal: str) -> None:
+        assert legal_pipeline_name(text) == legal
+
+    def test_an_illegal_name_is_made_legal_with_a_warning(self, folder: Path) -> None:
+        configuration, _, problems = read(folder, kale_pm={"name": "My Wine"})
+        assert configuration.name == "my-wine"
+        assert [(found.severity, found.code) for found in problems] == [
+            ("warning", "bad-configuration")
+        ]
+
+
+class TestKeysOfKale:
+    @pytest.mark.parametrize(
+        ("key", "value", "field", "expected"),
+        [
+            ("pipeline_name", "wine", "name", "wine"),
+            ("experiment_name", "Tests", "experiment", "Tests"),
+            ("experiment", {"id": "new", "name": "Tests"}, "experiment", "Tests"),
+            ("pipeline_description", "About wine", "description", "About wine"),
+            ("docker_image", "python:3.11", "image", "python:3.11"),
+            ("docker_image", "", "image", None),
+            ("base_image", "python:3.12", "image", "python:3.12"),
+            ("enable_caching", False, "cache", False),
+            ("timeout", 60, "timeout", 60),
+            ("timeout", "60", "timeout", 60),
+            ("kfp_host", "http://kfp", "host", "http://kfp"),
+            ("storage_class_name", "fast", "storage_class", "fast"),
+            ("volume_access_mode", "rwm", "access_mode", "ReadWriteMany"),
+            ("volume_access_mode", "ReadWriteOnce", "access_mode", "ReadWriteOnce"),
+            ("snapshot_volumes", True, "snapshot_volumes", True),
+            ("marshal_volume", True, "marshal_volume", True),
+            ("marshal_path", "/marshal", "marshal_path", "/marshal"),
+            ("volumes", [], "volumes", ()),
+            ("steps_defaults", [], "image", None),
+            (
+                "security_context",
+                {"enabled": True, "run_as_user": 1, "run_as_non_root": True},
+                "security_context",
+                {"run_as_user": 1, "run_as_non_root": True},
+            ),
+            ("security_context", {"enabled": False, "run_as_user": 1}, "security_context", {}),
+        ],
+    )
+    def test_mapped(
+        self, folder: Path, key: str, value: object, field: str, expected: object
+    ) -> None:
+        assert getattr(settings(folder, **{key: value}), field) == expected
+
+    @pytest.mark.parametrize(
+        ("key", "value", "advice"),
+        [
+            ("autosnapshot", True, "remove"),
+            ("katib_run", True, "sweep"),
+            ("katib_metadata", {"maxTrialCount": 3}, "sweep"),
+            ("abs_working_dir", "/home/jovyan", "files"),
+            ("output_path", "out.py", "compile"),
+            ("notebook_path", "wine.ipynb", "remove"),
+        ],
+    )
+    def test_answered_with_what_to_use(
+        self, folder: Path, key: str, value: object, advice: str
+    ) -> None:
+        found = problem(folder, **{key: value})
+        assert found.severity == "warning"
+        assert f"'{key}'" in found.message
+        assert advice in found.hint
+
+    @pytest.mark.parametrize("key", ["autosnapshot", "katib_run"])
+    def test_what_is_switched_off_gives_a_note(self, folder: Path, key: str) -> None:
+        assert problem(folder, **{key: False}).severity == "note"
+
+    def test_the_newer_of_two_words_holds(self, folder: Path) -> None:
+        assert settings(folder, base_image="new", docker_image="old").image == "new"
+        found = settings(folder, experiment_name="b", experiment={"name": "a"})
+        assert found.experiment == "b"
+
+    def test_volumes(self, folder: Path) -> None:
+        data = {
+            "annotations": [{"key": "rok/origin", "value": "x"}, {"key": "", "value": ""}],
+            "mount_point": "/data",
+            "name": "my-data",
+            "size": 5,
+            "size_type": "Gi",
+            "snapshot": False,
+            "snapshot_name": "",
+            "type": "new_pvc",
+        }
+        home = {
+            "name": "my-home",
+            "type": "pvc",
+            "mount_point": "/home",
+            "expose_as_env_var": True,
+            "storage_class_name": "fast",
+            "volume_access_mode": "rwo",
+            "annotations": {"a": "b"},
+        }
+        assert settings(folder, volumes=[data, home]).volumes == (
+            Volume("new_pvc", "my-data", "/data", "5Gi", {"rok/origin": "x"}),
+            Volume(
+                "pvc",
+                "my-home",
+                "/home",
+                annotations={"a": "b"},
+                storage_class="fast",
+                access_mode="ReadWriteOnce",
+                env_variable="KALE_VOLUME_MY_HOME",
+            ),
+        )
+
+    def test_an_unknown_key_of_a_volume(self, folder: Path) -> None:
+        volume = {"name": "a", "type": "pvc", "mount_point": "/a", "mount_piont": "/b"}
+        assert "mount_point" in problem(folder, volumes=[volume]).hint
+
+
+class TestSlips:
+    def test_an_unknown_key_is_a_warning_with_the_nearest(self, folder: Path) -> None:
+        found = problem(folder, pipeline_nam="wine")
+        assert found.severity == "warning"
+        assert "'pipeline_name'" in found.hint
+
+    def test_an_unknown_key_near_to_none_lists_them(self, folder: Path) -> None:
+        assert "marshal_volume" in problem(folder, zzz=1).hint
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("base_image", 3),
+            ("enable_caching", "no"),
+            ("timeout", "soon"),
+            ("timeout", True),
+            ("timeout", 0),
+            ("volume_access_mode", "all"),
+            ("security_context", {"run_as_user": "root"}),
+            ("security_context", 3),
+            ("steps_defaults", "limit:cpu:2"),
+            ("steps_defaults", [3]),
+            ("volumes", {}),
+            ("volumes", ["a"]),
+            ("volumes", [{"name": "a"}]),
+            ("volumes", [{"name": "a", "type": "disk", "mount_point": "/a"}]),
+            ("volumes", [{"name": "a", "type": "pvc", "mount_point": "a"}]),
+            ("experiment_name", ["x"]),
+        ],
+    )
+    def test_a_value_that_cannot_be_used_is_an_error(
+        self, folder: Path, key: str, value: object
+    ) -> None:
+        found = problem(folder, **{key: value})
+        assert found.severity == "error"
+        assert f"'{key}'" in found.message
+
+    def test_metadata_that_are_no_table(self, folder: Path) -> None:
+        _, _, problems = read(folder, kubeflow_notebook=[1])
+        assert [found.severity for found in problems] == ["error"]
+
+
+class TestStepsDefaults:
+    def test_tags_for_all_steps(self, folder: Path) -> None:
+        tags = ["limit:cpu:2", "image:python:3.12", "retry:2", "label:a:b"]
+        _, defaults, problems = read(folder, kubeflow_notebook={"steps_defaults": tags})
+        assert problems == []
+        assert defaults == StepOptions(
+            image="python:3.12", limits={"cpu": "2"}, retry=2, labels={"a": "b"}
+        )
+
+    def test_the_table_of_old(self, folder: Path) -> None:
+        table = {"labels": {"a": "b"}, "limits": {"cpu": 2}}
+        _, defaults, problems = read(folder, kubeflow_notebook={"steps_defaults": table})
+        assert problems == []
+        assert defaults == StepOptions(limits={"cpu": "2"}, labels={"a": "b"})
+
+    def test_a_slip(self, folder: Path) -> None:
+        metadata = {"steps_defaults": ["limt:cpu:2", "retry:1"]}
+        _, defaults, problems = read(folder, kubeflow_notebook=metadata)
+        assert [(found.code, found.severity) for found in problems] == [("bad-tags", "error")]
+        assert "limit:cpu:2" in problems[0].hint
+        assert defaults.retry == 1
+
+
+class TestSources:
+    def test_our_metadata_stand_for_those_of_kale(self, folder: Path) -> None:
+        configuration, _, _ = read(
+            folder, kale_pm={"image": "ours"}, kubeflow_notebook={"experiment_name": "theirs"}
+        )
+        assert (configuration.image, configuration.experiment) == ("ours", "Default")
+
+    def test_the_nearer_source_overrides(self, folder: Path) -> None:
+        (folder / "pyproject.toml").write_text(
+            '[tool.kale-pm]\nimage = "project"\nhost = "project"\nmarshal-volume = true\n'
+            'files = ["*.csv"]\nsteps-defaults = ["limit:cpu:2"]\n'
+        )
+        metadata = {
+            "image": "notebook",
+            "host": "notebook",
+            "experiment": "notebook",
+            "steps_defaults": ["limit:cpu:1", "retry:2"],
+        }
+        configuration, defaults, problems = read(
+            folder, {"image": "flag", "host": None}, kale_pm=metadata
+        )
+        assert problems == []
+        assert configuration == Configuration(
+            name="my-wine-2",
+            image="flag",
+            host="project",
+            experiment="notebook",
+            marshal_volume=True,
+            files=("*.csv",),
+        )
+        assert defaults == StepOptions(limits={"cpu": "2"}, retry=2)
+
+    def test_a_switch_may_be_turned_off(self, folder: Path) -> None:
+        assert read(folder, {"replay": False, "cache": False})[0].replay is False
+
+    def test_the_nearest_project_counts(self, folder: Path) -> None:
+        (folder / "pyproject.toml").write_text('[tool.kale-pm]\nimage = "near"\n')
+        inner = folder / "notebooks" / "deep"
+        inner.mkdir(parents=True)
+        assert read(inner)[0].image == "near"
+        (inner.parent / "pyproject.toml").write_text("")
+        assert read(inner)[0].image is None
+
+    @pytest.mark.parametrize("text", [b"[tool", b"\xff", b"[tool]\nkale-pm = 3\n"])
+    def test_a_broken_project_is_told_and_passed_over(self, folder: Path, text: bytes) -> None:
+        (folder / "pyproject.toml").write_bytes(text)
+        configuration, _, (found,) = read(folder, kale_pm={"image": "notebook"})
+        assert "pyproject.toml" in found.message
+        assert configuration.image == "notebook"
+
+    def test_a_slip_names_its_source(self, folder: Path) -> None:
+        (folder / "pyproject.toml").write_text('[tool.kale-pm]\nimmage = "x"\n')
+        _, _, (found,) = read(folder)
+        assert str(folder / "pyproject.toml") in found.message
+        assert "'image'" in found.hint
