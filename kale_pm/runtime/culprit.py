@@ -121,7 +121,7 @@ def _search(variables: Mapping[str, object], prelude: frozenset[str]) -> list[_P
 
 def _failure(value: object, prelude: frozenset[str]) -> BaseException | None:
     try:
-        Pickler(_Nowhere(), prelude, lambda _: None).dump(value)  # type: ignore[arg-type]
+        Pickler(_Nowhere(), prelude, lambda _: None).dump(value)
     except Exception as error:  # noqa: BLE001 - whatever an object's own code raises
         return error
     return None
@@ -176,7 +176,7 @@ def _parts_of_function(function: types.FunctionType) -> Iterator[_Part]:
 
 def _reduction(value: Any, prelude: frozenset[str]) -> tuple[Any, ...]:
     try:
-        pickler = Pickler(_Nowhere(), prelude, lambda _: None)  # type: ignore[arg-type]
+        pickler = Pickler(_Nowhere(), prelude, lambda _: None)
         reduced = pickler.reducer_override(value)
         if reduced is NotImplemented:
             reduce = pickler.dispatch_table.get(type(value))

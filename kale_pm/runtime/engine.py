@@ -122,6 +122,10 @@ class Engine(PapermillEngine):  # type: ignore[misc]
         not to write it (papermill reads braces in a path as format fields).
         """
         keeper = Keeper(nb, monitor or Monitor(), keep or output_path)
+        if keep is not None:
+            # papermill was given the notebook itself and would note all of it here.
+            nb.metadata.papermill["input_path"] = None
+            nb.metadata.papermill["output_path"] = keep
         keeper.notebook_start()
         try:
             cls.execute_managed_notebook(keeper, kernel_name, **options)

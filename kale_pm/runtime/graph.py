@@ -77,7 +77,7 @@ def dump(
     names = tuple(sorted(variables))
     stream = _Stream(file)
     buffers: list[pickle.PickleBuffer] = []
-    pickler = Pickler(stream, prelude, _collector(buffers))  # type: ignore[arg-type]
+    pickler = Pickler(stream, prelude, _collector(buffers))
     try:
         with _collection_paused():
             # Without their names, which may be the same strings as attributes further down.
@@ -202,7 +202,7 @@ def _trace(
     name: str, value: object, prelude: frozenset[str]
 ) -> tuple[_Tracer, list[pickle.PickleBuffer]]:
     buffers: list[pickle.PickleBuffer] = []
-    tracer = _Tracer(_Stream(None), prelude, _collector(buffers))  # type: ignore[arg-type]
+    tracer = _Tracer(_Stream(None), prelude, _collector(buffers))
     try:
         tracer.dump(value)
     except Exception as error:

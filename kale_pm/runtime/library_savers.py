@@ -179,7 +179,9 @@ def rebuild_polars_frame(table: Any) -> Any:
 
 @saver("keras.src.models.model.Model", "keras.src.engine.training.Model")
 def _save_keras_model(model: Any) -> Reduced:
+    import json
     import tempfile
+    import zipfile
     from pathlib import Path
 
     layers = [model, *model._flatten_layers(include_self=False)]
@@ -191,16 +193,25 @@ def _save_keras_model(model: Any) -> Reduced:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         model.save(path)
-        return rebuild_keras_model, (path.read_bytes(), own_classes)
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+    # The time of saving would make an unchanged model look changed.
+    metadata = json.loads(members["metadata.json"])
+    metadata.pop("date_saved", None)
+    members["metadata.json"] = json.dumps(metadata).encode()
+    return rebuild_keras_model, (members, own_classes)
 
 
-def rebuild_keras_model(archive: bytes, own_classes: dict[str, type]) -> Any:
+def rebuild_keras_model(members: dict[str, bytes], own_classes: dict[str, type]) -> Any:
     import tempfile
+    import zipfile
     from pathlib import Path
 
     import keras
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
-        path.write_bytes(archive)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
         return keras.models.load_model(path, custom_objects=own_classes, safe_mode=False)

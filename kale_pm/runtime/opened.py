@@ -47,7 +47,9 @@ def watch(folder: Path) -> None:
                 writing = isinstance(flags, int) and bool(flags & _WRITING)
             note(path, writing)
         elif event in ("os.listdir", "os.scandir"):
-            note(arguments[0] if arguments[0] is not None else ".", False)
+            # Every import lists the working directory; what it found is among the modules.
+            if "importlib" not in sys._getframe(1).f_code.co_filename:
+                note(arguments[0] if arguments[0] is not None else ".", False)
         elif event == "sqlite3.connect":
             note(arguments[0], True)
 

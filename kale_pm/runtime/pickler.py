@@ -12,7 +12,7 @@ import pickle
 import sys
 import types
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any, Protocol
 
 import cloudpickle
 
@@ -21,6 +21,12 @@ from kale_pm.runtime.savers import Reduced, Saver
 
 _CACHED_FUNCTION = type(functools.cache(len))
 _FUNCTION_NAMES = ("__name__", "__qualname__", "__module__", "__doc__")
+
+
+class Writer(Protocol):
+    """All that a pickler asks of a file."""
+
+    def write(self, data: Any, /) -> object: ...
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -33,7 +39,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def __init__(
         self,
-        file: IO[bytes],
+        file: Writer,
         prelude: frozenset[str] = frozenset(),
         buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
     ) -> None:

@@ -203,8 +203,10 @@ def _write_pandas(values: Values) -> None:
 
 
 def _rc(values: Mapping[str, Any]) -> Values:
-    # The backend belongs to the kernel; reading it through the mapping would choose one.
-    return {k: v for k, v in dict.items(values) if "backend" not in k}  # type: ignore[arg-type]
+    # These belong to the kernel; reading the backend through the mapping would choose one.
+    kernel = ("backend", "backend_fallback", "interactive")
+    plain = dict.copy(values)  # type: ignore[arg-type]
+    return {name: value for name, value in plain.items() if name not in kernel}
 
 
 def _write_rc(values: Values) -> None:

@@ -52,11 +52,15 @@ class Session:
     order: int
     exchange: Exchange
     replay: bool
-    prelude: frozenset[str]
+    code: Mapping[str, object]
     groups: list[Group] = field(default_factory=list)
     versions: dict[str, Version] = field(default_factory=dict)
     context: dict[str, Change] = field(default_factory=dict)
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def prelude(self, namespace: Mapping[str, object]) -> frozenset[str]:
+        """Names of the prelude's functions and classes; a step may have bound one anew."""
+        return frozenset(n for n, made in self.code.items() if namespace.get(n) is made)
 
 
 _session: Session | None = None
@@ -87,7 +91,7 @@ def load(
         order=int(os.environ.get("KALE_PM_ORDER", "0")),
         exchange=exchange,
         replay=replay,
-        prelude=_prelude_code(namespace),
+        code=_prelude_code(namespace),
         versions=merge_versions(manifests),
         context=merge_context(manifests),
     )
@@ -101,10 +105,10 @@ def load(
     for name in names:
         if name not in loaded:
             loaded |= _bind(name, _session, given, by_step, namespace)
+    prelude = _session.prelude(namespace)
     for name in watch:
         if name in namespace and name not in loaded:
-            values = {name: namespace[name]}
-            _session.groups.append(_watched(values, _session.prelude))
+            _session.groups.append(_watched({name: namespace[name]}, prelude))
     _session.state = process_state.snapshot()
 
 
@@ -171,15 +175,15 @@ def _exchange_of_environment() -> Exchange | None:
     )
 
 
-def _prelude_code(namespace: Mapping[str, object]) -> frozenset[str]:
-    """The names of functions and classes that the prelude made, here and in every step."""
-    return frozenset(
-        name
+def _prelude_code(namespace: Mapping[str, object]) -> dict[str, object]:
+    """The functions and classes that the prelude made, here and in every step."""
+    return {
+        name: value
         for name, value in namespace.items()
         if getattr(value, "__module__", None) == "__main__"
         and (isinstance(value, type) or callable(value))
         and hasattr(value, "__qualname__")
-    )
+    }
 
 
 def _bind(
@@ -214,7 +218,7 @@ def _bind(
         if other in session.versions and session.versions[other].component == variable.component
     }
     namespace.update(values)
-    session.groups.append(Group(values, fingerprint(values, session.prelude)))
+    session.groups.append(Group(values, fingerprint(values, session.prelude(namespace))))
     return set(values)
 
 
@@ -222,6 +226,7 @@ def _store(
     names: Sequence[str], session: Session, namespace: Mapping[str, Any]
 ) -> dict[str, Variable]:
     """Write the pack of all that changed; where each variable lies."""
+    prelude = session.prelude(namespace)
     untouched: dict[str, object] = {}
     changed: dict[str, object] = {}
     for group in session.groups:
@@ -232,7 +237,7 @@ def _store(
         if not same_objects:
             changed.update(present)
         elif group.fingerprint is not None:
-            same_content = fingerprint(present, session.prelude) == group.fingerprint
+            same_content = fingerprint(present, prelude) == group.fingerprint
             (untouched if same_content else changed).update(present)
     for name in names:
         if name in namespace and name not in untouched:
@@ -248,10 +253,10 @@ def _store(
     # What a changed variable shares with an untouched one makes both travel again.
     groups = [
         group
-        for group in components({**graph, **untouched}, session.prelude)
+        for group in components({**graph, **untouched}, prelude)
         if group.keys() & graph.keys()
     ]
-    stored = write_pack(session.exchange.packs, groups, session.prelude)
+    stored = write_pack(session.exchange.packs, groups, prelude)
     pack = os.path.relpath(stored.path, session.exchange.manifest.parent)
     for component in stored.components:
         for name in component.names:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -75,8 +77,8 @@ def test_only_the_failing_variable_is_named(tmp_path):
     [
         (lambda: (x for x in "ab"), "a generator cannot be stored half-way"),
         (lambda: sqlite3.connect(":memory:"), "a connection belongs to a process"),
-        (lambda: open("/dev/null", "w"), "an open file belongs to a process"),  # noqa: SIM115
-        (lambda: open("/dev/null", "rb"), "an open file belongs to a process"),  # noqa: SIM115
+        (lambda: Path(os.devnull).open("w"), "an open file belongs to a process"),  # noqa: SIM115
+        (lambda: Path(os.devnull).open("rb"), "an open file belongs to a process"),  # noqa: SIM115
         (lambda: ThreadPoolExecutor(1), "a pool belongs to a process"),
         (lambda: threading.Thread(target=print), "a lock or thread belongs to a process"),
         (threading.local, "a lock or thread belongs to a process"),

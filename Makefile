@@ -1,0 +1,57 @@
+# `make demo` and `make test` need Python >= 3.11, pip and make; all else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test unit lint format slow images package clean
+
+help:
+	@echo "make demo     run examples/wine.ipynb, and say where to look"
+	@echo "make test     linters and all tests, the unit tests on every Python found"
+	@echo "make unit     the unit tests only (seconds)"
+	@echo "make lint     ruff and mypy"
+	@echo "make format   let ruff format the code"
+	@echo "make package  build the wheel and try it in a fresh environment"
+	@echo "make images   draw the README's pictures again"
+	@echo "make clean    remove what the targets made"
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "kale-pm needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/kale-pm run examples/wine.ipynb
+
+test: lint unit
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests/run tests/kfp tests/e2e -m "not slow"
+	tests/every_python.sh
+
+unit: $(INSTALLED)
+	$(BIN)/python -m pytest -q tests/unit
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+slow: $(INSTALLED)
+	$(BIN)/python -m pytest -q tests -m slow
+
+package: $(INSTALLED)
+	.ci/package
+
+images: $(INSTALLED)
+	$(BIN)/python images/make.py
+
+clean:
+	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache examples/.kale-pm

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The unit tests on every other supported Python of this machine, each in a venv of its own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+own=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+find_python() {
+  for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
+    if command -v "$candidate" >/dev/null && "$candidate" -c \
+      "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
+for version in 3.11 3.12 3.13; do
+  [ "$version" = "$own" ] && continue
+  python=$(find_python "$version")
+  if [ -z "$python" ]; then
+    echo "Python $version: not on this machine"
+    continue
+  fi
+  venv=".venv-$version"
+  if [ ! -e "$venv/.installed" ] || [ pyproject.toml -nt "$venv/.installed" ]; then
+    "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --upgrade "pip>=25.1"
+    "$venv/bin/python" -m pip install --quiet --editable . --group test
+    touch "$venv/.installed"
+  fi
+  echo "Python $version:"
+  "$venv/bin/python" -m pytest -q tests/unit
+done

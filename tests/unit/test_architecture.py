@@ -1,0 +1,84 @@
+"""The house: imports point down, and only the command line prints."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "kale_pm"
+
+# From the ground up; a part may import those below it, never one beside or above it.
+FLOORS = (
+    {"errors", "model", "record", "events"},
+    {"notebook", "runtime"},
+    {"analysis", "slicing"},
+    {"local", "kfp", "report"},
+    {"face"},
+    {"terminal"},
+    {"cli"},
+)
+NOUNS = FLOORS[0]
+LEVEL = {part: level for level, floor in enumerate(FLOORS) for part in floor}
+HEAVY = {"papermill", "kfp", "kubernetes", "rich", "nbclient", "nbconvert", "jupyter_client"}
+
+
+def part_of(file: Path) -> str:
+    inner = file.relative_to(PACKAGE)
+    return inner.parts[0].removesuffix(".py")
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module that the file imports, also inside of functions."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: imports are absolute"
+            yield node.module or ""
+            if node.module == "kale_pm":
+                yield from (f"kale_pm.{alias.name}" for alias in node.names)
+
+
+FILES = [
+    pytest.param(file, id=str(file.relative_to(PACKAGE)))
+    for file in sorted(PACKAGE.rglob("*.py"))
+    if file.name not in ("__init__.py", "__main__.py") or file.parent != PACKAGE
+]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_point_down(file: Path) -> None:
+    here = part_of(file)
+    for module in imports(file):
+        parts = module.split(".")
+        if parts[0] != "kale_pm" or len(parts) == 1 or parts[1] in (here, "__version__"):
+            continue
+        there = parts[1]
+        assert there in LEVEL, f"{there} has no floor in this test"
+        below = LEVEL[there] < LEVEL[here] or {here, there} <= NOUNS
+        assert below, f"{here} must not import {there}"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_understanding_needs_nothing_heavy(file: Path) -> None:
+    if part_of(file) in {"errors", "model", "record", "events", "notebook", "analysis", "slicing"}:
+        heavy = {module.split(".")[0] for module in imports(file)} & HEAVY
+        assert not heavy
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_runtime_travels_with_the_nouns_only(file: Path) -> None:
+    if part_of(file) == "runtime":
+        ours = {m.split(".")[1] for m in imports(file) if m.startswith("kale_pm.")}
+        assert ours <= {"runtime", "errors", "record", "events"}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_only_the_command_line_prints(file: Path) -> None:
+    if part_of(file) in {"cli", "runtime"}:  # the runtime speaks in the notebook and in the pod
+        return
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    assert not [c.lineno for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
