@@ -18,7 +18,7 @@ import typer
 from kale_pm.errors import KalePmError, PipelineError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from kale_pm.events import Event, Listener
     from kale_pm.face import Pipeline, Run
@@ -30,10 +30,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_UNWRAPPED = 10_000  # columns, where no terminal says how many there are
+
 Notebook = Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="The tagged notebook.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")]
 Infer = Annotated[
     bool, typer.Option("--infer-edges", help="Steps without a prev: follow their data.")
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--dir", metavar="FOLDER", help="Where .kale-pm lies; default: the notebook's."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -66,10 +72,9 @@ def check(
     if as_json:
         _print_json(pipeline.to_dict())
     else:
-        out = _console()
-        out.print(pipeline_view(pipeline))
-        out.print()
-        out.print(problems_view(pipeline, pipeline.problems) if pipeline.problems else "no problems")
+        _print(pipeline_view(pipeline))
+        _print("")
+        _print(problems_view(pipeline, pipeline.problems) if pipeline.problems else "no problems")
     if pipeline.errors:
         raise typer.Exit(1)
 
@@ -79,7 +84,9 @@ def show(
     notebook: Notebook,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Write a file: .svg, or .mmd or .md for Mermaid."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Write a .svg, or Mermaid as .mmd or .md."
+        ),
     ] = None,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print Mermaid, not text.")] = False,
     infer_edges: Infer = False,
@@ -109,7 +116,7 @@ def show(
 def slice_(
     notebook: Notebook,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The folder for the slices.")
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Where to write the slices.")
     ] = Path("slices"),
 ) -> None:
     """Write the sub-notebook of every step."""
@@ -128,26 +135,33 @@ def slice_(
 @app.command()
 def run(
     notebook: Notebook,
+    *,
     parameter: Annotated[
-        list[str] | None, typer.Option("-p", "--parameter", help="NAME=VALUE; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "-p", "--parameter", metavar="NAME=VALUE", help="A parameter's value; may be repeated."
+        ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, help="Steps at a time [default: cores].")
+        int | None,
+        typer.Option("-j", "--jobs", min=1, metavar="N", help="Steps at a time; default: cores."),
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Execute STEP and all that follow it again.")
+        str | None,
+        typer.Option("--from", metavar="STEP", help="Execute STEP and all that follow it again."),
     ] = None,
     only: Annotated[
         str | None,
-        typer.Option("--only", help="Execute STEP, and of the others only what it needs."),
+        typer.Option(
+            "--only", metavar="STEP", help="Execute STEP, and of the others only what it needs."
+        ),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Reuse nothing of earlier runs.")] = False,
     kernel: Annotated[
-        str | None, typer.Option("--kernel", help="Another kernel than the notebook's.")
+        str | None,
+        typer.Option("--kernel", metavar="NAME", help="Another kernel than the notebook's."),
     ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--dir", help="Where .kale-pm lies [default: the notebook's].")
-    ] = None,
+    folder: Folder = None,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Print what the cells print.")
     ] = False,
@@ -159,7 +173,9 @@ def run(
     pipeline = _load(notebook, strict, infer_edges)
     _refuse_errors(pipeline)
     parameters = _parameters(parameter)
-    signal.signal(signal.SIGTERM, _terminated)
+    if not as_json:
+        _mention_warnings(pipeline)
+    _end_in_order()
     try:
         with _progress(pipeline, verbose, quiet=as_json) as listener:
             finished = pipeline.attempt(
@@ -181,15 +197,20 @@ def run(
 @app.command(name="compile")
 def compile_(
     notebook: Notebook,
+    *,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The YAML file [default: beside the notebook]."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="The YAML file; default: beside the notebook."
+        ),
     ] = None,
     dsl: Annotated[
-        Path | None, typer.Option("--py", help="Also write the pipeline as a Python file.")
+        Path | None,
+        typer.Option("--py", metavar="FILE", help="Also write the pipeline as a Python file."),
     ] = None,
     image: Annotated[
-        str | None, typer.Option("--image", help="The container image of the steps.")
+        str | None,
+        typer.Option("--image", metavar="IMAGE", help="The container image of the steps."),
     ] = None,
     no_install: Annotated[
         bool, typer.Option("--no-install", help="The image has all packages already.")
@@ -198,11 +219,15 @@ def compile_(
     infer_edges: Infer = False,
 ) -> None:
     """Compile the notebook for Kubeflow Pipelines."""
+    from kale_pm.terminal import warning_view
+
     pipeline = _load(notebook, strict, infer_edges)
     _refuse_errors(pipeline)
-    result = pipeline.compile(output, dsl=dsl, image=image, install=not no_install)
+    _mention_warnings(pipeline)
+    with _writing(output or pipeline.path):
+        result = pipeline.compile(output, dsl=dsl, image=image, install=not no_install)
     for warning in result.warnings:
-        _console(error=True).print(f"[yellow]warning[/] {warning}", highlight=False)
+        _print(warning_view(warning), error=True)
     typer.echo(f"{result.path}  {result.size / 1000:.0f} kB, {len(pipeline.steps)} steps")
     if result.dsl_path is not None:
         typer.echo(str(result.dsl_path))
@@ -214,13 +239,15 @@ def report(
         str, typer.Argument(metavar="RUN", help="A run's id, or the notebook of its newest run.")
     ] = "latest",
     show_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    folder: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of a run again, and print where it is."""
     from kale_pm.face import find_run
 
-    found = find_run(run_name)
-    path = found.write_report()
+    found = find_run(run_name, near=folder)
+    with _writing(found.folder):
+        path = found.write_report()
     if as_json:
         _print_json(_run_dict(found))
     else:
@@ -243,8 +270,17 @@ def _refuse_errors(pipeline: Pipeline, codes: set[str] | None = None) -> None:
     if errors:
         from kale_pm.terminal import problems_view
 
-        _console(error=True).print(problems_view(pipeline, errors))
+        _print(problems_view(pipeline, errors), error=True)
         raise PipelineError(pipeline.path, errors)
+
+
+def _mention_warnings(pipeline: Pipeline) -> None:
+    count = sum(problem.severity == "warning" for problem in pipeline.problems)
+    if count:
+        from kale_pm.terminal import warning_view
+
+        said = f"{count} {'warning' if count == 1 else 'warnings'}: kale-pm check {pipeline.path}"
+        _print(warning_view(said), error=True)
 
 
 def _parameters(texts: list[str] | None) -> dict[str, str]:
@@ -258,12 +294,12 @@ def _progress(pipeline: Pipeline, verbose: bool, quiet: bool) -> Iterator[Listen
     """The listener that shows a run: live lines on a terminal, plain lines elsewhere."""
     from rich.live import Live
 
-    from kale_pm.events import Warned
+    from kale_pm.events import Warned, ignore
     from kale_pm.terminal import RunView, event_line
 
     console = _console(error=True)
     if quiet:
-        yield lambda event: None
+        yield ignore
         return
     if not console.is_terminal or verbose:
 
@@ -291,7 +327,7 @@ def _show_run(finished: Run, as_json: bool) -> None:
     if as_json:
         _print_json(_run_dict(finished))
     else:
-        _console().print(summary_view(finished.record, finished.folder), soft_wrap=True)
+        _print(summary_view(finished.record, finished.folder), soft_wrap=True)
     finished.check()
 
 
@@ -309,7 +345,9 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise UsageError(
+            f"cannot write {error.filename or path}: {error.strerror}", hint="choose another place"
+        ) from error
 
 
 def _console(error: bool = False) -> Console:
@@ -318,20 +356,43 @@ def _console(error: bool = False) -> Console:
     return Console(stderr=error, highlight=False)
 
 
-def _terminated(*_: object) -> None:
-    raise KeyboardInterrupt
+def _print(what: RenderableType, *, error: bool = False, soft_wrap: bool = False) -> None:
+    """Print for people; where a program may read, lines are neither wrapped nor filled up.
+
+    ``soft_wrap`` leaves long lines to the terminal, so that a path can be copied whole.
+    """
+    console = _console(error)
+    if console.is_terminal:
+        console.print(what, soft_wrap=soft_wrap)
+        return
+    console.width = _UNWRAPPED
+    with console.capture() as captured:
+        console.print(what)
+    lines = captured.get().splitlines()
+    typer.echo("\n".join(line.rstrip() for line in lines), err=error)
+
+
+def _end_in_order() -> None:
+    """Let a run that is told to end, or whose terminal is closed, end as by Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it on purpose
+            signal.signal(number, interrupt)
 
 
 def _show_error(error: KalePmError) -> None:
     from kale_pm.terminal import error_view
 
-    _console(error=True).print(error_view(error), soft_wrap=True)
+    _print(error_view(error), error=True, soft_wrap=True)
 
 
 def main() -> None:
     """The entry point ``kale-pm``."""
     try:
-        app()
+        app(prog_name="kale-pm")
     except KalePmError as error:
         _show_error(error)
         sys.exit(error.exit_code)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from kale_pm import model
 from kale_pm.analysis import understand
+from kale_pm.errors import StoreError
 from kale_pm.events import Listener, ignore
 from kale_pm.notebook import read
 from kale_pm.record import RunRecord, State, StepRecord
@@ -253,20 +254,28 @@ def compile(path: str | Path, output: str | Path | None = None, **options: Any) 
     return load(path).compile(output, **options)
 
 
-def find_run(name: str = "latest", *, near: str | Path = ".") -> Run:
-    """A run by its id, ``latest``, or the notebook whose newest run is meant.
+def find_run(name: str = "latest", *, near: str | Path | None = None) -> Run:
+    """A run by its id, ``latest``, its folder, or the notebook whose newest run is meant.
 
-    ``near`` is where the search for ``.kale-pm`` starts.  Raises StoreError.
+    ``near`` is where the search for ``.kale-pm`` starts: by default the notebook's folder,
+    or the working directory.  Raises StoreError if there is no such run, or it is damaged,
+    NotebookError where the notebook cannot be read.
     """
     from kale_pm.local import find_store, read_run
 
-    start, wanted = Path(near), name
     path = Path(name)
-    if path.suffix == ".ipynb" or path.is_file():
-        start, wanted = path.parent, f"latest-{read(path).name}"
-    elif (path / "run.json").exists():
+    if (path / "run.json").exists():
         return Run(read_run(path.resolve()), path.resolve())
-    folder = find_store(start).find_run(wanted)
+    if path.suffix == ".ipynb" or path.is_file():
+        pipeline = read(path).name
+        try:
+            folder = find_store(Path(near or path.parent)).find_run(f"latest-{pipeline}")
+        except StoreError as error:
+            raise StoreError(
+                f"{path} has no run", hint=f"run it first: kale-pm run {path}"
+            ) from error
+    else:
+        folder = find_store(Path(near or ".")).find_run(name)
     return Run(read_run(folder), folder)
 
 

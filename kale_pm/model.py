@@ -110,8 +110,9 @@ class Need:
 class Step:
     """The cells of one step, and what flows in and out of them.
 
-    ``gives`` are stored for other steps in any case, ``gives_if_changed`` only when the run
-    shows a change.  ``watch`` names variables of the prelude that the step may change.
+    ``gives`` are what later steps take from here; ``stores`` are those of them that are stored
+    even when the run shows no change, because a later step asks nobody else.
+    ``gives_if_changed`` may change in code that nobody can look into.  ``watch`` names variables of the prelude that the step may change.
     ``metrics`` are the names that the step records when it is done.
     """
 
@@ -121,6 +122,7 @@ class Step:
     options: StepOptions = StepOptions()
     needs: tuple[Need, ...] = ()
     gives: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
     gives_if_changed: tuple[str, ...] = ()
     watch: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()

@@ -86,7 +86,7 @@ def _load_source(pipeline: Pipeline, step: Step) -> str:
 
 
 def _save_source(step: Step) -> str:
-    arguments = [json.dumps(name, ensure_ascii=False) for name in step.gives]
+    arguments = [json.dumps(name, ensure_ascii=False) for name in step.stores]
     if step.metrics:
         arguments.append(f"metrics={json.dumps(list(step.metrics), ensure_ascii=False)}")
     return _call("kale_pm.runtime.save", arguments)

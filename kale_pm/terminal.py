@@ -6,11 +6,12 @@ Nothing here prints; ``cli`` does.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,7 @@ from kale_pm.events import (
     CellOutput,
     CellStarted,
     Event,
+    RunFinished,
     RunStarted,
     StepFinished,
     StepRetried,
@@ -28,7 +30,8 @@ from kale_pm.events import (
     Warned,
 )
 from kale_pm.model import Pipeline, Problem, Step
-from kale_pm.record import RunRecord, State
+from kale_pm.record import CellError, RunRecord, State
+from kale_pm.report.page import duration
 
 _STYLES = {
     State.WAITING: ("·", "dim"),
@@ -39,6 +42,7 @@ _STYLES = {
     State.SKIPPED: ("-", "yellow"),
     State.INTERRUPTED: ("!", "yellow"),
 }
+_SCREEN = 16  # lines of an error message that leave room for what to do about it
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -58,7 +62,7 @@ def pipeline_view(pipeline: Pipeline) -> RenderableType:
         ]
         parts += [
             Text(),
-            Text.assemble((step.name, "bold cyan"), (f"  after {', '.join(after)}" if after else "")),
+            Text.assemble((step.name, "bold cyan"), f"  after {', '.join(after)}" if after else ""),
         ]
         rows = [("from " + source, names) for source, names in _inflow(pipeline, step).items()]
         rows += [
@@ -118,8 +122,17 @@ def _problem(problem: Problem, sources: dict[int, list[str]]) -> RenderableType:
     return Padding(Group(*lines), (0, 0, 1, 0))
 
 
+def warning_view(message: str) -> Text:
+    return Text.assemble(("warning ", "yellow"), message)
+
+
 def error_view(error: KalePmError) -> RenderableType:
-    parts = [Text.assemble(("error ", "bold red"), str(error))]
+    """What went wrong and what to do; a message of a thousand lines is cut to a screenful."""
+    lines = str(error).splitlines() or [""]
+    if len(lines) > _SCREEN:
+        lines = [*lines[:_SCREEN], f"… and {len(lines) - _SCREEN} more lines"]
+    message = "\n".join(_cut(line, 1000) for line in lines)
+    parts = [Text.assemble(("error ", "bold red"), message)]
     if error.hint:
         parts.append(Text(f"  → {error.hint}", "cyan"))
     return Group(*parts)
@@ -140,10 +153,15 @@ class _Line:
 
 @dataclass
 class RunView:
-    """One line a step, kept up to date by events; renders itself for rich's Live."""
+    """One line a step, kept up to date by events; renders itself for rich's Live.
+
+    While the run goes on it fits the height of the terminal; of many steps those that run
+    and those that failed stay in sight.
+    """
 
     steps: tuple[str, ...]
     lines: dict[str, _Line] = field(default_factory=dict)
+    finished: bool = False
 
     def __post_init__(self) -> None:
         self.lines = {name: _Line() for name in self.steps}
@@ -152,43 +170,65 @@ class RunView:
         match event:
             case RunStarted(steps=steps):
                 self.lines = {name: _Line() for name in steps}
-            case StepStarted(step=name, cells=cells):
-                self.lines[name] = _Line(State.RUNNING, time.monotonic(), cells=cells)
+            case StepStarted(step=name):
+                self.lines[name] = _Line(State.RUNNING, time.monotonic())
             case CellStarted(step=name, cells=cells):
                 self.lines[name].cells = cells
             case CellFinished(step=name, index=index):
                 self.lines[name].done = index
             case CellOutput(step=name, text=text):
-                newest = [line.split("\r")[-1] for line in text.splitlines() if line.strip()]
+                newest = _said(text)
                 if newest:
-                    self.lines[name].note = newest[-1].strip()
+                    self.lines[name].note = newest[-1].plain.strip()
             case StepRetried(step=name, attempt=attempt):
                 self.lines[name].done = 0
                 self.lines[name].note = f"attempt {attempt}"
             case StepFinished(step=name, state=state, seconds=seconds, error=error, why=why):
                 line = self.lines[name]
                 line.state, line.seconds = state, seconds
-                line.note = f"{error.ename}: {error.evalue}" if error else ""
+                line.note = _error_line(error) if error else ""
                 if state is State.SKIPPED:
                     line.note = why
+            case RunFinished():
+                self.finished = True
 
-    def __rich__(self) -> RenderableType:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        shown = list(self.lines) if self.finished else self._in_sight(options.size.height - 2)
+        # Columns that grow with what they hold would let the whole table jump about.
+        longest = max((cell_len(name) + 2 for name in self.lines), default=0)
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, justify="right")
-        table.add_column(no_wrap=True, justify="right")
+        table.expand = True
+        table.add_column(no_wrap=True, width=min(longest, options.max_width * 2 // 5))
+        table.add_column(no_wrap=True, min_width=8, justify="right")
+        table.add_column(no_wrap=True, min_width=6, justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for name, line in self.lines.items():
+        for name in shown:
+            line = self.lines[name]
             sign, style = _STYLES[line.state]
             running = line.state is State.RUNNING
+            cells = f"{line.done}/{line.cells}" if line.cells else "starting"
             seconds = time.monotonic() - line.began if running else line.seconds
             table.add_row(
                 Text(f"{sign} {name}", style),
-                f"{line.done}/{line.cells}" if running else line.state.value,
-                f"{seconds:.1f} s" if running or line.seconds else "",
+                cells if running else line.state.value,
+                duration(seconds) if running or line.seconds else "",
                 Text(line.note, "dim"),
             )
-        return table
+        yield table
+        if len(shown) < len(self.lines):
+            hidden = [line.state for name, line in self.lines.items() if name not in shown]
+            yield Text(f"… and {_counts(hidden)}", "dim")
+
+    def _in_sight(self, height: int) -> list[str]:
+        """As many steps as fit, in their order: first those that run or need attention."""
+        if len(self.lines) <= height:
+            return list(self.lines)
+        rank = {State.RUNNING: 0, State.FAILED: 1, State.WAITING: 2}
+        names = sorted(self.lines, key=lambda name: rank.get(self.lines[name].state, 3))
+        chosen = set(names[: max(1, height)])
+        return [name for name in self.lines if name in chosen]
 
 
 def event_line(event: Event, verbose: bool) -> Text | None:
@@ -197,32 +237,51 @@ def event_line(event: Event, verbose: bool) -> Text | None:
         case StepStarted(step=name, why=why):
             return Text.assemble(("▸ ", "cyan"), f"{name}  ", (why, "dim"))
         case StepRetried(step=name, attempt=attempt, error=error):
-            return Text(f"▸ {name}  attempt {attempt} after {error.ename}: {error.evalue}", "yellow")
+            return Text(f"▸ {name}  attempt {attempt} after {_error_line(error)}", "yellow")
         case StepFinished(step=name, state=state, seconds=seconds, error=error, why=why):
             sign, style = _STYLES[state]
-            said = f"  {error.ename}: {error.evalue}" if error else ""
+            said = f"  {_error_line(error)}" if error else ""
             said = f"  {why}" if state is State.SKIPPED else said
-            return Text.assemble((f"{sign} {name}", style), f"  {state.value} {seconds:.1f} s{said}")
-        case CellOutput(step=name, text=text) if verbose:
-            lines = [line.split("\r")[-1] for line in text.splitlines()]
-            return Text("\n".join(f"{name} | {line}" for line in lines))
+            took = f" {duration(seconds)}" if state in (State.DONE, State.FAILED) else ""
+            return Text.assemble((f"{sign} {name}", style), f"  {state.value}{took}{said}")
+        case CellOutput(step=name, text=text) if verbose and (lines := _said(text)):
+            return Text("\n").join(Text(f"{name} | ").append(line) for line in lines)
         case Warned(message=message, step=step):
             return Text(f"warning: {f'{step}: ' if step else ''}{message}", "yellow")
     return None
 
 
+def _said(text: str) -> list[Text]:
+    """The lines of what a cell printed as one would see them: of a progress bar its last state."""
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    return [Text.from_ansi(line) for line in lines if line.strip()]
+
+
+def _error_line(error: CellError) -> str:
+    first = error.evalue.strip().partition("\n")[0]
+    return _cut(f"{error.ename}: {first}" if first else error.ename, 200)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _counts(states: Iterable[State]) -> str:
+    """How many there are of each, as in ``3 done, 1 failed``."""
+    every = list(states)
+    return ", ".join(f"{every.count(state)} {state.value}" for state in dict.fromkeys(every))
+
+
 def summary_view(record: RunRecord, folder: Path) -> RenderableType:
     """How the run ended: counts, time, metrics, where to look."""
-    counts: dict[State, int] = {}
-    for step in record.steps.values():
-        counts[step.state] = counts.get(step.state, 0) + 1
-    words = ", ".join(f"{count} {state.value}" for state, count in counts.items())
+    words = _counts(step.state for step in record.steps.values())
+    took = duration(record.seconds or 0)
     sign, style = _STYLES[record.state]
     parts: list[RenderableType] = [
-        Text.assemble((f"{sign} {record.id}", style), f"  {words} in {record.seconds or 0:.1f} s")
+        Text.assemble((f"{sign} {record.id}", style), f"  {words} in {took}")
     ]
     for name, value in record.metrics.items():
-        parts.append(Text(f"  {name} = {value}"))
+        parts.append(Text(f"  {name} = {_cut(' '.join(str(value).split()), 200)}"))
     parts.append(Text(f"  report     {folder / 'report.html'}"))
     parts.append(Text(f"  notebooks  {folder / 'notebooks'}"))
     return Group(*parts)

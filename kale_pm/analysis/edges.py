@@ -7,7 +7,9 @@ the notebook; and a notebook without any ``prev:`` gets its edges from its varia
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
+from kale_pm.analysis.graph import bits
 from kale_pm.analysis.resolve import Flows, Prelude, Write, resolve
 from kale_pm.model import Problem, Step
 
@@ -20,15 +22,13 @@ def infer_edges(steps: Sequence[Step], prelude: Prelude) -> Edges:
     The steps are followed as one chain first, which tells who reads and writes what.
     """
     names = [step.name for step in steps]
-    chain = tuple(zip(names, names[1:], strict=False))
+    chain = tuple(pairwise(names))
     flows = resolve(steps, chain, prelude)
     edges: dict[tuple[str, str], None] = {}
     for place, sources in enumerate(flows.sources):
         for name, asked in sources.items():
-            for source in asked:
-                write = flows.writes[source][name]
-                if write is not Write.TOUCHES:
-                    edges[flows.graph.order[source], flows.graph.order[place]] = None
+            for source in bits(asked & ~flows.writers(name, (Write.SHARES,))):
+                edges[flows.graph.order[source], flows.graph.order[place]] = None
     return tuple(edges)
 
 
@@ -57,7 +57,7 @@ def serialise(flows: Flows) -> tuple[Edges, list[Problem]]:
                 ),
             )
             continue
-        for first, second in zip(rivals, rivals[1:], strict=False):
+        for first, second in pairwise(rivals):
             edges[order[first], order[second]] = None
         problems.setdefault(
             ("serialised", name, *steps),

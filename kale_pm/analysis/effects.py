@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+
+# Stands among the parameters of a function for the function itself, with its closure.
+ITSELF = "<itself>"
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,13 @@ class Code:
     """A function, lambda or class: what happens when it is called, not when it is made.
 
     Names are those of the notebook's namespace.  ``receiver`` is the first parameter of a
-    method; ``mutates_parameters`` and ``touches_parameters`` may hold it.  ``returns`` are
-    the names (parameters included) that the result may share objects with,
-    ``returns_code`` what the result may call later.
+    method.  ``mutates_parameters``, ``touches_parameters``, ``returns``, ``keeps`` and
+    ``gains`` may also hold it, and ``ITSELF``.
+
+    ``returns`` are the names that the result may share objects with, ``returns_code`` what
+    the result may call later.  ``keeps`` are groups of names that may share objects after a
+    call, ``gains`` what code a name may lead to then.  ``captures`` are variables of the
+    functions around it.  ``is_lazy`` says that a call only makes a generator or coroutine.
     """
 
     name: str
@@ -60,84 +68,26 @@ class Code:
     touches_parameters: frozenset[str] = frozenset()
     returns: frozenset[str] = frozenset()
     returns_code: frozenset[Code] = frozenset()
-    methods: dict[str, Code] = field(default_factory=dict)
+    keeps: frozenset[frozenset[str]] = frozenset()
+    gains: Mapping[str, frozenset[Code]] = field(default_factory=dict)
+    captures: frozenset[str] = frozenset()
+    methods: Mapping[str, Code] = field(default_factory=dict)
     is_class: bool = False
+    is_lazy: bool = False
     dynamic: bool = False
     notices: tuple[Notice, ...] = ()
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All variables of the namespace that it may have to do with, sooner or later."""
+        later = [*self.returns_code, *self.methods.values()]
+        later += [code for gained in self.gains.values() for code in gained]
+        own = self.reads | self.binds | self.may_bind | self.mutates | self.touches
+        return own.union(*(code.names for code in later))
 
-@dataclass
-class Knowledge:
-    """What is known of the variables at one point of the notebook.
-
-    ``code``: the functions and classes that a variable may lead to.  ``aliases``: the
-    variables it may share objects with, True where it is certain enough to call a change of
-    one a change of the other.  ``modules``: dotted names of imported things.  ``plain``:
-    every variable bound so far, True where it holds an immutable value.  ``unserialisable``: what kind, by name.
-    """
-
-    code: dict[str, frozenset[Code]] = field(default_factory=dict)
-    aliases: dict[str, dict[str, bool]] = field(default_factory=dict)
-    modules: dict[str, str] = field(default_factory=dict)
-    plain: dict[str, bool] = field(default_factory=dict)
-    unserialisable: dict[str, tuple[str, Place]] = field(default_factory=dict)
-    unknown_star: bool = False
-    future_annotations: bool = False
-
-    def copy(self) -> Knowledge:
-        return Knowledge(
-            dict(self.code),
-            {name: dict(mates) for name, mates in self.aliases.items()},
-            dict(self.modules),
-            dict(self.plain),
-            dict(self.unserialisable),
-            self.unknown_star,
-            self.future_annotations,
-        )
-
-    def forget(self, name: str) -> None:
-        """``name`` is bound anew: nothing that was known of it holds any more."""
-        self.code.pop(name, None)
-        self.modules.pop(name, None)
-        self.plain.pop(name, None)
-        self.unserialisable.pop(name, None)
-        for mate in self.aliases.pop(name, ()):
-            if mate in self.aliases:
-                self.aliases[mate].pop(name, None)
-
-    def link(self, name: str, other: str, strong: bool) -> None:
-        """``name`` and ``other`` may share objects from now on, and so may their mates."""
-        if name == other:
-            return
-        mates = {other: True, **self.aliases.get(other, {})}
-        for mate, certain in mates.items():
-            if mate != name:
-                mine = self.aliases.setdefault(name, {})
-                mine[mate] = mine.get(mate, False) or (strong and certain)
-                theirs = self.aliases.setdefault(mate, {})
-                theirs[name] = theirs.get(name, False) or (strong and certain)
-
-
-def merge(all_known: Iterable[Knowledge]) -> Knowledge:
-    """What may hold after several branches have come together."""
-    branches = list(all_known)
-    if len(branches) == 1:
-        return branches[0].copy()
-    merged = Knowledge()
-    for known in branches:
-        for name, code in known.code.items():
-            merged.code[name] = merged.code.get(name, frozenset()) | code
-        for name, mates in known.aliases.items():
-            mine = merged.aliases.setdefault(name, {})
-            for mate, strong in mates.items():
-                mine[mate] = mine.get(mate, False) or strong
-        for name, plain in known.plain.items():
-            merged.plain[name] = merged.plain.get(name, True) and plain
-        merged.modules.update(known.modules)
-        merged.unserialisable.update(known.unserialisable)
-        merged.unknown_star |= known.unknown_star
-        merged.future_annotations |= known.future_annotations
-    return merged
+    def is_own(self, name: str) -> bool:
+        """Is ``name`` a matter of the call (a parameter, say) and not of the namespace?"""
+        return name in self.parameters or name in (self.receiver, ITSELF)
 
 
 @dataclass
@@ -145,7 +95,10 @@ class Effects:
     """What one block of code does to the namespace, seen from outside.
 
     ``binds`` holds for certain at the end, ``may_bind`` possibly; ``deletes`` are certainly
-    gone.  ``mutates`` are changed in place, ``touches`` handed to code that may change them.
+    gone.  ``mutates`` are changed in place, ``touches`` handed to code that may change them,
+    ``shares`` only became parts of one another.  ``code_changes`` are variables whose very
+    function or class changes: an attribute, a default, a closure.  ``places`` say where a
+    name is first bound.
     """
 
     reads: dict[str, Read] = field(default_factory=dict)
@@ -153,10 +106,10 @@ class Effects:
     may_bind: set[str] = field(default_factory=set)
     deletes: set[str] = field(default_factory=set)
     may_delete: set[str] = field(default_factory=set)
-    mutates: set[str] = field(default_factory=set)
+    mutates: dict[str, Place] = field(default_factory=dict)
     touches: set[str] = field(default_factory=set)
+    shares: set[str] = field(default_factory=set)
+    code_changes: dict[str, Place] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     dynamic: bool = False
     places: dict[str, Place] = field(default_factory=dict)
-    strings: set[str] = field(default_factory=set)
-    imports: dict[str, Place] = field(default_factory=dict)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from kale_pm.analysis import magics
@@ -12,6 +13,7 @@ from kale_pm.analysis.effects import Code
 from kale_pm.analysis.known import (
     GLOBAL_STATE_CALLS,
     GLOBAL_STATE_TARGETS,
+    KEEPING_CALLS,
     MUTATING_FUNCTIONS,
     MUTATING_METHODS,
     PURE_BUILTINS,
@@ -20,8 +22,16 @@ from kale_pm.analysis.known import (
     is_pure,
     matches,
 )
-from kale_pm.analysis.namespace import Namespace
-from kale_pm.analysis.sharing import callees, code_of, shared
+from kale_pm.analysis.namespace import ClassBody, Namespace, join
+from kale_pm.analysis.sharing import (
+    LAMBDA_CODE,
+    Shared,
+    callees,
+    code_of,
+    names_of,
+    operands,
+    shared,
+)
 from kale_pm.notebook.source import parse
 
 _AT_NAME = re.compile(r"@([A-Za-z_]\w*)")
@@ -29,6 +39,8 @@ _AT_NAME = re.compile(r"@([A-Za-z_]\w*)")
 
 class Expressions(Namespace):
     """Follows expressions: what they read, call and change."""
+
+    handing_over = False
 
     def evaluate(self, node: ast.AST | None) -> None:
         if node is None:
@@ -50,10 +62,6 @@ class Expressions(Namespace):
             self.at(node)
             self.read(node.id)
 
-    def on_constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, str) and 0 < len(node.value) < 300:
-            self.effects.strings.add(node.value)
-
     def on_namedexpr(self, node: ast.NamedExpr) -> None:
         self.evaluate(node.value)
         # A walrus binds outside of the comprehension in which it stands.
@@ -61,78 +69,86 @@ class Expressions(Namespace):
         self.bind(node.target.id, node.value)
         self.scopes = inner
 
+    def on_binop(self, node: ast.BinOp) -> None:
+        self.evaluate_all(operands(node))
+
     # -- code that runs later -------------------------------------------------------------
 
     def on_lambda(self, node: ast.Lambda) -> None:
         self.evaluate_all([*node.args.defaults, *node.args.kw_defaults])
-        # Whoever holds the lambda may call it; the variable it is bound to leads to it.
-        self.lambda_code(node)
-
-    def lambda_code(self, node: ast.Lambda) -> Code:
-        code: Code | None = getattr(node, "_code", None)
-        if code is None:
-            code = self.summarise("<lambda>", node, node.args, [ast.Return(value=node.body)])
-            node._code = code  # type: ignore[attr-defined]
-        return code
+        # The variable it is bound to leads to it from now on.
+        if not hasattr(node, LAMBDA_CODE):
+            body = [ast.Return(value=node.body)]
+            setattr(node, LAMBDA_CODE, self.summarise("<lambda>", node, node.args, body))
+        if self.handing_over:
+            self.refer(getattr(node, LAMBDA_CODE))
 
     def summarise(
-        self, name: str, node: ast.AST, arguments: ast.arguments, body: list[Any], **_: Any
+        self,
+        name: str,
+        node: ast.AST,
+        arguments: ast.arguments,
+        body: Sequence[ast.stmt],
+        *,
+        bases: frozenset[Code] | None = None,
     ) -> Code:
         raise NotImplementedError  # statements know how to follow a body
-
-    def lambdas(self, node: ast.AST | None) -> frozenset[Code]:
-        """The lambdas inside of an expression: they travel with its value."""
-        if node is None:
-            return frozenset()
-        found = [n for n in ast.walk(node) if isinstance(n, ast.Lambda)]
-        return frozenset(self.lambda_code(n) for n in found)
 
     # -- parts that may not run -----------------------------------------------------------
 
     def on_boolop(self, node: ast.BoolOp) -> None:
-        self.evaluate(node.values[0])
-        before = self.state.fork()
-        with self.maybe():
-            self.evaluate_all(node.values[1:])
-        self.state.bound &= before.bound | self._bound_for_certain(node.values[:1])
+        self._first_for_certain(node.values)
 
-    def _bound_for_certain(self, _: list[ast.expr]) -> set[str]:
-        return set()
+    def on_compare(self, node: ast.Compare) -> None:
+        self.evaluate(node.left)
+        self._first_for_certain(node.comparators)
+
+    def _first_for_certain(self, values: list[ast.expr]) -> None:
+        self.evaluate(values[0])
+        bound = set(self.state.bound)
+        with self.maybe():
+            self.evaluate_all(values[1:])
+        self.state.bound &= bound
 
     def on_ifexp(self, node: ast.IfExp) -> None:
         self.evaluate(node.test)
-        before = self.state.fork()
+        before = self.state
         with self.maybe():
+            self.state = before.fork()
             self.evaluate(node.body)
-            after_body, self.state = self.state, before.fork()
+            after_body, self.state = self.state, before
             self.evaluate(node.orelse)
-        self.state.bound &= after_body.bound
-        self.state.maybe |= after_body.maybe
+        self.state = join([after_body, self.state])
 
     def _comprehension(self, node: Any, elements: list[ast.expr]) -> None:
-        targets = {
-            name.id
-            for generator in node.generators
-            for name in ast.walk(generator.target)
-            if isinstance(name, ast.Name)
-        }
+        targets = _Loop(name for g in node.generators for name in names_of(g.target))
         # The first iterable is evaluated outside, where the targets mean other variables.
         self.evaluate(node.generators[0].iter)
-        with self.scope(_Loop(targets)), self.maybe():
+        bound = set(self.state.bound)
+        with self.inside(), self.scope(targets), self.maybe():
             for index, generator in enumerate(node.generators):
                 if index:
                     self.evaluate(generator.iter)
                 self.assign_element(generator.target, generator.iter)
                 self.evaluate_all(generator.ifs)
             self.evaluate_all(elements)
+        self.state.bound &= bound
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Code inside of a class body does not see the names of that body."""
+        scopes, self.scopes = self.scopes, [s for s in self.scopes if not isinstance(s, ClassBody)]
+        yield
+        self.scopes = scopes
 
     def assign_element(self, target: ast.expr, container: ast.expr) -> None:
         """An element of ``container`` is bound: changing it changes the container."""
-        names = [n.id for n in ast.walk(target) if isinstance(n, ast.Name)]
+        names = names_of(target)
         share, code = shared(container, self.known), code_of(container, self.known)
         for name in names:
-            for other, strong in share.items():
-                self.known.link(name, other, strong)
+            self.known.plain.setdefault(name, False)
+            for other, surely in share.items():
+                self.known.link(name, other, surely=surely)
             self.learn_code(name, code)
 
     def on_listcomp(self, node: ast.ListComp) -> None:
@@ -146,20 +162,18 @@ class Expressions(Namespace):
     # -- namespaces as dicts --------------------------------------------------------------
 
     def on_subscript(self, node: ast.Subscript) -> None:
-        name = self._namespace_key(node)
+        name = self.namespace_key(node)
         if name is None:
             self.evaluate(node.value)
             self.evaluate(node.slice)
+            if self.library_name(node.value) == "sys.modules" and _text(node.slice) == "__main__":
+                self.anything("sys.modules['__main__']")
         elif isinstance(node.ctx, ast.Load):
             self.read(name)
 
-    def _namespace_key(self, node: ast.Subscript) -> str | None:
+    def namespace_key(self, node: ast.Subscript) -> str | None:
         """``x`` of ``globals()['x']``; None for any other subscript."""
-        if not _is_namespace(node.value):
-            return None
-        if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-            return node.slice.value
-        return None
+        return _text(node.slice) if _is_namespace(node.value) else None
 
     # -- calls ----------------------------------------------------------------------------
 
@@ -176,13 +190,19 @@ class Expressions(Namespace):
             self.evaluate(function)
         library = self.library_name(function)
         if library is None or not self._dynamic(library, node):
-            self.evaluate_all(node.args)
-            self.evaluate_all(keyword.value for keyword in node.keywords)
+            self._hand_over(_arguments(node), library not in KEEPING_CALLS)
         self._text_reads(function, library, node)
-        self._changes(node, library)
+        self.changes(node)
 
-    def _changes(self, node: ast.Call, library: str | None) -> None:
+    def _hand_over(self, arguments: Sequence[ast.expr], may_call: bool) -> None:
+        """Evaluate what somebody gets: who gets a lambda may call it."""
+        before, self.handing_over = self.handing_over, may_call
+        self.evaluate_all(arguments)
+        self.handing_over = before
+
+    def changes(self, node: ast.Call) -> None:
         """What the call does to its arguments, and to the object it is a method of."""
+        library = self.library_name(node.func)
         codes = callees(node.func, self.known)
         if codes:
             for code in codes:
@@ -196,12 +216,12 @@ class Expressions(Namespace):
             share = shared(receiver, self.known)
             if method in MUTATING_METHODS or _has_inplace(node):
                 self.mutate(share)
-                self._keep(share, node)
+                self.hold(share, _arguments(node))
                 return
             if method in PURE_METHODS:
                 return
             self.touch(share)
-            self._keep(share, node)
+            self.hold(share, _arguments(node))
         self._touch_arguments(node)
 
     def _library_call(self, node: ast.Call, library: str) -> None:
@@ -209,9 +229,10 @@ class Expressions(Namespace):
             library.startswith("logging.") and library.endswith(".setLevel")
         ):
             self.notice("global-state", library.removeprefix("builtins."))
-        first = shared(node.args[0], self.known) if node.args else {}
-        if library in MUTATING_FUNCTIONS:
-            self.mutate(first)
+        if library in MUTATING_FUNCTIONS and node.args:
+            share = shared(node.args[0], self.known)
+            self.mutate(share)
+            self.hold(share, node.args[1:])
         elif library.removeprefix("builtins.") in PURE_BUILTINS or is_pure(library):
             if any(keyword.arg == "out" for keyword in node.keywords):
                 self._touch_arguments(node)
@@ -219,18 +240,20 @@ class Expressions(Namespace):
             self._touch_arguments(node)
 
     def _touch_arguments(self, node: ast.Call) -> None:
-        for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
-            self.touch(shared(argument, self.known))
+        """Code that nobody knows may change its arguments, and put one into another."""
+        share: Shared = {}
+        for argument in _arguments(node):
+            share |= shared(argument, self.known)
+        self.link_all(share)
+        self.touch(share)
 
-    def _keep(self, receivers: dict[str, bool], node: ast.Call) -> None:
+    def hold(self, receivers: Shared, values: Sequence[ast.expr]) -> None:
         """``bag.append(x)``: the bag holds x from now on, and what x leads to."""
-        arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
-        for argument in arguments:
-            share = shared(argument, self.known)
-            code = code_of(argument, self.known) | self.lambdas(argument)
+        for value in values:
+            share, code = shared(value, self.known), code_of(value, self.known)
             for name in receivers:
-                for other, strong in share.items():
-                    self.known.link(name, other, strong)
+                for other, surely in share.items():
+                    self.known.link(name, other, surely=surely)
                 self.learn_code(name, code)
 
     # -- names inside of strings ----------------------------------------------------------
@@ -246,15 +269,14 @@ class Expressions(Namespace):
                 self._run_text(text.value)
                 return True
             self.evaluate(text)
-            self._anything(f"{name}() of a computed text")
+            self.anything(f"{name}() of a computed text")
             return True
-        if name in ("locals", "globals", "vars", "dir") and not node.args and not self.in_function:
-            self._anything(f"{name}()")
-        elif name in ("globals",) and not node.args:
-            self._anything(f"{name}()")
+        own = name in ("locals", "vars", "dir") and not self.in_function
+        if (own or name == "globals") and not node.args:
+            self.anything(f"{name}()")
         return False
 
-    def _anything(self, what: str) -> None:
+    def anything(self, what: str) -> None:
         self.effects.dynamic = True
         self.notice("dynamic-access", what)
 
@@ -267,7 +289,7 @@ class Expressions(Namespace):
         self.follow(tree.body)
         self.line = line
 
-    def follow(self, body: list[ast.stmt]) -> None:
+    def follow(self, body: Sequence[ast.stmt]) -> None:
         raise NotImplementedError  # statements know how
 
     def _text_reads(self, function: ast.expr, library: str | None, node: ast.Call) -> None:
@@ -277,71 +299,69 @@ class Expressions(Namespace):
             return
         if library == "pandas.eval":
             self._run_text(text.value)
-        elif library is None and isinstance(function, ast.Attribute):
-            if function.attr in ("query", "eval"):
-                for name in _AT_NAME.findall(text.value):
-                    self.read(name)
+        elif library is None and isinstance(function, ast.Attribute) and function.attr in (
+            "query",
+            "eval",
+        ):
+            for name in _AT_NAME.findall(text.value):
+                self.read(name)
 
     # -- targets --------------------------------------------------------------------------
 
-    def assign(self, target: ast.expr, value: ast.expr | None, *, element: bool = False) -> None:
-        """``target`` gets the value of ``value`` (or, for ``element``, of one of its elements)."""
+    def assign(self, target: ast.expr, value: ast.expr | None) -> None:
+        """``target`` gets the value of ``value``, or a part of it."""
         self.at(target)
         match target:
             case ast.Name(id=name):
                 self.bind(name, value)
-                self.learn_code(name, self.lambdas(value))
                 self._unserialisable(name, value)
             case ast.Starred(value=inner):
-                self.assign(inner, value, element=element)
+                self.assign(inner, value)
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 self._unpack(targets, value)
             case ast.Attribute() | ast.Subscript():
                 self._assign_part(target, value)
 
     def _unpack(self, targets: list[ast.expr], value: ast.expr | None) -> None:
+        parts: list[ast.expr | None] = [value] * len(targets)
         if (
             isinstance(value, (ast.Tuple, ast.List))
             and len(value.elts) == len(targets)
             and not any(isinstance(e, ast.Starred) for e in (*value.elts, *targets))
         ):
-            for target, part in zip(targets, value.elts, strict=True):
-                self.assign(target, part)
-        else:
-            for target in targets:
-                self.assign(target, value)
+            parts = [*value.elts]
+        names = {target.id for target in targets if isinstance(target, ast.Name)}
+        # In a, b = b, a both sides mean other objects: what shared with the old, may with the new.
+        crossed = names & shared(value, self.known).keys()
+        mates = [mate for name in crossed for mate in self.known.mates(name)]
+        for target, part in zip(targets, parts, strict=True):
+            self.assign(target, part)
+        if crossed:
+            self.link_all([*sorted(names), *mates])
 
     def _assign_part(self, target: ast.Attribute | ast.Subscript, value: ast.expr | None) -> None:
         if isinstance(target, ast.Subscript) and _is_namespace(target.value):
-            name = self._namespace_key(target)
+            name = self.namespace_key(target)
             if name is not None:
                 self.bind(name, value)
             else:
-                self._anything("globals()[...] = ...")
+                self.anything("globals()[...] = ...")
             return
         self.change_part(target)
-        receivers = shared(target.value, self.known)
-        share = shared(value, self.known)
-        code = code_of(value, self.known) | self.lambdas(value)
-        for name in receivers:
-            for other, strong in share.items():
-                self.known.link(name, other, strong)
-            self.learn_code(name, code)
+        self.hold(shared(target.value, self.known), [value] if value else [])
 
     def change_part(self, target: ast.Attribute | ast.Subscript) -> None:
         """An attribute or an item is set or deleted: its owner changes in place."""
         self.evaluate(target.value)
         if isinstance(target, ast.Subscript):
             self.evaluate(target.slice)
-        library = self.library_name(target)
+        library = self.library_name(target) or self.library_name(target.value)
         if library is None:
-            owner = self.library_name(target.value)
-            library = owner if owner else None
-        if library is not None:
-            if any(library == t or library.startswith(t + ".") for t in GLOBAL_STATE_TARGETS):
-                self.notice("global-state", library)
-            return
-        self.mutate(shared(target.value, self.known))
+            self.mutate(shared(target.value, self.known))
+        elif any(library == t or library.startswith(t + ".") for t in GLOBAL_STATE_TARGETS):
+            self.notice("global-state", library)
+        elif isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Call):
+            self.notice("stays-behind", library)
 
     def _unserialisable(self, name: str, value: ast.expr | None) -> None:
         if isinstance(value, ast.GeneratorExp):
@@ -363,6 +383,14 @@ def _is_namespace(node: ast.expr) -> bool:
         and node.func.id in ("globals", "locals", "vars")
         and not node.args
     )
+
+
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _arguments(node: ast.Call) -> list[ast.expr]:
+    return [*node.args, *(keyword.value for keyword in node.keywords)]
 
 
 def _has_inplace(node: ast.Call) -> bool:

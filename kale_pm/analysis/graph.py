@@ -6,7 +6,7 @@ so that questions about ancestors cost next to nothing for hundreds of steps.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kale_pm.model import topological_order
@@ -14,12 +14,16 @@ from kale_pm.model import topological_order
 
 @dataclass(frozen=True)
 class Graph:
-    """Steps in topological order; ``ancestors[i]`` holds a bit for each ancestor of step i."""
+    """Steps in topological order; ``ancestors[i]`` holds a bit for each ancestor of step i.
+
+    ``descendants`` are the same, seen from the other end.
+    """
 
     order: tuple[str, ...]
     place: Mapping[str, int]
     parents: tuple[tuple[int, ...], ...]
     ancestors: tuple[int, ...]
+    descendants: tuple[int, ...]
 
     def is_before(self, first: int, second: int) -> bool:
         return bool(self.ancestors[second] >> first & 1)
@@ -48,11 +52,16 @@ def make_graph(names: Sequence[str], edges: Collection[tuple[str, str]]) -> Grap
         for parent in parents[name]:
             bits |= ancestors[place[parent]] | 1 << place[parent]
         ancestors.append(bits)
+    descendants = [0] * len(order)
+    for name in reversed(order):
+        for parent in parents[name]:
+            descendants[place[parent]] |= descendants[place[name]] | 1 << place[name]
     return Graph(
         order,
         place,
         tuple(tuple(sorted(place[p] for p in parents[name])) for name in order),
         tuple(ancestors),
+        tuple(descendants),
     )
 
 
@@ -62,10 +71,3 @@ def bits(steps: int) -> Iterator[int]:
         last = steps.bit_length() - 1
         yield last
         steps &= ~(1 << last)
-
-
-def as_bits(places: Iterable[int]) -> int:
-    result = 0
-    for place in places:
-        result |= 1 << place
-    return result

@@ -6,8 +6,13 @@ possibly changed, and the run decides by comparing them before and after.
 
 from __future__ import annotations
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Methods that change their object in place.
-MUTATING_METHODS = frozenset(
+MUTATING_METHODS = _words(
     """
     append extend insert remove pop popitem clear sort reverse update setdefault add discard
     appendleft extendleft popleft rotate subtract move_to_end
@@ -16,11 +21,11 @@ MUTATING_METHODS = frozenset(
     load_state_dict step zero_grad zero_ backward train eval requires_grad_ compile add_module
     write writelines seek truncate read readline readlines send fill put itemset resize setflags
     set_index_names insert_one put_nowait get_nowait shuffle set set_default
-    """.split()
+    """
 )
 
 # Methods that leave their object and their arguments alone.
-PURE_METHODS = frozenset(
+PURE_METHODS = _words(
     """
     agg aggregate all any apply argmax argmin argsort astype bfill capitalize casefold center clip
     columns copy corr count cov cumprod cumsum decision_function decode describe diff dot drop
@@ -35,33 +40,33 @@ PURE_METHODS = frozenset(
     tail title to_csv to_dict to_excel to_frame to_html to_json to_list to_markdown to_numpy
     to_parquet to_pickle to_string to_timestamp tobytes tolist transform transpose trace union
     intersection difference unique unstack upper value_counts values var where xs zfill
-    """.split()
+    """
 )
 
 # Methods whose result shares nothing with the object they are called on.
-FRESH_METHODS = frozenset(
+FRESH_METHODS = _words(
     """
     all any argmax argmin count decode encode endswith exists find format idxmax idxmin index
     is_dir is_file isoformat join lower lstrip max mean median min nunique predict predict_proba
     replace rfind round rstrip score split splitlines startswith std strftime strip sum title
     tobytes tolist to_csv to_html to_json to_markdown to_string upper var
-    """.split()
+    """
 )
 
 # Builtins that change nothing; the second set gives a plain, immutable result.
-PURE_BUILTINS = frozenset(
+PURE_BUILTINS = _words(
     """
     abs all any ascii bin bool bytes callable chr complex dict dir divmod enumerate filter float
     format frozenset hash hex id int isinstance issubclass iter len list map max min oct ord pow
     print range repr reversed round set slice sorted str sum super tuple type zip getattr hasattr
     object memoryview bytearray display
-    """.split()
+    """
 )
-PLAIN_BUILTINS = frozenset(
+PLAIN_BUILTINS = _words(
     """
     all any ascii bin bool bytes callable chr complex dir divmod float format hash hex id int
     isinstance issubclass len oct ord print range repr round str hasattr display
-    """.split()
+    """
 )
 
 # Whole modules whose functions leave their arguments alone, but for the exceptions below.
@@ -72,14 +77,19 @@ PURE_MODULES = (
     "scipy.stats", "sklearn.metrics", "sklearn.model_selection", "sklearn.datasets", "IPython",
     "copy", "logging", "warnings", "matplotlib", "seaborn", "plotly",
 )  # fmt: skip
-MUTATING_FUNCTIONS = frozenset(
+MUTATING_FUNCTIONS = _words(
     """
     random.shuffle numpy.random.shuffle numpy.put numpy.copyto numpy.fill_diagonal numpy.place
     numpy.putmask heapq.heappush heapq.heappop heapq.heapify heapq.heapreplace heapq.heappushpop
     bisect.insort bisect.insort_left bisect.insort_right builtins.next builtins.setattr
-    builtins.delattr
-    """.split()
+    builtins.delattr operator.setitem operator.delitem operator.iadd operator.iconcat
+    """
 )
+
+# What these get they only keep, to call it later.
+KEEPING_CALLS = frozenset(
+    f"builtins.{name}" for name in ("dict", "enumerate", "frozenset", "list", "set", "tuple", "zip")
+) | {"collections.defaultdict", "functools.partial"}
 
 # Calls that change global state of the process; a trailing dot matches all below.
 GLOBAL_STATE_CALLS = (
@@ -136,12 +146,12 @@ UNSERIALISABLE_CALLS = {
 }
 
 # Names that every notebook namespace has.
-AMBIENT_NAMES = frozenset(
+AMBIENT_NAMES = _words(
     """
     __name__ __doc__ __file__ __builtins__ __builtin__ __loader__ __package__ __spec__
     __debug__ __annotations__ _ __ ___ _i _ii _iii _ih _oh _dh In Out get_ipython exit quit
     display __session__ _exit_code
-    """.split()
+    """
 )
 
 # Magics whose text is Python that runs in the notebook's namespace.

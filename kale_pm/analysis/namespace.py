@@ -11,10 +11,18 @@ import ast
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-from kale_pm.analysis.effects import Code, Effects, Knowledge, Notice, Place, Read
-from kale_pm.analysis.sharing import Shared, bind_arguments, code_of, dotted, is_plain, shared
+from kale_pm.analysis.effects import ITSELF, Code, Effects, Notice, Place, Read
+from kale_pm.analysis.knowledge import Knowledge
+from kale_pm.analysis.sharing import (
+    Shared,
+    bind_arguments,
+    code_of,
+    code_of_all,
+    dotted,
+    is_plain,
+    shared,
+)
 
 
 @dataclass
@@ -22,44 +30,59 @@ class State:
     """Which names are bound at one point: for certain, possibly, and certainly not.
 
     ``dead`` code cannot be reached: it follows a return, raise, break or continue.
+    ``applied`` is the code whose effects are already noted here.
     """
 
     bound: set[str] = field(default_factory=set)
     maybe: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
     dead: bool = False
+    applied: set[Code] = field(default_factory=set)
 
     def fork(self) -> State:
-        return State(set(self.bound), set(self.maybe), set(self.gone), self.dead)
+        return State(
+            set(self.bound), set(self.maybe), set(self.gone), self.dead, set(self.applied)
+        )
 
 
 def join(states: Iterable[State]) -> State:
     """Where several ways come together; ways that ended before do not count."""
     every = list(states)
     living = [state for state in every if not state.dead]
+    maybe: set[str] = set().union(*(state.maybe for state in every))
     if not living:
-        return State(dead=True, maybe=set().union(*(state.maybe for state in every)))
+        return State(maybe=maybe, dead=True)
     return State(
         bound=set.intersection(*(state.bound for state in living)),
-        maybe=set().union(*(state.maybe for state in every)),
+        maybe=maybe,
         gone=set.intersection(*(state.gone for state in living)),
+        applied=set.intersection(*(state.applied for state in living)),
     )
 
 
-class Namespace:
-    """What the code read so far did to the namespace, in the order of execution."""
+class ClassBody(set[str]):
+    """The names of a class body: code inside of it, such as a method, does not see them."""
 
-    def __init__(self, known: Knowledge, *, in_function: bool = False) -> None:
+
+class Namespace:
+    """What the code read so far did to the namespace, in the order of execution.
+
+    ``around`` are the scopes of the functions around the code that is followed.
+    """
+
+    def __init__(self, known: Knowledge, around: Iterable[set[str]] = ()) -> None:
         self.known = known
         self.effects = Effects()
         self.state = State()
-        self.in_function = in_function
+        self.in_function = False
         self.conditional = 0
         self.cell = 0
         self.line = 0
         self.scopes: list[set[str]] = []
+        self.around = [scope for scope in around if not isinstance(scope, ClassBody)]
+        self.captured: set[str] = set()
         self._active: set[Code] = set()
-        self._applied: set[Code] = set()
+        self._touched: dict[int, tuple[set[str], int]] = {}
 
     # -- places and scopes ----------------------------------------------------------------
 
@@ -71,7 +94,10 @@ class Namespace:
         self.line = getattr(node, "lineno", self.line)
 
     def is_local(self, name: str) -> bool:
-        return any(name in scope for scope in self.scopes)
+        return any(name in scope for scope in self.scopes) or self.is_around(name)
+
+    def is_around(self, name: str) -> bool:
+        return any(name in scope for scope in self.around)
 
     @contextmanager
     def scope(self, names: set[str]) -> Iterator[None]:
@@ -79,22 +105,14 @@ class Namespace:
 
         What is known of a name outside is set aside: inside it means another variable.
         """
-        hidden = {
-            name: (self.known.code.pop(name, None), self.known.plain.pop(name, None))
-            for name in names
-        }
-        aliases = {name: self.known.aliases.pop(name, None) for name in names}
-        modules = {name: self.known.modules.pop(name, None) for name in names}
+        facts = {name: self.known.take(name) for name in names}
         self.scopes.append(names)
         try:
             yield
         finally:
             self.scopes.pop()
-            for name, (code, plain) in hidden.items():
-                _restore(self.known.code, name, code)
-                _restore(self.known.plain, name, plain)
-                _restore(self.known.aliases, name, aliases[name])
-                _restore(self.known.modules, name, modules[name])
+            for name, fact in facts.items():
+                self.known.put(name, fact)
 
     @contextmanager
     def maybe(self) -> Iterator[None]:
@@ -115,8 +133,13 @@ class Namespace:
                 self.refer(code)
 
     def _expose(self, name: str, *, soft: bool, certain: bool) -> None:
+        if any(name in scope for scope in self.scopes):
+            return
+        if self.is_around(name):
+            self.captured.add(name)
+            return
         state = self.state
-        if self.is_local(name) or name in state.bound or state.dead:
+        if name in state.bound or state.dead:
             return
         if name in state.gone and not self.in_function:
             return
@@ -127,8 +150,7 @@ class Namespace:
     def bind(self, name: str, value: ast.expr | None = None) -> None:
         """The name is bound here, to the value of ``value`` if that is known."""
         if not self.is_local(name):
-            # Whatever shared objects with the old value travels without it from now on.
-            self.touch(dict.fromkeys(self.known.aliases.get(name, ()), False))
+            self._part(name)
             self.effects.places.setdefault(name, self.place)
             self.state.bound.add(name)
             self.state.maybe.add(name)
@@ -141,30 +163,44 @@ class Namespace:
         code = code_of(value, self.known)
         plain = value is not None and is_plain(value, self.known)
         if not self.conditional:
+            if name in share:
+                share |= self._through(name, share.pop(name))
             self.known.forget(name)
         self.known.plain[name] = plain and self.known.plain.get(name, True)
         self.known.modules.pop(name, None)
-        for other, strong in share.items():
-            self.known.link(name, other, strong)
-        if share and not self.is_local(name):
-            self.touch(share)
+        for other, surely in share.items():
+            self.known.link(name, other, surely=surely)
+        if share:
+            self.effects.shares |= {name, *share}
         self.learn_code(name, code)
+
+    def _through(self, name: str, surely: bool) -> Shared:
+        """What the old value of ``name`` shares, for a new value made of it: x = x[1:]."""
+        group = self.known.groups.get(name, ())
+        found = dict.fromkeys([mate for mate in group if mate != name][:1], False)
+        return found | dict.fromkeys(self.known.same.get(name, ()), surely)
+
+    def _part(self, name: str) -> None:
+        """Whatever shared objects with the old value of ``name`` goes without it from now on."""
+        mates = self.known.groups.get(name, ())
+        if other := next((mate for mate in mates if mate != name), None):
+            self.effects.shares.add(other)
 
     def learn_code(self, name: str, code: frozenset[Code]) -> None:
         if code:
             self.known.code[name] = self.known.code.get(name, frozenset()) | code
             self.known.plain[name] = False
-            self._applied.clear()
+            self.state.applied.clear()
 
     def delete(self, name: str) -> None:
         self.read(name)
         if self.is_local(name):
             return
-        self.touch(dict.fromkeys(self.known.aliases.get(name, ()), False))
+        self._part(name)
         self.state.bound.discard(name)
         self.state.gone.add(name)
         self.effects.may_delete.add(name)
-        self._applied.clear()
+        self.state.applied.clear()
         if not self.conditional:
             self.known.forget(name)
 
@@ -172,34 +208,43 @@ class Namespace:
 
     def mutate(self, share: Shared) -> None:
         """Objects of these variables change in place."""
-        for name, strong in share.items():
+        for name, surely in share.items():
+            if surely and not self.known.plain.get(name, False):
+                for mate in self.known.sure_mates(name):
+                    self.effects.mutates.setdefault(mate, self.place)
+                if any(code.name == name for code in self.known.code.get(name, ())):
+                    self.effects.code_changes.setdefault(name, self.place)
+        self.touch(share)
+
+    def touch(self, names: Iterable[str]) -> None:
+        """Objects of these variables may change: only the run can tell."""
+        for name in names:
             if self.known.plain.get(name, False):
                 continue
-            (self.effects.mutates if strong else self.effects.touches).add(name)
-            for mate, surely in self.known.aliases.get(name, {}).items():
-                (self.effects.mutates if strong and surely else self.effects.touches).add(mate)
-
-    def touch(self, share: Shared) -> None:
-        """Objects of these variables may change: only the run can tell."""
-        for name in share:
-            if not self.known.plain.get(name, False):
+            group = self.known.groups.get(name)
+            if group is None:
                 self.effects.touches.add(name)
-                self.effects.touches.update(self.known.aliases.get(name, ()))
+            elif name not in self.effects.touches or self._touched.get(id(group)) != (
+                group,
+                len(group),
+            ):
+                self._touched[id(group)] = (group, len(group))
+                self.effects.touches |= group
 
-    def notice(self, code: str, text: str, name: str = "") -> None:
-        self.effects.notices.append(Notice(code, text, self.place, name))
+    def notice(self, code: str, text: str) -> None:
+        self.effects.notices.append(Notice(code, text, self.place))
 
     # -- calls ----------------------------------------------------------------------------
 
     def refer(self, code: Code) -> None:
         """Somebody gets hold of ``code`` and may call it."""
-        if code in self._active or code in self._applied:
+        if code in self._active or code in self.state.applied:
             return
         self._active.add(code)
         with self.maybe():
             self._run(code, certain=False)
         self._active.discard(code)
-        self._applied.add(code)
+        self.state.applied.add(code)
 
     def call(self, code: Code, node: ast.Call, *, certain: bool) -> None:
         """``code`` is called here with the arguments of ``node``."""
@@ -208,52 +253,57 @@ class Namespace:
         self._active.add(code)
         self._run(code, certain=certain and not self.conditional)
         bound = bind_arguments(code, node)
-        if code.receiver is not None and isinstance(node.func, ast.Attribute):
-            bound[code.receiver] = [node.func.value]
-        everything: Shared = {}
-        for arguments in bound.values():
-            for argument in arguments:
-                everything.update(shared(argument, self.known))
         for parameter, arguments in bound.items():
             for argument in arguments:
                 share = shared(argument, self.known)
                 if parameter in code.mutates_parameters:
                     self.mutate(share)
-                    self._store(share, everything, arguments, bound)
                 elif parameter in code.touches_parameters:
                     self.touch(share)
+        if ITSELF in code.mutates_parameters and isinstance(node.func, ast.Name):
+            self.effects.code_changes.setdefault(node.func.id, self.place)
+        self._keep(code, bound)
         self._active.discard(code)
 
-    def _store(
-        self,
-        receivers: Shared,
-        everything: Shared,
-        own: list[ast.expr],
-        bound: dict[str, list[ast.expr]],
-    ) -> None:
-        """A call that changes one argument may keep the other arguments in it."""
-        others: frozenset[Code] = frozenset()
-        for arguments in bound.values():
-            if arguments is not own:
-                for argument in arguments:
-                    others |= code_of(argument, self.known)
-        for name in receivers:
-            for other in everything:
-                self.known.link(name, other, False)
-            self.learn_code(name, others)
+    def _keep(self, code: Code, bound: dict[str, list[ast.expr]]) -> None:
+        """What the call put into what, by the names that stand for it here."""
+
+        def meant(name: str) -> Shared:
+            if not code.is_own(name):
+                return {name: False}
+            found: Shared = {}
+            for argument in bound.get(name, ()):
+                found |= shared(argument, self.known)
+            return found
+
+        changed = code.mutates | code.touches | code.mutates_parameters | code.touches_parameters
+        for group in code.keeps:
+            self.link_all(name for member in group for name in meant(member))
+            inside = code_of_all([a for member in group for a in bound.get(member, ())], self.known)
+            for holder in group & changed:
+                for name in meant(holder):
+                    self.learn_code(name, inside)
+        for name, gained in code.gains.items():
+            for holder in meant(name):
+                self.learn_code(holder, gained)
+
+    def link_all(self, names: Iterable[str]) -> None:
+        """All of these variables may share objects with one another from now on."""
+        every = list(names)
+        for name in every[1:]:
+            self.known.link(every[0], name)
 
     def _run(self, code: Code, *, certain: bool) -> None:
         """The deferred effects of ``code``: its free names are looked up here and now."""
         with self.maybe():
             for name in sorted(code.reads):
                 self.read(name)
-        for name in sorted(code.mutates):
-            self.mutate({name: True})
-        self.touch(dict.fromkeys(code.touches, False))
+        self.mutate(dict.fromkeys(sorted(code.mutates), True))
+        self.touch(code.touches)
         for name in sorted(code.binds | code.may_bind):
             if self.is_local(name):
                 continue
-            if certain and name in code.binds:
+            if certain and name in code.binds and not code.is_lazy:
                 self.bind(name)
             else:
                 self.effects.places.setdefault(name, self.place)
@@ -273,10 +323,3 @@ class Namespace:
         if isinstance(root, ast.Name) and self.is_local(root.id):
             return None
         return dotted(node, self.known)
-
-
-def _restore(mapping: dict[str, Any], name: str, value: Any) -> None:
-    if value is None:
-        mapping.pop(name, None)
-    else:
-        mapping[name] = value

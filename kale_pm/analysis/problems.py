@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from kale_pm.analysis.effects import Read
 from kale_pm.analysis.graph import bits
-from kale_pm.analysis.resolve import Flows, Prelude, Write, is_missing
+from kale_pm.analysis.resolve import REAL, Flows, Prelude, Write, is_builtin, is_deleted, is_missing
 from kale_pm.model import Pipeline, Problem, Step
 
 
@@ -19,6 +19,7 @@ def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterato
         yield from outside_of_order(pipeline, flows, place)
         yield from lost_state(flows, place)
         yield from unserialisable(step, flows, place)
+        yield from stays_behind(flows, place, prelude)
         yield from dynamic_access(flows, place)
     yield from unused_parameters(pipeline, flows, prelude)
 
@@ -29,21 +30,16 @@ def missing_names(
     """Names that are read where no step before can have bound them."""
     step = flows.graph.order[place]
     for name, read in flows.effects[place].reads.items():
-        if _is_deleted(flows, place, name):
+        if is_deleted(flows, place, name) and not is_builtin(name):
             if read.certain:
                 yield _deleted(flows, place, name, read)
         elif is_missing(flows, place, name, read, prelude):
             yield _missing(pipeline, flows, place, name, read, step)
 
 
-def _is_deleted(flows: Flows, place: int, name: str) -> bool:
-    maximal = flows.graph.maximal(flows.real_writers(name, flows.graph.ancestors[place]))
-    return bool(maximal) and all(flows.writes[p][name] is Write.DELETES for p in maximal)
-
-
 def _deleted(flows: Flows, place: int, name: str, read: Read) -> Problem:
     ancestors = flows.graph.ancestors[place]
-    deleter = flows.graph.order[flows.graph.maximal(flows.real_writers(name, ancestors))[0]]
+    deleter = flows.graph.order[flows.graph.maximal(flows.writers(name, REAL) & ancestors)[0]]
     return Problem(
         "deleted-upstream",
         "error",
@@ -106,7 +102,7 @@ def outside_of_order(pipeline: Pipeline, flows: Flows, place: int) -> Iterator[P
         if position[order[other]] < here:
             above |= 1 << other
     for name, read in flows.effects[place].reads.items():
-        writers = flows.real_writers(name, above)
+        writers = flows.writers(name, REAL) & above
         if not writers:
             continue
         last = max(bits(writers), key=lambda p: position[order[p]])
@@ -159,6 +155,36 @@ def unserialisable(step: Step, flows: Flows, place: int) -> Iterator[Problem]:
                 f"'{name}' is {kind}: it cannot leave step {step.name}, but later steps need it",
                 hint="create it in the step that uses it, or in a cell tagged functions",
                 step=step.name,
+                cell=where.cell,
+                line=where.line,
+            )
+
+
+def stays_behind(flows: Flows, place: int, prelude: Prelude) -> Iterator[Problem]:
+    """Changes that do not follow: of modules, and of what the prelude makes anew in every step."""
+    step = flows.graph.order[place]
+    later = [p for p in range(len(flows.graph.order)) if flows.graph.is_before(place, p)]
+    for notice in flows.effects[place].notices:
+        if notice.code == "stays-behind" and later:
+            yield Problem(
+                "not-serialisable",
+                "warning",
+                f"the change of {notice.text} stays in step {step}: "
+                f"the steps after it import the module anew",
+                hint="make the change in a cell tagged imports, then every step makes it",
+                step=step,
+                cell=notice.place.cell,
+                line=notice.place.line,
+            )
+    for name, where in flows.effects[place].code_changes.items():
+        if name in prelude.names and any(name in flows.effects[p].reads for p in later):
+            yield Problem(
+                "not-serialisable",
+                "warning",
+                f"'{name}' itself changes here, and the change stays in step {step}: "
+                f"the prelude defines '{name}' anew in every step",
+                hint="keep what changes in a variable, not in the function or class",
+                step=step,
                 cell=where.cell,
                 line=where.line,
             )
@@ -236,11 +262,3 @@ def _prelude_below(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iterat
                         cell=cell.number,
                         line=place.line,
                     )
-
-
-def is_builtin(name: str) -> bool:
-    import builtins
-
-    from kale_pm.analysis.known import AMBIENT_NAMES
-
-    return name in AMBIENT_NAMES or hasattr(builtins, name)

@@ -8,15 +8,27 @@ sources follow as fallbacks.  Distance in the graph and spelling of names never 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
-from kale_pm.analysis.effects import Effects, Knowledge, Read, merge
+from kale_pm.analysis.effects import Effects, Read
 from kale_pm.analysis.graph import Graph, bits, make_graph
+from kale_pm.analysis.knowledge import Knowledge, merge
 from kale_pm.analysis.known import AMBIENT_NAMES
 from kale_pm.analysis.scan import scan
 from kale_pm.model import Problem, Step
+
+_WORD = re.compile(r"[^\W\d]\w*")
+# With one of these, any variable may be used by a name that stands nowhere.
+_USING_ANY = frozenset({"eval", "exec", "globals", "locals", "vars", "dir", "run", "__main__"})
+
+
+def words_of(source: str) -> list[str]:
+    """All words in the source of a cell: names, and what else looks like one."""
+    return _WORD.findall(source)
 
 
 class Write(Enum):
@@ -26,148 +38,194 @@ class Write(Enum):
     DELETES = "deletes"
     MAY_BIND = "may bind"
     MUTATES = "mutates"
-    TOUCHES = "touches"
+    TOUCHES = "hands to unknown code"
+    SHARES = "makes a part of another"
 
-    @property
-    def is_final(self) -> bool:
-        """Nothing of an older version can be seen after it."""
-        return self in (Write.BINDS, Write.DELETES)
+
+# Nothing of an older version can be seen after these.
+FINAL = (Write.BINDS, Write.DELETES)
+# After these there is another version, or may be; of the others only the run can tell.
+REAL = (*FINAL, Write.MAY_BIND, Write.MUTATES)
 
 
 @dataclass(frozen=True)
 class Prelude:
-    """What runs first in every step: ``names`` are there for all of them."""
+    """What runs first in every step; ``words`` are all that stand in its cells."""
 
     effects: Effects
     known: Knowledge
     parameters: frozenset[str]
+    words: frozenset[str]
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
+        """What every step has before its own cells run."""
         return frozenset(self.effects.binds | self.effects.may_bind) | self.parameters
+
+    def is_definition(self, name: str) -> bool:
+        """Is ``name`` a function or class of the prelude, made anew in every step?"""
+        return any(code.name == name for code in self.known.code.get(name, ()))
 
     def is_fixed(self, name: str) -> bool:
         """Can only a new binding change ``name``?  True of modules, code and plain values."""
         known = self.known
-        return name in known.modules or name in known.code or known.plain.get(name, False)
+        return name in known.modules or self.is_definition(name) or known.plain.get(name, False)
 
 
 @dataclass
 class Flows:
-    """The answer: for every step its sources by variable, and what each step gives."""
+    """The answer: what each step writes, and whose versions of which variables it needs.
+
+    Steps are places in the order of the graph, sets of steps bits of an integer: the bits
+    of ``sources`` are to be asked from the last to the first.
+    """
 
     graph: Graph
     effects: list[Effects]
     known: list[Knowledge]
     writes: list[dict[str, Write]]
-    sources: list[dict[str, list[int]]]
+    sources: list[dict[str, int]]
     problems: list[Problem] = field(default_factory=list)
     conflicts: list[tuple[str, list[int], int]] = field(default_factory=list)
-    _writers: dict[str, int] = field(default_factory=dict)
+    _writers: dict[str, dict[Write, int]] = field(default_factory=dict)
 
-    def writers(self, name: str) -> int:
-        return self._writers.get(name, 0)
-
-    def real_writers(self, name: str, among: int) -> int:
-        """The steps of ``among`` that write the name, not only hand it to unknown code."""
+    def writers(self, name: str, kinds: Iterable[Write] = Write) -> int:
+        """The steps that write ``name`` in one of these ways."""
+        by_kind = self._writers.get(name, {})
         result = 0
-        for place in bits(self.writers(name) & among):
-            if self.writes[place][name] is not Write.TOUCHES:
-                result |= 1 << place
+        for kind in kinds:
+            result |= by_kind.get(kind, 0)
         return result
 
+    def written(self, among: int) -> Iterator[str]:
+        """The names that one of the steps writes."""
+        return (name for name in self._writers if self.writers(name) & among)
 
-def resolve(
-    steps: Sequence[Step], edges: Iterable[tuple[str, str]], prelude: Prelude
-) -> Flows:
+    def add_writer(self, place: int, name: str, write: Write) -> None:
+        self.writes[place][name] = write
+        by_kind = self._writers.setdefault(name, {})
+        by_kind[write] = by_kind.get(write, 0) | 1 << place
+
+
+def resolve(steps: Sequence[Step], edges: Iterable[tuple[str, str]], prelude: Prelude) -> Flows:
     """Follow every step after its ancestors, and find the sources of all that it reads."""
     graph = make_graph([step.name for step in steps], tuple(edges))
     by_name = {step.name: step for step in steps}
     flows = Flows(graph, [], [], [], [])
+    last_mention = _last_mentions([by_name[name] for name in graph.order], prelude)
     for place, name in enumerate(graph.order):
         parents = [flows.known[parent] for parent in graph.parents[place]]
         known = merge(parents) if parents else prelude.known.copy()
+        _retire(known, last_mention, place)
         effects, problems = scan(by_name[name].cells, known, name)
         flows.effects.append(effects)
         flows.known.append(known)
         flows.problems += problems
-        flows.writes.append(_writes(effects, prelude))
+        flows.writes.append({})
         flows.sources.append(_sources(flows, place, prelude))
-        for written in flows.writes[place]:
-            flows._writers[written] = flows.writers(written) | 1 << place
+        for variable, write in _writes(flows, place, prelude).items():
+            flows.add_writer(place, variable, write)
     return flows
 
 
-def _writes(effects: Effects, prelude: Prelude) -> dict[str, Write]:
-    """One word for each variable that the block may change."""
+def _last_mentions(steps: Sequence[Step], prelude: Prelude) -> Mapping[str, int]:
+    """Name -> the last place where it stands in a step; what is not listed may stand anywhere."""
+    last: dict[str, int] = {}
+    for place, step in enumerate(steps):
+        for cell in step.code:
+            words = set(words_of(cell.source))
+            if not words.isdisjoint(_USING_ANY):
+                return {}
+            last.update(dict.fromkeys(words, place))
+    return {name: place for name, place in last.items() if name not in prelude.words}
+
+
+def _retire(known: Knowledge, last_mention: Mapping[str, int], place: int) -> None:
+    """What nobody will name again need not be followed: a long chain of steps stays cheap."""
+    in_code = {name for codes in known.code.values() for code in codes for name in code.names}
+    for name in {*known.code, *known.groups} - in_code:
+        if last_mention.get(name, place) < place:
+            known.retire(name)
+
+
+def _writes(flows: Flows, place: int, prelude: Prelude) -> dict[str, Write]:
+    """One word for each variable that a step may change."""
+    effects = flows.effects[place]
     found: dict[str, Write] = {}
-    for names, write in (
-        (effects.touches, Write.TOUCHES),
-        (effects.mutates, Write.MUTATES),
-    ):
-        for name in names:
-            if name in AMBIENT_NAMES or hasattr(builtins, name) and name not in effects.reads:
-                continue
-            if name in prelude.names and prelude.is_fixed(name):
-                continue
-            found[name] = write
-    for name in effects.may_bind | effects.may_delete:
-        found[name] = Write.MAY_BIND
-    for name in effects.deletes:
-        found[name] = Write.DELETES
-    for name in effects.binds:
-        found[name] = Write.BINDS
+    if effects.dynamic:
+        found.update(dict.fromkeys((*flows.sources[place], *prelude.names), Write.TOUCHES))
+    found.update(dict.fromkeys(effects.shares, Write.SHARES))
+    found.update(dict.fromkeys(effects.touches, Write.TOUCHES))
+    found.update(dict.fromkeys(effects.mutates, Write.MUTATES))
+    found = {
+        name: write
+        for name, write in found.items()
+        if not (name in prelude.names and prelude.is_fixed(name))
+    }
+    found.update(dict.fromkeys(effects.may_bind | effects.may_delete, Write.MAY_BIND))
+    found.update(dict.fromkeys(effects.deletes, Write.DELETES))
+    found.update(dict.fromkeys(effects.binds, Write.BINDS))
     return {name: write for name, write in found.items() if name not in AMBIENT_NAMES}
 
 
-def _sources(flows: Flows, place: int, prelude: Prelude) -> dict[str, list[int]]:
-    """Variable -> the steps to ask for it, the right one first."""
+def _sources(flows: Flows, place: int, prelude: Prelude) -> dict[str, int]:
+    """Variable -> the steps to ask for it."""
     effects, ancestors = flows.effects[place], flows.graph.ancestors[place]
     reads = dict.fromkeys(effects.reads)
     if effects.dynamic:
-        reads.update(
-            dict.fromkeys(name for name, steps in flows._writers.items() if steps & ancestors)
-        )
-        for name in effects.binds:
-            reads.pop(name, None) if name not in effects.reads else None
-    found: dict[str, list[int]] = {}
+        reads |= dict.fromkeys(flows.written(ancestors))
+    found: dict[str, int] = {}
     for name in reads:
         if name in AMBIENT_NAMES:
             continue
-        chain = source_chain(flows, name, ancestors)
-        if not chain:
-            continue
-        if name not in prelude.names and not flows.real_writers(name, ancestors):
-            continue  # nobody makes it, some only hand it on
-        maximal = flows.graph.maximal(flows.real_writers(name, ancestors))
-        if len(maximal) > 1:
-            flows.conflicts.append((name, sorted(maximal), place))
-        if all(flows.writes[step][name] is Write.DELETES for step in maximal) and maximal:
-            if not any(flows.writes[step][name] is Write.TOUCHES for step in chain):
-                continue
-        found[name] = chain
+        sources = _possible_sources(flows, name, ancestors)
+        real = flows.writers(name, REAL) & ancestors
+        if not real and name not in prelude.names:
+            # Nobody makes it, some only hand it on: unless it is made by a name yet unknown.
+            sources = 0 if is_builtin(name) else _dynamic_writers(flows, name, ancestors)
+        rivals = flows.graph.maximal(real)
+        if len(rivals) > 1:
+            flows.conflicts.append((name, sorted(rivals), place))
+        if sources and (name in prelude.names or not is_deleted(flows, place, name)):
+            found[name] = sources
     return found
 
 
-def source_chain(flows: Flows, name: str, ancestors: int) -> list[int]:
-    """All steps of ``ancestors`` whose version of ``name`` may be the current one, last first."""
-    chain: list[int] = []
-    waiting = flows.writers(name) & ancestors
-    while waiting:
-        last = waiting.bit_length() - 1
-        waiting &= ~(1 << last)
-        chain.append(last)
-        if flows.writes[last][name].is_final:
-            waiting &= ~flows.graph.ancestors[last]
-    return chain
+def _possible_sources(flows: Flows, name: str, ancestors: int) -> int:
+    """All steps of ``ancestors`` whose version of ``name`` may be the current one."""
+    sources = flows.writers(name) & ancestors
+    for last in bits(flows.writers(name, FINAL) & ancestors):
+        if sources >> last & 1:
+            sources &= ~flows.graph.ancestors[last]
+    return sources
+
+
+def _dynamic_writers(flows: Flows, name: str, ancestors: int) -> int:
+    """The ancestors that run code which cannot be read: they may have made ``name``."""
+    found = 0
+    for place in bits(ancestors):
+        if flows.effects[place].dynamic:
+            flows.add_writer(place, name, Write.MAY_BIND)
+            found |= 1 << place
+    return found
+
+
+def is_deleted(flows: Flows, place: int, name: str) -> bool:
+    """Have all ancestors that wrote ``name`` last deleted it for certain?"""
+    ancestors = flows.graph.ancestors[place]
+    maximal = flows.graph.maximal(flows.writers(name, REAL) & ancestors)
+    return bool(maximal) and all(flows.writes[p][name] is Write.DELETES for p in maximal)
 
 
 def is_missing(flows: Flows, place: int, name: str, read: Read, prelude: Prelude) -> bool:
     """Is ``name`` read in a step where nothing can have bound it?"""
-    if read.soft or name in flows.sources[place] or name in prelude.names:
+    if read.soft or name in flows.sources[place] or name in prelude.names or is_builtin(name):
         return False
-    if name in AMBIENT_NAMES or hasattr(builtins, name):
-        return False
-    if name in flows.effects[place].may_bind:
+    if name in flows.effects[place].may_bind or flows.effects[place].dynamic:
         return False  # the step may bind it itself, on another way
     return not (prelude.known.unknown_star or flows.known[place].unknown_star)
+
+
+def is_builtin(name: str) -> bool:
+    """Does every namespace have ``name``?"""
+    return name in AMBIENT_NAMES or hasattr(builtins, name)

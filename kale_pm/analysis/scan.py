@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kale_pm.analysis.effects import Effects, Knowledge
+from kale_pm.analysis.effects import Effects
+from kale_pm.analysis.knowledge import Knowledge
 from kale_pm.analysis.statements import Flow
 from kale_pm.model import Cell, Problem
 from kale_pm.notebook.source import parse
@@ -43,19 +44,13 @@ def scan(
         try:
             flow.follow(tree.body)
         except RecursionError:
-            problems.append(
-                Problem(
-                    "syntax-error",
-                    "error",
-                    "the cell is nested too deeply to be analysed",
-                    hint="split the expression",
-                    step=step,
-                    cell=cell.number,
-                )
-            )
+            flow.scopes.clear()
+            flow.anything("code that is nested too deeply to be followed")
     effects, state = flow.effects, flow.state
     effects.binds = state.bound
     effects.may_bind = state.maybe - state.bound
     effects.deletes = state.gone
     effects.may_delete -= state.gone
+    groups = {id(known.mates(name)): known.mates(name) for name in effects.shares}
+    effects.shares.update(*groups.values())
     return effects, problems

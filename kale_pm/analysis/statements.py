@@ -1,4 +1,4 @@
-"""Statements: control flow, definitions, imports.
+"""Statements: assignments, control flow, imports.
 
 After each statement the state says which names are bound for certain.  Where ways split
 (if, try, loops, match) every way is followed from the same state, and they are joined after.
@@ -7,29 +7,24 @@ After each statement the state says which names are bound for certain.  Where wa
 from __future__ import annotations
 
 import ast
-import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from kale_pm.analysis.effects import Code, Knowledge
-from kale_pm.analysis.expressions import Expressions
+from kale_pm.analysis.definitions import Definitions
+from kale_pm.analysis.knowledge import Knowledge
 from kale_pm.analysis.namespace import State, join
-from kale_pm.analysis.sharing import code_of, shared
+from kale_pm.analysis.sharing import callees, code_of, names_of
 from kale_pm.analysis.stars import public_names
 
 _ENDS = frozenset({"sys.exit", "builtins.exit", "builtins.quit", "os._exit"})
 _SUPPRESSING = frozenset({"suppress", "raises", "assertRaises"})
 
 
-class Flow(Expressions):
+class Flow(Definitions):
     """Follows statements; see :func:`kale_pm.analysis.scan.scan` for its use."""
 
-    def __init__(self, known: Knowledge, *, in_function: bool = False) -> None:
-        super().__init__(known, in_function=in_function)
-        self.returned: set[str] = set()
-        self.returned_code: frozenset[Code] = frozenset()
+    def __init__(self, known: Knowledge, around: Iterable[set[str]] = ()) -> None:
+        super().__init__(known, around)
         self._breaks: list[list[State]] = []
-        self._globals: set[str] = set()
 
     def follow(self, body: Sequence[ast.stmt]) -> None:
         for statement in body:
@@ -50,7 +45,7 @@ class Flow(Expressions):
         names = [t.id for t in node.targets if isinstance(t, ast.Name)]
         for other in names[1:]:
             if not self.known.plain.get(other, False):
-                self.known.link(names[0], other, True)
+                self.known.link(names[0], other, surely=True)
 
     def on_annassign(self, node: ast.AnnAssign) -> None:
         local = isinstance(node.target, ast.Name) and (
@@ -69,18 +64,14 @@ class Flow(Expressions):
         if isinstance(node.target, ast.Name):
             name = node.target.id
             self.read(name)
-            plain = self.known.plain.get(name, False)
-            if not plain:
-                # x += [1] changes the very object that other names may hold.
-                self.mutate({name: True})
-            mates = dict(self.known.aliases.get(name, {}))
-            code = self.known.code.get(name, frozenset()) | code_of(node.value, self.known)
-            self.bind(name, ast.BinOp(ast.Name(name, ast.Load()), node.op, node.value))
-            for mate, strong in mates.items():
-                self.known.link(name, mate, strong)
-            self.learn_code(name, code)
+            # x += [1] changes the very object that other names may hold.
+            self.mutate({name: True})
+            with self.maybe():
+                self.bind(name, node.value)
         else:
-            self._assign_part(node.target, node.value)
+            if isinstance(node.target, ast.Subscript) and (key := self.namespace_key(node.target)):
+                self.read(key)
+            self.assign(node.target, node.value)
 
     def on_delete(self, node: ast.Delete) -> None:
         for target in node.targets:
@@ -93,7 +84,7 @@ class Flow(Expressions):
             case ast.Attribute():
                 self.change_part(target)
             case ast.Subscript():
-                name_or_none = self._namespace_key(target)
+                name_or_none = self.namespace_key(target)
                 if name_or_none is not None:
                     self.delete(name_or_none)
                 else:
@@ -102,11 +93,9 @@ class Flow(Expressions):
                 for inner in targets:
                     self._delete(inner)
 
-    def on_global(self, node: ast.Global) -> None:
-        self._globals.update(node.names)
-
     def on_nonlocal(self, node: ast.Nonlocal) -> None:
-        """The names belong to an enclosing function: nothing to follow."""
+        """The variables of the function around belong to this function as well: it changes."""
+        self.effects.mutates.update(dict.fromkeys(node.names, self.place))
 
     # -- the ways of control flow ---------------------------------------------------------
 
@@ -121,8 +110,24 @@ class Flow(Expressions):
         self.state = join(after)
 
     def on_if(self, node: ast.If) -> None:
+        # A loop, since a recursion would end at some hundred arms of elif.
+        arms = [node]
+        while len(arms[-1].orelse) == 1 and isinstance(arms[-1].orelse[0], ast.If):
+            arms.append(arms[-1].orelse[0])
         self.evaluate(node.test)
-        self._ways([node.body, node.orelse])
+        after = []
+        with self.maybe():
+            for arm in arms:
+                if arm is not node:
+                    self.at(arm)
+                    self.evaluate(arm.test)
+                here = self.state
+                self.state = here.fork()
+                self.follow(arm.body)
+                after.append(self.state)
+                self.state = here
+            self.follow(arms[-1].orelse)
+        self.state = join([*after, self.state])
 
     def on_while(self, node: ast.While) -> None:
         self.evaluate(node.test)
@@ -140,17 +145,15 @@ class Flow(Expressions):
     on_asyncfor = on_for
 
     def _assign_loop(self, target: ast.expr, container: ast.expr) -> None:
+        plain = [name for name in names_of(target) if self.known.plain.get(name, True)]
         for inner in ast.walk(target):
             if isinstance(inner, ast.Name):
                 self.bind(inner.id)
             elif isinstance(inner, (ast.Attribute, ast.Subscript)):
                 self.change_part(inner)
         self.assign_element(target, container)
-        for name in (n.id for n in ast.walk(target) if isinstance(n, ast.Name)):
-            # range() and enumerate() hand out numbers; the rest hands out elements.
-            if self.library_name(container) == "builtins.range" or isinstance(container, ast.Call):
-                continue
-            self.known.plain[name] = False
+        if self.library_name(container) == "builtins.range":
+            self.known.plain.update(dict.fromkeys(plain, True))
 
     def _loop(
         self,
@@ -167,7 +170,8 @@ class Flow(Expressions):
             self.follow(body)
         once, broken = self.state, self._breaks.pop()
         if forever:
-            self.state = join(broken) if broken else State(dead=True, maybe=once.maybe)
+            # What an earlier turn bound may be bound, wherever the last one ended.
+            self.state = join([*broken, State(maybe=once.maybe, dead=True)])
             return
         # A continue or break ends an iteration early; what it bound by then may be bound.
         self.state = before
@@ -180,12 +184,12 @@ class Flow(Expressions):
             else:
                 self.follow(otherwise)
 
-    def on_break(self, node: ast.Break) -> None:
+    def on_break(self, _: ast.Break) -> None:
         if self._breaks:
             self._breaks[-1].append(self.state.fork())
         self.state.dead = True
 
-    def on_continue(self, node: ast.Continue) -> None:
+    def on_continue(self, _: ast.Continue) -> None:
         self.state.dead = True
 
     def on_raise(self, node: ast.Raise) -> None:
@@ -195,32 +199,37 @@ class Flow(Expressions):
 
     def on_return(self, node: ast.Return) -> None:
         self.evaluate(node.value)
-        self._give_back(node.value)
+        self.give_back(node.value)
+        self.exits.append(self.state.fork())
         self.state.dead = True
 
     def on_expr(self, node: ast.Expr) -> None:
         self.evaluate(node.value)
-        if isinstance(node.value, (ast.Yield, ast.YieldFrom)):
-            self._give_back(node.value.value)
         if isinstance(node.value, ast.Call) and self.library_name(node.value.func) in _ENDS:
             self.state.dead = True
 
-    def _give_back(self, value: ast.expr | None) -> None:
-        self.returned |= shared(value, self.known).keys()
-        if isinstance(value, ast.Name):
-            self.returned.add(value.id)
-        self.returned_code |= code_of(value, self.known) | self.lambdas(value)
-
     def on_try(self, node: ast.Try) -> None:
         before = self.state.fork()
-        if not node.handlers:
+        if node.handlers:
+            self._try(node, before)
+        else:
             self.follow(node.body)
-            self.follow(node.finalbody)
-            return
+        # It also runs on the ways that do not reach the end.
+        dead = self.state.dead
+        if dead:
+            self.state = State(before.bound, self.state.maybe, before.gone, before.dead)
+        self.follow(node.finalbody)
+        self.state.dead |= dead
+
+    def _try(self, node: ast.Try, before: State) -> None:
         with self.maybe():
             self.follow(node.body)
-            failed = State(before.bound, self.state.maybe | before.maybe, set(), before.dead)
-            failed.gone = before.gone & self.state.gone
+            failed = State(
+                set(before.bound),
+                self.state.maybe | before.maybe,
+                before.gone & self.state.gone,
+                before.dead,
+            )
             self.follow(node.orelse)
             ways = [self.state]
             for handler in node.handlers:
@@ -237,25 +246,29 @@ class Flow(Expressions):
                     self.follow(handler.body)
                 ways.append(self.state)
         self.state = join(ways)
-        self.follow(node.finalbody)
 
     on_trystar = on_try
 
     def on_with(self, node: ast.With | ast.AsyncWith) -> None:
-        suppressing = False
         for item in node.items:
             self.evaluate(item.context_expr)
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, item.context_expr)
-            call = item.context_expr
-            if isinstance(call, ast.Call):
-                name = call.func.attr if isinstance(call.func, ast.Attribute) else None
-                name = call.func.id if isinstance(call.func, ast.Name) else name
-                suppressing |= name in _SUPPRESSING
-        if suppressing:
+        if any(self._may_suppress(item.context_expr) for item in node.items):
             self._ways([node.body, []])
         else:
             self.follow(node.body)
+
+    def _may_suppress(self, manager: ast.expr) -> bool:
+        """Can an error in the body of ``with`` go unnoticed, so that the body ran in part?"""
+        if any("__exit__" in code.methods for code in code_of(manager, self.known)):
+            return True
+        if not isinstance(manager, ast.Call):
+            return False
+        function = manager.func
+        name = function.attr if isinstance(function, ast.Attribute) else None
+        name = function.id if isinstance(function, ast.Name) else name
+        return name in _SUPPRESSING or bool(callees(function, self.known))
 
     on_asyncwith = on_with
 
@@ -289,15 +302,14 @@ class Flow(Expressions):
     def on_import(self, node: ast.Import) -> None:
         for alias in node.names:
             top = alias.name.split(".")[0]
-            self.effects.imports.setdefault(top, self.place)
+            if top == "__main__":
+                self.anything("import __main__")
             name = alias.asname or top
             self.bind(name)
             self.known.modules[name] = alias.name if alias.asname else top
 
     def on_importfrom(self, node: ast.ImportFrom) -> None:
         module = node.module or ""
-        if not node.level:
-            self.effects.imports.setdefault(module.split(".")[0], self.place)
         if module == "__future__" and any(a.name == "annotations" for a in node.names):
             self.known.future_annotations = True
         for alias in node.names:
@@ -316,179 +328,3 @@ class Flow(Expressions):
         for name in names:
             self.bind(name)
             self.known.modules[name] = f"{module}.{name}"
-
-    # -- functions and classes ------------------------------------------------------------
-
-    def on_functiondef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        self.evaluate_all(node.decorator_list)
-        arguments = node.args
-        self.evaluate_all([*arguments.defaults, *arguments.kw_defaults])
-        if not self.known.future_annotations and sys.version_info < (3, 14):
-            every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-            every += [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
-            self.evaluate_all(a.annotation for a in every)
-            self.evaluate(node.returns)
-        code = self.summarise(node.name, node, arguments, node.body)
-        self.bind(node.name)
-        self.learn_code(node.name, frozenset({code}) | self._decorated(node))
-
-    on_asyncfunctiondef = on_functiondef
-
-    def _decorated(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Any:
-        found: frozenset[Code] = frozenset()
-        for decorator in node.decorator_list:
-            for code in code_of(decorator, self.known):
-                found |= {code} | code.returns_code
-        return found
-
-    def summarise(
-        self,
-        name: str,
-        node: ast.AST,
-        arguments: ast.arguments,
-        body: list[Any],
-        *,
-        method: bool = False,
-    ) -> Code:
-        """The deferred effects of a function whose body is ``body``."""
-        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-        parameters = [a.arg for a in every]
-        parameters += [a.arg for a in (arguments.vararg, arguments.kwarg) if a is not None]
-        declared: set[str] = set()
-        local = set(parameters) | _assigned(body, declared)
-        local -= declared
-        inner = Flow(self.known.copy(), in_function=True)
-        inner.cell, inner.line = self.cell, getattr(node, "lineno", self.line)
-        place = inner.place
-        with inner.scope(local):
-            inner.scopes[:0] = self.scopes
-            inner.follow(body)
-            del inner.scopes[: len(self.scopes)]
-        effects, state = inner.effects, inner.state
-        outside = lambda names: frozenset(n for n in names if n not in local)  # noqa: E731
-        self.effects.strings |= effects.strings
-        for module, where in effects.imports.items():
-            self.effects.imports.setdefault(module, where)
-        return Code(
-            name=name,
-            place=place,
-            parameters=tuple(parameters[1:] if method else parameters),
-            receiver=parameters[0] if method and parameters else None,
-            reads=frozenset(effects.reads),
-            binds=frozenset(state.bound) if not state.dead else frozenset(),
-            may_bind=frozenset(state.maybe),
-            mutates=outside(effects.mutates),
-            touches=outside(effects.touches),
-            mutates_parameters=frozenset(effects.mutates) & frozenset(parameters),
-            touches_parameters=frozenset(effects.touches) & frozenset(parameters),
-            returns=frozenset(n for n in inner.returned if n in parameters or n not in local),
-            returns_code=inner.returned_code,
-            dynamic=effects.dynamic,
-            notices=tuple(n for n in effects.notices if n.code != "dynamic-access"),
-        )
-
-    def on_classdef(self, node: ast.ClassDef) -> None:
-        self.evaluate_all(node.decorator_list)
-        self.evaluate_all(node.bases)
-        self.evaluate_all(keyword.value for keyword in node.keywords)
-        methods: dict[str, Code] = {}
-        for base in node.bases:
-            for code in code_of(base, self.known):
-                methods.update(code.methods)
-        names: set[str] = set()
-        self.scopes.append(names)
-        for statement in node.body:
-            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                self._method(statement, methods, names)
-            else:
-                # Names become the class's own in the order of the body.
-                names |= _assigned([statement], set()) - _read_first(statement)
-                self.follow([statement])
-                names |= _assigned([statement], set())
-        self.scopes.pop()
-        self.bind(node.name)
-        whole = self._class_code(node, methods)
-        self.learn_code(node.name, frozenset({whole}) | self._decorated(node))
-
-    def _method(
-        self,
-        node: ast.FunctionDef | ast.AsyncFunctionDef,
-        methods: dict[str, Code],
-        names: set[str],
-    ) -> None:
-        self.evaluate_all(node.decorator_list)
-        self.evaluate_all([*node.args.defaults, *node.args.kw_defaults])
-        static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in node.decorator_list)
-        scopes, self.scopes = self.scopes, [s for s in self.scopes if s is not names]
-        methods[node.name] = self.summarise(
-            node.name, node, node.args, node.body, method=not static
-        )
-        self.scopes = scopes
-        names.add(node.name)
-
-    def _class_code(self, node: ast.ClassDef, methods: dict[str, Code]) -> Code:
-        """Using an instance may use any of its methods; making one calls ``__init__``."""
-        every = list(methods.values())
-        init = methods.get("__init__")
-        union = lambda part: frozenset().union(*(getattr(m, part) for m in every))  # noqa: E731
-        parameters = init.parameters if init else ()
-        return Code(
-            name=node.name,
-            place=self.place,
-            parameters=parameters,
-            reads=union("reads"),
-            binds=init.binds if init else frozenset(),
-            may_bind=union("binds") | union("may_bind"),
-            mutates=union("mutates"),
-            touches=union("touches"),
-            mutates_parameters=init.mutates_parameters & set(parameters) if init else frozenset(),
-            touches_parameters=init.touches_parameters & set(parameters) if init else frozenset(),
-            returns=frozenset(parameters),
-            methods=methods,
-            is_class=True,
-            dynamic=any(m.dynamic for m in every),
-            notices=tuple(notice for m in every for notice in m.notices),
-        )
-
-
-def _assigned(body: Sequence[ast.AST], declared: set[str]) -> set[str]:
-    """Names that the statements bind in their own scope; ``global`` ones go to ``declared``."""
-    found: set[str] = set()
-    pending: list[ast.AST] = list(body)
-    while pending:
-        node = pending.pop()
-        match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                found.add(name)
-                pending += [*node.decorator_list, *node.args.defaults]
-                continue
-            case ast.ClassDef(name=name):
-                found.add(name)
-                continue
-            case ast.Lambda():
-                continue
-            case ast.Global(names=names) | ast.Nonlocal(names=names):
-                declared.update(names)
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-                found.add(name)
-            case ast.Import() | ast.ImportFrom():
-                found.update((a.asname or a.name.split(".")[0]) for a in node.names)
-            case ast.ExceptHandler(name=str(name)):
-                found.add(name)
-            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                found.add(name)
-            case ast.MatchMapping(rest=str(name)):
-                found.add(name)
-            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
-                pending += [n for n in ast.walk(node) if isinstance(n, ast.NamedExpr)]
-                continue
-        pending.extend(ast.iter_child_nodes(node))
-    return found
-
-
-def _read_first(statement: ast.stmt) -> set[str]:
-    """Names that a class-level statement reads: ``x = x`` reads the x outside."""
-    value = getattr(statement, "value", None)
-    if value is None:
-        return set()
-    return {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}

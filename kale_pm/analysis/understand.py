@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 
 from kale_pm.analysis.edges import Edges, infer_edges, serialise
-from kale_pm.analysis.effects import Knowledge
+from kale_pm.analysis.graph import bits
+from kale_pm.analysis.knowledge import Knowledge
 from kale_pm.analysis.problems import flow_problems, prelude_problems
-from kale_pm.analysis.resolve import Flows, Prelude, Write, resolve
+from kale_pm.analysis.resolve import REAL, Flows, Prelude, Write, resolve, words_of
 from kale_pm.analysis.scan import scan
 from kale_pm.model import Need, Pipeline, Problem, Source, Step
 from kale_pm.notebook.source import parse
@@ -66,7 +69,7 @@ def _with_flow(pipeline: Pipeline, infer: bool) -> Pipeline:
     )
     problems += [*flows.problems, *prelude_problems(pipeline, prelude, flows), *warnings]
     problems += flow_problems(pipeline, flows, prelude)
-    problems += _unknown_metrics(pipeline, flows)
+    problems += _unknown_metrics(pipeline, flows, prelude)
     problems = list(dict.fromkeys(problems))
     problems.sort(key=lambda p: (not p.is_error, p.cell or 0, p.line or 0))
     return replace(pipeline, problems=tuple(problems))
@@ -76,7 +79,8 @@ def _prelude(pipeline: Pipeline) -> tuple[Prelude, list[Problem]]:
     known = Knowledge()
     effects, problems = scan(pipeline.prelude, known)
     parameters = frozenset(parameter.name for parameter in pipeline.parameters)
-    return Prelude(effects, known, parameters), problems
+    words = frozenset(word for cell in pipeline.prelude for word in words_of(cell.source))
+    return Prelude(effects, known, parameters, words), problems
 
 
 def _settle(
@@ -96,44 +100,63 @@ def _settle(
 
 def _filled(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> tuple[Step, ...]:
     order = flows.graph.order
-    gives: list[dict[str, None]] = [{} for _ in order]
-    maybe: list[dict[str, None]] = [{} for _ in order]
-    for sources in flows.sources:
-        for name, asked in sources.items():
-            for source in asked:
-                write = flows.writes[source][name]
-                if write is Write.TOUCHES:
-                    maybe[source][name] = None
-                elif write is not Write.DELETES:
-                    gives[source][name] = None
-    owners = _metric_owners(pipeline, flows)
+    gives, maybe = _given(flows, prelude)
+    made = cache(lambda place, name: Source(order[place], name))
+    owners = _metric_owners(pipeline, flows, prelude)
     in_prelude = _parameters_of_prelude(pipeline)
     filled = []
     for step in pipeline.steps:
         place = flows.graph.place[step.name]
         needs = tuple(
-            Need(
-                name,
-                Source(order[asked[0]], name),
-                tuple(Source(order[other], name) for other in asked[1:]),
-            )
+            Need(name, *_split([made(source, name) for source in bits(asked)]))
             for name, asked in sorted(flows.sources[place].items())
         )
-        given = {*gives[place], *maybe[place]}
-        watch = (given & prelude.names) - {need.name for need in needs}
+        watch = ((gives[place] | maybe[place]) & prelude.names) - {need.name for need in needs}
         metrics = tuple(name for name in pipeline.metrics if owners.get(name) == place)
         filled.append(
             replace(
                 step,
                 needs=needs,
                 gives=tuple(sorted(gives[place])),
-                gives_if_changed=tuple(sorted(maybe[place].keys() - gives[place].keys())),
+                stores=_stored(flows, place, gives[place], needs),
+                gives_if_changed=tuple(sorted(maybe[place])),
                 watch=tuple(sorted(watch)),
                 parameters=_used_parameters(pipeline, flows, place, in_prelude, metrics),
                 metrics=metrics,
             )
         )
     return tuple(filled)
+
+
+def _split(sources: list[Source]) -> tuple[Source, tuple[Source, ...]]:
+    return sources[0], tuple(sources[1:])
+
+
+def _given(flows: Flows, prelude: Prelude) -> tuple[list[set[str]], list[set[str]]]:
+    """For each step what it gives in any case, and what only if it changed it."""
+    asked: dict[str, int] = {}
+    for sources in flows.sources:
+        for name, places in sources.items():
+            asked[name] = asked.get(name, 0) | places
+    gives: list[set[str]] = [set() for _ in flows.graph.order]
+    maybe: list[set[str]] = [set() for _ in flows.graph.order]
+    for name, places in asked.items():
+        for place in bits(places):
+            write = flows.writes[place][name]
+            if write is not Write.DELETES:
+                (gives if write in REAL else maybe)[place].add(name)
+            elif name in prelude.names:
+                maybe[place].add(name)  # it is there again in every step: unless it is watched
+    return gives, maybe
+
+
+def _stored(
+    flows: Flows, place: int, gives: Iterable[str], needs: Sequence[Need]
+) -> tuple[str, ...]:
+    """What is given even unchanged: the new bindings, and what the step does not receive."""
+    received = {need.name for need in needs}
+    writes = flows.writes[place]
+    return tuple(sorted(n for n in gives if writes[n] is Write.BINDS or n not in received))
 
 
 def _used_parameters(
@@ -172,9 +195,13 @@ def _parameters_of_prelude(pipeline: Pipeline) -> set[str]:
     return read & names
 
 
-def _metric_owners(pipeline: Pipeline, flows: Flows) -> dict[str, int]:
-    """Metric -> the last step in notebook order that writes it."""
-    owners: dict[str, int] = {}
+def _metric_owners(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> dict[str, int]:
+    """Metric -> the last step in notebook order that writes it.
+
+    What only the prelude sets, a parameter for instance, is recorded by the last step.
+    """
+    last = flows.graph.place[pipeline.steps[-1].name]
+    owners = {name: last for name in pipeline.metrics if name in prelude.names}
     for step in pipeline.steps:
         place = flows.graph.place[step.name]
         for name in pipeline.metrics:
@@ -183,8 +210,8 @@ def _metric_owners(pipeline: Pipeline, flows: Flows) -> dict[str, int]:
     return owners
 
 
-def _unknown_metrics(pipeline: Pipeline, flows: Flows) -> list[Problem]:
-    owners = _metric_owners(pipeline, flows)
+def _unknown_metrics(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> list[Problem]:
+    owners = _metric_owners(pipeline, flows, prelude)
     return [
         Problem(
             "undefined-name",
@@ -201,11 +228,8 @@ def _aliases(flows: Flows) -> tuple[tuple[str, ...], ...]:
     """Groups of variables that surely share objects at the end of some step."""
     groups: dict[str, set[str]] = {}
     for known in flows.known:
-        for name, mates in known.aliases.items():
-            for mate, strong in mates.items():
-                if strong:
-                    merged = groups.get(name, {name}) | groups.get(mate, {mate})
-                    for member in merged:
-                        groups[member] = merged
+        for name in known.same:
+            merged = known.sure_mates(name).union(*(groups.get(m, ()) for m in known.same[name]))
+            groups.update(dict.fromkeys(merged, merged))
     unique = {tuple(sorted(group)) for group in groups.values() if len(group) > 1}
     return tuple(sorted(unique))

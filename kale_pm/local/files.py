@@ -6,20 +6,52 @@ import ast
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-_LOOKS_LIKE_A_PATH = re.compile(r"[\w .~@+=,\-/\\]+")
+_LOOKS_LIKE_A_PATH = re.compile(r"[\w .~@+=,*?\-/\\]+")
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}|%\w")
+_WRITER = re.compile(r"^to_|save|write|dump|export", re.IGNORECASE)
+_HIDDEN = (".", "__pycache__")
 _MISSING = "missing"
+
+# Read by libraries that open files themselves, so that the audit does not see which.
+_DATA = frozenset(
+    [
+        ".parquet",
+        ".pq",
+        ".feather",
+        ".arrow",
+        ".ipc",
+        ".orc",
+        ".h5",
+        ".hdf5",
+        ".hdf",
+        ".nc",
+        ".duckdb",
+        ".mdb",
+        ".tfrecord",
+        ".tif",
+        ".tiff",
+        ".safetensors",
+    ]
+)
+
+Stamp = tuple[int, int]  # size in bytes, time of the last change in nanoseconds
 
 
 def digest(path: Path) -> str:
     """The state of a file or folder: of a file its content, of a folder the names in it."""
     try:
         if path.is_dir():
-            names = sorted(n for n in os.listdir(path) if not n.startswith((".", "__pycache__")))
-            return "folder " + hashlib.blake2b("\0".join(names).encode(), digest_size=16).hexdigest()
+            names = sorted(p.name for p in path.iterdir() if not p.name.startswith(_HIDDEN))
+            return (
+                "folder " + hashlib.blake2b("\0".join(names).encode(), digest_size=16).hexdigest()
+            )
+        if not path.is_file():  # reading a device or a pipe might never end
+            return _MISSING
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError:
@@ -39,42 +71,127 @@ def changed_file(folder: Path, expected: Mapping[str, str]) -> str | None:
     return None
 
 
+def stamps(folder: Path, names: Iterable[str]) -> dict[str, Stamp | None]:
+    """Size and time of the last change of every file; None for one that is not there."""
+    return {name: _stamp(folder / name) for name in names}
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def touched_since(folder: Path, names: Iterable[str], moment: float) -> str | None:
-    """The first file that was modified at or after ``moment`` (seconds since the epoch)."""
+    """The first file that was modified between ``moment`` (seconds since the epoch) and now."""
+    latest = time.time() + 1  # a file from the future was not modified just now
     for name in names:
-        try:
-            if (folder / name).stat().st_mtime >= moment:
-                return name
-        except OSError:
-            continue
+        stamp = _stamp(folder / name)
+        if stamp and moment <= stamp[1] / 1e9 <= latest and not _is_folder(folder / name):
+            return name
     return None
 
 
-def literal_paths(trees: Iterable[ast.AST], values: Iterable[Any], folder: Path) -> set[str]:
-    """Strings in code and parameter values that may name a file or lie in a named folder.
-
-    Readers that are not written in Python (parquet, HDF5) escape the audit of opened files,
-    so whatever could be such a path is watched, whether the file exists yet or not.
-    """
-    texts = {value for value in values if isinstance(value, str)}
+def may_write(trees: Iterable[ast.AST]) -> bool:
+    """Whether the code calls anything whose name speaks of writing (``to_parquet``, ``save``)."""
     for tree in trees:
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                texts.add(node.value)
-    texts = {t for t in texts if 0 < len(t) < 300 and _LOOKS_LIKE_A_PATH.fullmatch(t)}
-    found = {t for t in texts if _is_file_name(t) or _exists(folder / t)}
-    folders = [t for t in found if _is_folder(folder / t)]
-    found |= {
-        os.path.join(parent, name)
-        for parent in folders
-        for name in texts
-        if name != parent and _exists(folder / parent / name)
-    }
-    return {name for name in found if not _is_folder(folder / name)}
+            if isinstance(node, ast.Call):
+                function = node.func
+                name = function.attr if isinstance(function, ast.Attribute) else ""
+                name = function.id if isinstance(function, ast.Name) else name
+                if _WRITER.search(name):
+                    return True
+    return False
+
+
+def paths_in_code(trees: Iterable[ast.AST], values: Iterable[Any], folder: Path) -> set[str]:
+    """Strings in code and parameter values that may name files, relative to ``folder``.
+
+    Readers that are not written in Python (parquet, HDF5) escape the audit of opened files,
+    so whatever could be such a path is watched, whether the file exists yet or not.  Of an
+    f-string or a pattern all files that fit are watched, of a folder those with data in a
+    format of such readers.
+    """
+    texts = {text for text in (*_strings(trees), *_texts(values)) if _could_be_a_path(text)}
+    found = {t for t in texts if _is_file_name(t) or ("*" not in t and _exists(folder / t))}
+    folders = {t for t in found if _is_folder(folder / t)}
+    inner = {t for t in folders if _is_inside(t)}
+    for parent in ("", *inner):
+        for text in texts - folders:
+            if "*" in text:
+                found |= _matching(folder, str(Path(parent, text)))
+            elif parent and _exists(folder / parent / text):
+                found.add(str(Path(parent, text)))
+    for name in inner:
+        found |= _data_files(folder, name)
+    return {n for n in found if n not in folders or (n in inner and _holds_data(folder / n))}
+
+
+def _strings(trees: Iterable[ast.AST]) -> Iterator[str]:
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                parts = (v.value if isinstance(v, ast.Constant) else "*" for v in node.values)
+                yield "".join(map(str, parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield _PLACEHOLDER.sub("*", node.value)
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _texts(value)
+        elif isinstance(value, Mapping):
+            yield from _texts(value.values())
+
+
+def _could_be_a_path(text: str) -> bool:
+    # A pattern must say more than that: "*" alone would be the whole folder.
+    meaning = bool(re.search(r"\w[/\\]|\.\w", text)) if "*" in text else True
+    return 0 < len(text) < 300 and bool(_LOOKS_LIKE_A_PATH.fullmatch(text)) and meaning
 
 
 def _is_file_name(text: str) -> bool:
     return bool(re.fullmatch(r"[\w.~\-/]*\w\.[A-Za-z][A-Za-z0-9]{1,7}", text))
+
+
+def _matching(folder: Path, pattern: str) -> set[str]:
+    if Path(pattern).is_absolute():
+        return set()
+    try:
+        found = {p.relative_to(folder) for p in folder.glob(pattern) if p.is_file()}
+        return {str(p) for p in found if not any(part.startswith(".") for part in p.parts)}
+    except (OSError, ValueError, NotImplementedError):
+        return set()
+
+
+def _data_files(folder: Path, name: str) -> set[str]:
+    """The data files anywhere below a folder, hidden ones left out."""
+    found = set()
+    for place, inner, files in os.walk(folder / name):
+        inner[:] = [n for n in inner if not n.startswith(_HIDDEN)]
+        for file in files:
+            if Path(file).suffix.lower() in _DATA:
+                found.add(os.path.relpath(Path(place, file), folder))
+    return found
+
+
+def _holds_data(folder: Path) -> bool:
+    try:
+        return any(path.suffix.lower() in _DATA for path in folder.iterdir())
+    except OSError:
+        return False
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a relative path leads to something below the folder, not to it or out of it."""
+    normal = Path(os.path.normpath(name))
+    return not normal.is_absolute() and normal.parts[:1] not in ((), ("..",))
 
 
 def _exists(path: Path) -> bool:

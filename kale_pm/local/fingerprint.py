@@ -11,6 +11,7 @@ import ast
 import hashlib
 import importlib.metadata
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -21,6 +22,9 @@ from kale_pm.notebook import parse, split_prelude
 from kale_pm.runtime.manifest import FORMAT, Change, Version
 
 KEY_FORMAT = 1
+
+# With one of these any function of the prelude may be found by a computed name.
+_DYNAMIC = frozenset({"eval", "exec", "globals", "locals", "vars", "__main__", "__dict__"})
 
 
 def step_key(
@@ -43,12 +47,10 @@ def step_key(
         "python": sys.version.split()[0],
         "kernel": kernel,
         "code": [ast.dump(tree) for tree in trees],
-        "parameters": {name: parameters[name] for name in step.parameters},
-        "needs": {
-            need.name: _component(versions.get(need.name))
-            for need in step.needs
-        },
-        "gives": [step.gives, step.gives_if_changed, step.watch, step.metrics],
+        # As text: to JSON the order of a dict would not matter.
+        "parameters": {name: repr(parameters[name]) for name in step.parameters},
+        "needs": {need.name: _component(versions.get(need.name)) for need in step.needs},
+        "metrics": step.metrics,
         "context": {name: change.value for name, change in context.items()}
         if pipeline.configuration.replay
         else None,
@@ -64,12 +66,79 @@ def _component(version: Version | None) -> str | None:
 
 
 def code_trees(pipeline: Pipeline, step: Step) -> list[ast.Module]:
-    """The syntax trees of all that runs in the step, parameters' literals left out."""
-    return [*_prelude_trees(split_prelude(pipeline.prelude)[1]), *_prelude_trees(step.code)]
+    """The syntax trees of all that may run in the step, parameters' literals left out.
+
+    Of the prelude's imports and functions only those that can be reached from what runs: by
+    name, from the step itself, from another statement of the prelude, or from a step above
+    it, since a variable that comes from there may hold one of them.
+    """
+    prelude = _trees(split_prelude(pipeline.prelude)[1])
+    own = _trees(step.code)
+    above = _ancestors(pipeline, step) if step.needs else []
+    running = [*own, *_trees(cell for other in above for cell in other.code)]
+    return [*_reachable(prelude, running), *own]
 
 
-def _prelude_trees(cells: Iterable[Cell]) -> list[ast.Module]:
+def _trees(cells: Iterable[Cell]) -> list[ast.Module]:
     return [parse(cell.source) for cell in cells if cell.is_code]
+
+
+def _ancestors(pipeline: Pipeline, step: Step) -> list[Step]:
+    found: dict[str, Step] = {}
+    waiting = list(pipeline.parents[step.name])
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = pipeline.step(name)
+            waiting += pipeline.parents[name]
+    return list(found.values())
+
+
+def _reachable(prelude: Iterable[ast.Module], running: Iterable[ast.Module]) -> list[ast.Module]:
+    """The prelude without the imports and functions that nothing can reach."""
+    waiting = [statement for tree in prelude for statement in tree.body]
+    names = set().union(*(_mentioned(tree) for tree in running))
+    kept: list[ast.stmt] = []
+    while True:
+        reached = [s for s in waiting if _runs(s) or names & ({*_bound(s)} | _DYNAMIC)]
+        if not reached:
+            return [ast.Module([s for tree in prelude for s in tree.body if s in kept], [])]
+        waiting = [s for s in waiting if s not in reached]
+        kept += reached
+        names |= set().union(*(_mentioned(statement) for statement in reached))
+
+
+def _runs(statement: ast.stmt) -> bool:
+    """Whether a statement of the prelude does more than to bind names."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return bool(statement.decorator_list)
+        case ast.Import():
+            return False
+        case ast.ImportFrom():
+            return statement.module == "__future__" or statement.names[0].name == "*"
+    return True
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that a plain import or function binds."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return {statement.name}
+        case ast.Import() | ast.ImportFrom():
+            return {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
+    return set()
+
+
+def _mentioned(tree: ast.AST) -> set[str]:
+    """All names in the code, and the words of its texts: queries and magics hold names too."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names |= set(re.findall(r"\w+", node.value))
+    return names
 
 
 def imported_names(trees: Iterable[ast.AST]) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from types import TracebackType
 
+from kale_pm.errors import StoreError
 from kale_pm.events import CellOutput, Event
 
 
@@ -37,8 +38,13 @@ class Journal:
         if isinstance(event, CellOutput):
             return
         line = {"event": type(event).__name__, "time": time.time(), **asdict(event)}
-        with self._lock:
-            self._file.write(json.dumps(line, default=str) + "\n")
+        try:
+            with self._lock:
+                self._file.write(json.dumps(line, default=str) + "\n")
+        except OSError as error:
+            raise StoreError(f"cannot write the journal: {error.strerror}", hint="make room") from (
+                error
+            )
 
 
 def read_journal(path: Path) -> list[dict[str, object]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -15,7 +14,7 @@ from kale_pm.errors import PipelineError, StepFailed, UsageError
 from kale_pm.events import Event, Listener, RunFinished, RunStarted, StepFinished, ignore
 from kale_pm.local.journal import Journal
 from kale_pm.local.scheduler import schedule
-from kale_pm.local.step import Place, do_step
+from kale_pm.local.step import Place, do_step, inputs_of
 from kale_pm.local.store import NAME, Store, write_run
 from kale_pm.model import Pipeline
 from kale_pm.notebook import bind
@@ -34,7 +33,8 @@ class _Progress:
     def update(self, step: StepRecord) -> None:
         with self.lock:
             steps = {**self.record.steps, step.name: step}
-            metrics = {**self.record.metrics, **step.metrics}
+            # In the order of the notebook, whichever step is done first.
+            metrics = {k: v for each in steps.values() for k, v in each.metrics.items()}
             self.record = replace(self.record, steps=steps, metrics=metrics)
             write_run(self.record, self.folder)
 
@@ -54,16 +54,23 @@ def run_pipeline(
     """Run ``pipeline`` with the parameter values ``given``; the record and the run's folder.
 
     ``folder`` is where ``.kale-pm`` lies (default: beside the notebook), ``jobs`` how many
-    steps execute at a time (default: the cores).  ``fresh`` reuses nothing, ``start`` names
+    steps execute at a time (default: the cores), ``kernel`` the name of a kernelspec to use
+    instead of the notebook's.  ``fresh`` reuses nothing, ``start`` names
     a step that is executed again with all that follow it, ``only`` a step that is executed
     with nothing that follows it.
 
     A failing step is no exception: see ``record.failures``.  Raises PipelineError if the
-    notebook has errors, ParameterError for bad values, UsageError for an unknown step,
-    StoreError if the folder cannot be written, KeyboardInterrupt after an orderly end.
+    notebook has errors, ParameterError for bad values, UsageError for an unknown step or
+    kernel, StoreError if the folder cannot be written, KeyboardInterrupt after an orderly end.
     """
     if pipeline.errors:
         raise PipelineError(pipeline.path, pipeline.errors)
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"{jobs} steps at a time is too few", hint="-j 1 runs one by one")
+    if kernel is not None:
+        _check_kernel(kernel)
+    # Kernels work in the notebook's folder, where a relative path would mean another place.
+    pipeline = replace(pipeline, path=Path.cwd() / pipeline.path)
     parameters = bind(pipeline.parameters, given or {})
     forced, wanted = _selection(pipeline, fresh, start, only)
     store = Store((folder or pipeline.folder).resolve() / NAME)
@@ -84,12 +91,13 @@ def run_pipeline(
             parameters,
             store,
             run_folder,
-            kernel or pipeline.kernelspec.get("name", "python3"),
+            kernel,
             tell,
         )
         try:
             _run_steps(place, progress, forced, wanted, jobs or os.cpu_count() or 1)
         except BaseException:
+            place.stopped.set()
             _interrupt(progress)
             raise
         finally:
@@ -101,6 +109,14 @@ def run_pipeline(
             store.make_latest(run_folder, pipeline.name)
             tell(RunFinished(run_folder.name, progress.record.state, seconds))
     return progress.record, run_folder
+
+
+def _check_kernel(name: str) -> None:
+    from kale_pm.runtime.kernel import find_spec, kernel_names
+
+    if find_spec(name) is None:
+        listing = ", ".join(kernel_names())
+        raise UsageError(f"there is no kernel '{name}' here", hint=f"kernels: {listing}")
 
 
 def _selection(
@@ -124,7 +140,7 @@ def _selection(
             if start in _ancestors(pipeline, name):
                 forced[name] = f"follows {start}, asked for by --from"
     if fresh:
-        forced = {name: "asked for by --fresh" for name in wanted}
+        forced = dict.fromkeys(wanted, "asked for by --fresh")
     return forced, wanted
 
 
@@ -149,7 +165,11 @@ def _first_record(
         state=State.RUNNING,
         parameters=parameters,
         steps={
-            step.name: StepRecord(step.name, parents=pipeline.parents[step.name])
+            step.name: StepRecord(
+                step.name,
+                parents=pipeline.parents[step.name],
+                inputs=inputs_of(pipeline, step),
+            )
             for step in pipeline.steps
             if step.name in wanted
         },
@@ -172,8 +192,8 @@ def _run_steps(
             replace(progress.record.steps[name], state=State.RUNNING, started=time.time())
         )
         record = do_step(place, step, forced.get(name, ""), progress.monitors.__setitem__)
-        progress.monitors.pop(name, None)
         progress.update(record)
+        progress.monitors.pop(name, None)
         place.listener(_finished(record))
         return record.state
 
@@ -184,7 +204,8 @@ def _run_steps(
         progress.update(record)
         place.listener(_finished(record))
 
-    schedule([n for n in place.pipeline.order if n in wanted], place.pipeline.parents, work, skip, jobs)
+    order = [name for name in place.pipeline.order if name in wanted]
+    schedule(order, place.pipeline.parents, work, skip, jobs)
 
 
 def _finished(record: StepRecord) -> StepFinished:
@@ -195,14 +216,14 @@ def _finished(record: StepRecord) -> StepFinished:
 
 def _interrupt(progress: _Progress) -> None:
     """End the kernels that still run; what they have done so far stays in their notebooks."""
-    for monitor in list(progress.monitors.values()):
-        with suppress(Exception):  # a kernel that is just ending is no obstacle
-            monitor.interrupt()
     deadline = time.monotonic() + 5
     while progress.monitors and time.monotonic() < deadline:
+        # Again and again, because a kernel may be just about to start.
+        for monitor in list(progress.monitors.values()):
+            monitor.interrupt()
         time.sleep(0.02)
-    for name, step in progress.record.steps.items():
-        if not step.state.is_final or step.state is State.FAILED and name in progress.monitors:
+    for step in progress.record.steps.values():
+        if not step.state.is_final or step.state is State.INTERRUPTED:
             progress.update(replace(step, state=State.INTERRUPTED, why="the run was interrupted"))
 
 
@@ -219,7 +240,8 @@ def failure(record: RunRecord, folder: Path) -> StepFailed | None:
         return None
     step = record.failures[0]
     error = step.error or CellError("Failed", "")
-    where = f"cell {error.cell}" if error.cell else "a cell that kale-pm added"
+    added = "a cell that kale-pm added" if step.notebook else "before its first cell"
+    where = f"cell {error.cell}" if error.cell else added
     line = f", line {error.line}" if error.line else ""
     source = f": {error.source}" if error.source else ""
     notebook = str(folder / step.notebook) if step.notebook else ""

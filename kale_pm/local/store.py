@@ -17,7 +17,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -49,20 +49,26 @@ class Store:
             if not ignore.exists():
                 write_text(ignore, "*\n")
         except OSError as error:
-            raise StoreError(
-                f"cannot write to {self.folder}: {error.strerror}",
-                hint="choose another place with --dir",
-            ) from error
+            raise _cannot_write(self.folder, error) from error
 
     # -- runs -----------------------------------------------------------------------------
 
     def new_run(self, pipeline: str) -> Path:
         """A new, empty run folder; its name is the run's id."""
-        moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        folder = self.runs / f"{pipeline}-{moment}-{secrets.token_hex(2)}"
-        for part in ("notebooks", "manifests", "logs"):
-            (folder / part).mkdir(parents=True)
-        return folder
+        while True:
+            now = time.time()
+            moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+            # The last digits are the fraction of the second, so that ids sort by age.
+            folder = self.runs / f"{pipeline}-{moment}-{int(now % 1 * 0x10000):04x}"
+            try:
+                folder.mkdir()
+                for part in ("notebooks", "manifests", "logs"):
+                    (folder / part).mkdir()
+            except FileExistsError:
+                continue  # another run started in this very moment
+            except OSError as error:
+                raise _cannot_write(self.folder, error) from error
+            return folder
 
     def make_latest(self, folder: Path, pipeline: str) -> None:
         """Let the links ``latest`` and ``latest-<pipeline>`` lead to this run."""
@@ -70,7 +76,7 @@ class Store:
             temporary = self.runs / f".{name}-{secrets.token_hex(4)}"
             with suppress(OSError):  # a file system without links is no reason to fail
                 temporary.symlink_to(folder.name)
-                os.replace(temporary, self.runs / name)
+                temporary.replace(self.runs / name)
 
     def find_run(self, name: str = "latest") -> Path:
         """The folder of a run by its id, the start of its id, or ``latest[-PIPELINE]``."""
@@ -102,32 +108,23 @@ class Store:
 
     def keep_notebook(self, path: Path) -> str:
         """Store a copy of an executed notebook; gives the name to get it back by."""
-        name = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        name = _name(path)
         kept = self.notebooks / f"{name}.ipynb"
         if not kept.exists():
             copy_file(path, kept)
         return name
 
     def bring_notebook(self, name: str, path: Path) -> bool:
-        """Copy a stored notebook to ``path``; False if the store has lost it."""
+        """Copy a stored notebook to ``path``; False if the store has lost or damaged it."""
         kept = self.notebooks / f"{name}.ipynb"
-        if not kept.exists():
+        try:
+            if _name(kept) != name:
+                kept.unlink()
+                return False
+        except OSError:
             return False
         copy_file(kept, path)
         return True
-
-    # -- cached results -------------------------------------------------------------------
-
-    def cached(self, key: str) -> dict[str, Any] | None:
-        """What the step with this key gave when it ran; None if it never did."""
-        try:
-            content = json.loads((self.cache / f"{key}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return content if isinstance(content, dict) else None
-
-    def remember(self, key: str, content: Mapping[str, Any]) -> None:
-        write_text(self.cache / f"{key}.json", json.dumps(content, indent=1, sort_keys=True))
 
 
 def find_store(start: Path) -> Store:
@@ -157,7 +154,7 @@ def read_run(folder: Path) -> RunRecord:
         record = RunRecord(**{**content, "state": state, "steps": steps, "implied_edges": implied})
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} is damaged: {error}", hint="the run's notebooks are still beside it"
         ) from error
@@ -191,14 +188,25 @@ def _is_alive(process: int | None) -> bool:
     return True
 
 
+def _name(notebook: Path) -> str:
+    return hashlib.blake2b(notebook.read_bytes(), digest_size=16).hexdigest()
+
+
+def _cannot_write(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot write to {folder}: {error.strerror or error}",
+        hint="make room there, or choose another place with --dir",
+    )
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a file at once or not at all."""
+    """Write a file at once or not at all; StoreError if it cannot be written."""
     with _replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file; the target appears at once or not at all."""
+    """Copy a file; the target appears at once or not at all.  StoreError as above."""
     with _replacing(target) as temporary:
         shutil.copyfile(source, temporary)
 
@@ -209,7 +217,10 @@ def _replacing(path: Path) -> Iterator[Path]:
     temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}"
     try:
         yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _cannot_write(path.parent, error) from error
         raise

@@ -99,11 +99,10 @@ def _read_source(
             known = [*_KEYS, "steps_defaults"]
             problems.append(_unknown(key, known, source.place))
     for key, advice in _ADVICE.items():
-        if key in given:
-            # Kale's panel writes these keys into every notebook, mostly switched off.
-            severity: Severity = "warning" if given[key] else "note"
+        # Kale's panel writes these keys into every notebook, mostly switched off.
+        if given.get(key):
             message = f"{source.place}: '{key}' has no meaning here"
-            problems.append(_problem(severity, message, advice))
+            problems.append(_problem("warning", message, advice))
     # In the order of the table: of two keys for one field the newer one holds.
     for key, (field, read) in _KEYS.items():
         if given.get(key) in (None, ""):
@@ -306,8 +305,8 @@ _KEYS: dict[str, tuple[str, _Reader]] = {
 
 _ADVICE = {
     "autosnapshot": "every run keeps its steps' notebooks and variables: remove the key",
-    "katib_run": "use kale-pm sweep NOTEBOOK -p NAME=VALUE,VALUE",
-    "katib_metadata": "use kale-pm sweep NOTEBOOK -p NAME=VALUE,VALUE --best METRIC:max",
+    "katib_run": "run the notebook once for each value: kale-pm run NOTEBOOK -p NAME=VALUE",
+    "katib_metadata": "run the notebook once for each value: kale-pm run NOTEBOOK -p NAME=VALUE",
     "abs_working_dir": "steps run in the notebook's folder; name files for the cluster in 'files'",
     "output_path": "use kale-pm compile NOTEBOOK -o FILE",
     "notebook_path": "the notebook is the one that the command names: remove the key",

@@ -38,9 +38,10 @@ def _newest_inputs(runs: Path, pipeline: str, step: str) -> tuple[Path, ...] | N
     # Run ids hold the UTC time right after the pipeline's name, so they sort by age.
     for file in sorted(runs.glob("*/run.json"), key=lambda f: f.parent.name, reverse=True):
         run = _read(file)
-        if run.get("pipeline") != pipeline or step not in run.get("steps", {}):
+        record = run.get("steps", {}).get(step)
+        if run.get("pipeline") != pipeline or not record:
             continue
-        names = dict.fromkeys([*run["steps"][step]["inputs"], *run["steps"][step]["parents"]])
+        names = dict.fromkeys([*record.get("inputs", ()), *record.get("parents", ())])
         paths = tuple(file.parent / "manifests" / f"{name}.json" for name in names)
         if all(path.exists() for path in paths):
             return paths

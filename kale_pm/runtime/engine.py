@@ -70,7 +70,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
 
     def papermill_execute_cells(self) -> None:
         keeper, monitor = self.nb_man, self.nb_man.monitor
-        monitor.kernel_started(self.km)
+        monitor.kernel_started()
         if self.first_words:
             self.wait_for_reply(self.kc.execute(self.first_words, silent=True))
         for index, cell in enumerate(self.nb.cells):
@@ -78,7 +78,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
             if cell.cell_type != "code":
                 keeper.cell_complete(cell, cell_index=index)
                 continue
-            monitor.cell_started(cell, index)
+            monitor.cell_started(cell)
             began = time.monotonic()
             try:
                 self.execute_cell(cell, index)
@@ -90,7 +90,7 @@ class Client(PapermillNotebookClient):  # type: ignore[misc]
                 monitor.died = error
                 raise
             finally:
-                monitor.cell_finished(cell, index, time.monotonic() - began)
+                monitor.cell_finished(cell, time.monotonic() - began)
                 keeper.cell_complete(cell, cell_index=index)
 
     def process_message(self, *arguments: Any, **options: Any) -> Any:
@@ -161,11 +161,13 @@ class Engine(PapermillEngine):  # type: ignore[misc]
             if spec is None:
                 raise NoSuchKernel(kernel_name)
         audited = spec.language == "python" and "KALE_PM_AUDIT" in (env or {})
+        manager = kernel_manager(spec)
+        nb_man.monitor.kernel_chosen(manager)
         client = Client(
             nb_man,
             deadline,
             _AUDIT if audited else "",
-            km=kernel_manager(spec),
+            km=manager,
             kernel_name=kernel_name,
             timeout=execution_timeout,
             startup_timeout=start_timeout,
@@ -183,7 +185,7 @@ def write_notebook(notebook: Any, path: Path) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             nbformat.write(notebook, file)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.events import CellFinished, CellOutput, CellStarted, Listener, Warned, ignore
+from kale_pm.events import CellFinished, CellOutput, CellStarted, Listener, ignore
 from kale_pm.record import CellError, State
 from kale_pm.runtime.manifest import Exchange, read_manifest
 
 if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpec
     from nbformat import NotebookNode
 
     from kale_pm.runtime.monitor import Monitor
@@ -39,7 +40,7 @@ def execute(
     parameters: Mapping[str, Any],
     folder: Path,
     exchange: Exchange,
-    kernel: str | None = None,
+    spec: KernelSpec | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     log: Path | None = None,
@@ -48,29 +49,37 @@ def execute(
 ) -> Outcome:
     """Run the slice ``notebook`` in ``folder``, and keep the executed notebook at ``output``.
 
-    ``kernel`` names a kernelspec, None takes the running interpreter.  ``timeout`` is in
+    ``spec`` is the kernel to start, None takes the running interpreter.  ``timeout`` is in
     seconds for the whole step.  ``log`` gets what the kernel process itself prints.
     ``register`` is called with the monitor, whose ``interrupt`` ends the step from outside.
     The executed notebook is there after every kind of failure.
     """
-    from kale_pm.runtime.kernel import choose_spec, interpreter_spec
+    from kale_pm.runtime.kernel import interpreter_spec
 
     began = time.monotonic()
     cells = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(parameters)
     monitor = _monitor(step, cells, listener)
     if register is not None:
         register(monitor)
-    if kernel is None:
-        spec, warning = interpreter_spec(), ""
-    else:
-        spec, warning = choose_spec(notebook.metadata.get("kernelspec", {}), kernel)
-    if warning:
-        listener(Warned(warning, step))
-    if spec is None:
-        error = CellError("NoSuchKernel", warning)
-        return Outcome(State.FAILED, time.monotonic() - began, error)
-    error = _run(notebook, output, parameters, folder, exchange, spec, env, timeout, log, monitor)
+    spec = spec or interpreter_spec()
+    error = _run(
+        notebook,
+        output,
+        parameters=parameters,
+        folder=folder,
+        exchange=exchange,
+        spec=spec,
+        env=env,
+        timeout=timeout,
+        log=log,
+        monitor=monitor,
+    )
     seconds = time.monotonic() - began
+    if error is not None:
+        # A kernel that died or was killed leaves the processes behind that it started.
+        monitor.end_processes()
+    if monitor.interrupted:
+        return Outcome(State.INTERRUPTED, seconds, error)
     if error is None and exchange.manifest.exists():
         metrics = _metrics(output, exchange.manifest)
         return Outcome(State.DONE, seconds, None, metrics)
@@ -84,6 +93,7 @@ def execute(
 def _run(
     notebook: NotebookNode,
     output: Path,
+    *,
     parameters: Mapping[str, Any],
     folder: Path,
     exchange: Exchange,
@@ -149,11 +159,11 @@ def _monitor(step: str, cells: int, listener: Listener) -> Monitor:
     class StepMonitor(Monitor):
         count = 0
 
-        def cell_started(self, cell: Mapping[str, Any], index: int) -> None:
+        def cell_started(self, cell: Mapping[str, Any]) -> None:
             self.count += 1
             listener(CellStarted(step, self.count, cells, source_number(cell)))
 
-        def cell_finished(self, cell: Mapping[str, Any], index: int, seconds: float) -> None:
+        def cell_finished(self, cell: Mapping[str, Any], seconds: float) -> None:
             listener(CellFinished(step, self.count, cells, source_number(cell), seconds))
 
         def output(self, stream: str, text: str) -> None:
@@ -237,5 +247,3 @@ def _line(source: str, line: int | None) -> str:
 
 def _first_line(text: str) -> str:
     return text.strip().splitlines()[0] if text.strip() else ""
-
-

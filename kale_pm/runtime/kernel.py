@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ def find_spec(name: str) -> KernelSpec | None:
         return KernelSpecManager().get_kernel_spec(name)
     except NoSuchKernel:
         return None
+
+
+def kernel_names() -> list[str]:
+    """The names of all kernels of this machine."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    return sorted(KernelSpecManager().find_kernel_specs())
 
 
 def choose_spec(
@@ -73,23 +81,24 @@ def kernel_manager(spec: KernelSpec) -> AsyncKernelManager:
         async def _async_cleanup_resources(self, restart: bool = False) -> None:
             await super()._async_cleanup_resources(restart=restart)
             if not restart and self.transport == "ipc":
-                shutil.rmtree(os.path.dirname(self.ip), ignore_errors=True)
+                shutil.rmtree(Path(self.ip).parent, ignore_errors=True)
 
         cleanup_resources = _async_cleanup_resources
 
     manager = Manager(kernel_name=spec.display_name)
     if sys.platform != "win32":
         manager.transport = "ipc"
-        manager.ip = os.path.join(tempfile.mkdtemp(prefix="kale-pm-"), "kernel")
+        manager.ip = str(Path(tempfile.mkdtemp(prefix="kale-pm-"), "kernel"))
     return manager
 
 
 def kernel_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of a kernel: this process's, and ``extra``."""
     return {
+        # A set of strings must have the same order in every step, as in one kernel.
+        "PYTHONHASHSEED": "0",
         **os.environ,
         # debugpy warns on stderr of frozen modules at every start of a kernel.
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         **extra,
     }
-

@@ -6,7 +6,10 @@ They are shown in the executed notebook and stored there in scrapbook's own form
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 SCRAP_MIME = "application/scrapbook.scrap."
@@ -31,13 +34,14 @@ def recorded() -> dict[str, Any]:
 
 def plain_value(value: Any) -> Any:
     """``value`` as JSON can hold it: bool, int, float, str or None."""
-    if isinstance(value, (bool, int, float, str, type(None))) and type(value).__module__ == (
-        "builtins"
-    ):
+    with suppress(Exception):  # only what holds a single number has one
+        value = value.item()
+    if type(value) in (bool, int, float, str, type(None)):
         return value
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "size", 1) == 1:
-        return plain_value(item())
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, (numbers.Real, Decimal)):
+        return float(value)
     return str(value)
 
 

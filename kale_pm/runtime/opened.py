@@ -34,7 +34,7 @@ def watch(folder: Path) -> None:
         if not (full + os.sep).startswith(root) or full.startswith(environment):
             return
         inner = full[len(root) :]
-        if any(part.startswith(".") or part == "__pycache__" for part in inner.split(os.sep)):
+        if any(part.startswith(".") or part == "__pycache__" for part in Path(inner).parts):
             return
         (_written if writing else _read).add(inner or ".")
 
@@ -78,7 +78,7 @@ def local_modules() -> tuple[str, ...]:
     installed = {os.path.realpath(path) for path in sysconfig.get_paths().values()}
     installed |= {os.path.realpath(path) for path in site.getsitepackages()}
     installed |= {os.path.realpath(site.getusersitepackages())}
-    installed |= {os.path.dirname(os.path.dirname(os.path.realpath(__file__)))}
+    installed |= {str(Path(__file__).resolve().parent.parent)}
     found = set()
     for module in list(sys.modules.values()):
         source = getattr(module, "__file__", None)

@@ -23,14 +23,18 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 Values = dict[str, Any]
 
-# Environment variables with such names are never written to disk.
+# Environment variables with such names, or such values, are never written to disk.
 _SECRET = re.compile(
-    r"token|passw|secret|credential|api_?key|access_?key|private|auth|cookie|session", re.I
+    r"token|pass(w|phrase)|pwd|secret|credential|apikey|accesskey|private|auth|cookie"
+    r"|session|(^|_)(pass|key|pat|dsn|sas)(_|$)",
+    re.IGNORECASE,
 )
+_LOGIN = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 # Belong to the process that runs the step, not to the notebook.
 _OWN = re.compile(r"KALE_PM_|JPY_|JUPYTER|PYTHONPATH$|PYDEVD_|_$|PWD$|OLDPWD$|COLUMNS$|LINES$")
 _REMOVED = "__kale_pm_removed__"
@@ -119,7 +123,11 @@ def _write_filters(values: Values) -> None:
 
 
 def _read_environment() -> Values:
-    return {k: v for k, v in os.environ.items() if not _SECRET.search(k) and not _OWN.match(k)}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not (_SECRET.search(name) or _LOGIN.search(value) or _OWN.match(name))
+    }
 
 
 def _write_environment(values: Values) -> None:
@@ -132,6 +140,10 @@ def _write_environment(values: Values) -> None:
 
 def _write_path(values: Values) -> None:
     sys.path[:] = values["list"] + [entry for entry in sys.path if entry not in values["list"]]
+
+
+def _write_locale(values: Values) -> None:
+    locale.setlocale(locale.LC_ALL, values["all"])
 
 
 def _read_logging() -> Values:
@@ -205,7 +217,7 @@ def _write_pandas(values: Values) -> None:
 def _rc(values: Mapping[str, Any]) -> Values:
     # These belong to the kernel; reading the backend through the mapping would choose one.
     kernel = ("backend", "backend_fallback", "interactive")
-    plain = dict.copy(values)  # type: ignore[arg-type]
+    plain: Values = dict.copy(values)  # type: ignore[arg-type]
     return {name: value for name, value in plain.items() if name not in kernel}
 
 
@@ -236,17 +248,13 @@ PROBES: tuple[Probe, ...] = (
     Probe("warnings", _read_filters, _write_filters),
     Probe("environ", _read_environment, _write_environment),
     Probe("path", lambda: {"list": list(sys.path)}, _write_path),
-    Probe("cwd", lambda: {"path": os.getcwd()}, lambda v: os.chdir(v["path"])),
+    Probe("cwd", lambda: {"path": str(Path.cwd())}, lambda v: os.chdir(v["path"])),
     Probe(
         "recursion",
         lambda: {"limit": sys.getrecursionlimit()},
         lambda v: sys.setrecursionlimit(v["limit"]),
     ),
-    Probe(
-        "locale",
-        lambda: {"all": locale.setlocale(locale.LC_ALL)},
-        lambda v: locale.setlocale(locale.LC_ALL, v["all"]) and None,
-    ),
+    Probe("locale", lambda: {"all": locale.setlocale(locale.LC_ALL)}, _write_locale),
     Probe("logging", _read_logging, _write_logging),
     Probe("random", lambda: {"state": random.getstate()}, lambda v: random.setstate(v["state"])),
     Probe("decimal", _read_decimal, _write_decimal, module="decimal"),
@@ -261,7 +269,7 @@ PROBES: tuple[Probe, ...] = (
         lambda: dict(_numpy().geterr()),
         lambda v: _numpy().seterr(**v) and None,
         module="numpy",
-        initial=lambda: dict(divide="warn", over="warn", under="ignore", invalid="warn"),
+        initial=lambda: {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"},
     ),
     Probe(
         "numpy.print",

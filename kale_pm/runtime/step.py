@@ -12,12 +12,13 @@ import json
 import os
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kale_pm.errors import LoadError, SaveError
+from kale_pm.errors import KalePmError, LoadError, SaveError
 from kale_pm.runtime import metrics as metrics_module
 from kale_pm.runtime import opened, process_state
 from kale_pm.runtime.by_hand import exchange_by_hand
@@ -66,6 +67,18 @@ class Session:
 _session: Session | None = None
 
 
+@contextmanager
+def _hint_shown() -> Iterator[None]:
+    """A notebook shows the text of an exception alone: the hint becomes part of it."""
+    try:
+        yield
+    except KalePmError as error:
+        if error.hint:
+            error.args = (f"{error.message}\n{error.hint}",)
+        raise
+
+
+@_hint_shown()
 def load(
     *names: str,
     step: str,
@@ -112,10 +125,12 @@ def load(
     _session.state = process_state.snapshot()
 
 
+@_hint_shown()
 def save(*names: str, metrics: Sequence[str] = ()) -> None:
     """Store what the step's cells made and changed, for the steps that come after.
 
-    ``names`` are stored in any case, what was loaded or watched only if it changed.
+    ``names`` are stored in any case (if they are bound), what was loaded or watched only if it
+    changed.
     ``metrics`` are recorded and shown.  Raises SaveError with the path to the culprit when
     a value cannot be stored; nothing is left half-written.
     """
@@ -235,6 +250,8 @@ def _store(
             name in present and present[name] is value for name, value in group.values.items()
         )
         if not same_objects:
+            changed.update(present)
+        elif present.keys() & set(names):
             changed.update(present)
         elif group.fingerprint is not None:
             same_content = fingerprint(present, prelude) == group.fingerprint

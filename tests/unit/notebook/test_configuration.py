@@ -109,8 +109,8 @@ class TestKeysOfKale:
         ("key", "value", "advice"),
         [
             ("autosnapshot", True, "remove"),
-            ("katib_run", True, "sweep"),
-            ("katib_metadata", {"maxTrialCount": 3}, "sweep"),
+            ("katib_run", True, "kale-pm run"),
+            ("katib_metadata", {"maxTrialCount": 3}, "kale-pm run"),
             ("abs_working_dir", "/home/jovyan", "files"),
             ("output_path", "out.py", "compile"),
             ("notebook_path", "wine.ipynb", "remove"),
@@ -125,8 +125,8 @@ class TestKeysOfKale:
         assert advice in found.hint
 
     @pytest.mark.parametrize("key", ["autosnapshot", "katib_run"])
-    def test_what_is_switched_off_gives_a_note(self, folder: Path, key: str) -> None:
-        assert problem(folder, **{key: False}).severity == "note"
+    def test_what_is_switched_off_says_nothing(self, folder: Path, key: str) -> None:
+        assert settings(folder, **{key: False}) == settings(folder)
 
     def test_the_newer_of_two_words_holds(self, folder: Path) -> None:
         assert settings(folder, base_image="new", docker_image="old").image == "new"

@@ -1,0 +1,134 @@
+"""What ran on the laptop runs on the cluster: ``kale-pm run`` and the compiled IR agree.
+
+The IR runs under kfp.local's SubprocessRunner, in a process of its own because that runner
+takes over the standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kale_pm
+from kale_pm.face import Run
+from kale_pm.runtime.graph import fingerprint
+from kale_pm.runtime.manifest import read_manifest
+from kale_pm.runtime.pack import Pack
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+RUN_UNDER_KFP = """
+import json, sys
+from kfp import local
+from kfp.components import load_component_from_file
+
+package, root, parameters = sys.argv[1:]
+runner = local.SubprocessRunner(use_venv=False)
+local.init(runner=runner, pipeline_root=root, workspace_root=root + "-scratch")
+load_component_from_file(package)(**json.loads(parameters))
+"""
+
+
+@pytest.mark.parametrize(
+    ("example", "parameters"),
+    [
+        ("candies", {"kids": 5}),
+        ("wine", {"trees": 60, "test_size": 0.3}),
+        ("report", {}),
+    ],
+)
+def test_run_and_kfp_give_the_same(example: str, parameters: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(EXAMPLES / f"{example}.ipynb", folder)
+    pipeline = kale_pm.load(folder / f"{example}.ipynb")
+
+    here = pipeline.run(**parameters)
+    there = run_under_kfp(pipeline, parameters, tmp_path)
+
+    for step in pipeline.steps:
+        name = step.name
+        assert variables(here.folder / "manifests" / f"{name}.json") == variables(
+            there / f"step-{name.replace('_', '-')}" / "state" / "manifest.json"
+        )
+        executed = there / f"step-{name.replace('_', '-')}" / "notebook" / f"{name}.ipynb"
+        assert outputs(executed) == outputs(notebook_of(here, name))
+    assert metrics(there) == here.metrics
+
+
+def run_under_kfp(pipeline: Any, parameters: dict[str, Any], tmp_path: Path) -> Path:
+    """The folder of the tasks of one run of the compiled pipeline."""
+    package = pipeline.compile(tmp_path / "pipeline.yaml", install=False).path
+    root = tmp_path / "root"
+    python = Path(sys.executable).parent
+    subprocess.run(
+        [sys.executable, "-c", RUN_UNDER_KFP, package, root, json.dumps(parameters)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PATH": f"{python}{os.pathsep}{os.environ['PATH']}"},
+    )
+    (folder,) = root.iterdir()
+    return folder
+
+
+def variables(manifest: Path) -> dict[str, Any]:
+    """Every variable that the step gave, in a form that can be compared."""
+    found = {}
+    for name, variable in read_manifest(manifest).variables.items():
+        assert variable.pack is not None
+        assert variable.component is not None
+        value = Pack(manifest.parent / variable.pack).load(variable.component)[name]
+        found[name] = comparable(value)
+    return found
+
+
+def comparable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: comparable(inner) for name, inner in value.items()}
+    if hasattr(value, "predict_proba"):
+        # The nodes of a tree have padding bytes that nobody sets: its behaviour must do.
+        import numpy
+
+        rows = numpy.random.default_rng(0).normal(10, 50, (500, value.n_features_in_))
+        return repr(value), value.predict_proba(rows).tolist()
+    return fingerprint({"value": value}, frozenset())
+
+
+def notebook_of(run: Run, step: str) -> Path:
+    path = run.steps[step].notebook
+    assert path is not None
+    return path
+
+
+def outputs(notebook: Path) -> list[Any]:
+    """What the cells of a notebook show, without times and memory addresses."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [list(shown(cell)) for cell in cells if cell["cell_type"] == "code"]
+
+
+def shown(cell: dict[str, Any]) -> Iterator[Any]:
+    for output in cell["outputs"]:
+        if output["output_type"] == "stream":
+            text = "".join(output["text"])
+            yield re.sub(r"(CPU times|Wall time):.*", r"\1", text)
+        else:
+            data = {mime: "".join(text) if isinstance(text, list) else text
+                    for mime, text in output["data"].items()}
+            data["text/plain"] = re.sub(r"0x[0-9a-f]+", "0x", data.get("text/plain", ""))
+            yield data
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for file in folder.glob("*/state/manifest.json"):
+        found |= read_manifest(file).metrics
+    return found

@@ -1,0 +1,80 @@
+"""The law: a pipeline gives the same as its notebook, run from top to bottom in one kernel.
+
+Where the edges order the steps totally the prints must be equal.  Where they do not, they
+must be equal too, or a named warning says that the order matters.  ``make fuzz`` runs many
+more notebooks than CI does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from forks import run_forked
+from hypothesis import HealthCheck, Phase, given, note, settings
+from notebooks import Notebook, notebooks
+
+from kale_pm.analysis import understand
+from kale_pm.model import Pipeline
+from kale_pm.notebook import read
+
+EXAMPLES = int(os.environ.get("KALE_PM_LAW_EXAMPLES", "200"))
+# Warnings which say that the notebook's own order would have shown something else.
+ORDER_WARNINGS = {
+    "order-differs", "ambiguous-source", "serialised", "not-upstream", "undefined-name",
+    "global-state",
+}  # fmt: skip
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+law = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    print_blob=True,
+)
+
+
+@law
+@given(notebooks(chain=True))
+def test_ordered_steps_print_what_one_kernel_prints(notebook: Notebook) -> None:
+    note(str(notebook))
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = understood(notebook, Path(folder))
+        assert not pipeline.errors, "a notebook that runs in one kernel was refused"
+        assert plain(run_forked(pipeline, Path(folder))) == plain(notebook.printed)
+
+
+@law
+@given(notebooks(chain=False))
+def test_parallel_steps_print_the_same_or_a_warning_says_why_not(notebook: Notebook) -> None:
+    note(str(notebook))
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = understood(notebook, Path(folder))
+        if pipeline.errors or ORDER_WARNINGS & {problem.code for problem in pipeline.problems}:
+            return
+        assert plain(run_forked(pipeline, Path(folder))) == plain(notebook.printed)
+
+
+def plain(printed: list[str]) -> list[str]:
+    """Without the addresses of objects."""
+    return [re.sub(r"0x[0-9a-f]+", "0x", text) for text in printed]
+
+
+def understood(notebook: Notebook, folder: Path) -> Pipeline:
+    cells = [
+        {
+            "cell_type": "code", "id": f"cell-{index}", "metadata": {"tags": tags},
+            "source": source, "outputs": [], "execution_count": None,
+        }
+        for index, (tags, source) in enumerate(notebook.cells())
+    ]  # fmt: skip
+    path = folder / "law.ipynb"
+    content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return understand(read(path))

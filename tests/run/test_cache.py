@@ -1,0 +1,376 @@
+"""What runs again and what does not: never a wrong value, never idle work."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Ran, Runner
+
+CHAIN = [
+    ("imports", "import math"),
+    ("parameters", "n = 3\nscale = 2.0"),
+    ("functions", "def twice(x):\n    return 2 * x\n\ndef shown(x):\n    return f'<{x}>'"),
+    ("block:make", "rows = list(range(n))"),
+    ("block:top prev:make", "top = max(rows) // 100"),
+    ("block:scaled prev:make", "big = [scale * r for r in rows]"),
+    ("block:report prev:top prev:scaled", "print(shown(top), len(big))"),
+]
+
+
+def replaced(old: str, new: str) -> list[tuple[str, str]]:
+    assert any(old in source for _, source in CHAIN)
+    return [(tags, source.replace(old, new)) for tags, source in CHAIN]
+
+
+@pytest.fixture
+def done(run: Runner) -> Runner:
+    run(CHAIN).raise_for_failures()
+    return run
+
+
+# -- code and parameters --------------------------------------------------------------------
+
+
+def test_an_unchanged_notebook_starts_no_kernel_and_shows_the_same(done: Runner) -> None:
+    ran = done()
+    assert ran.executed == []
+    assert set(ran.states().values()) == {"cached"}
+    assert ran.printed("report") == "<0> 3\n"
+    origin = {step.cached_from for step in ran.record.steps.values()}
+    assert len(origin) == 1
+    assert origin != {ran.record.id}
+
+    # Comments, blank lines and other spelling of the same are no change ...
+    spelt = replaced("rows = list(range(n))", "# all rows\n\nrows  =  list(range( n ))  # here")
+    assert done(spelt).executed == []
+    # ... nor is a default that is given, nor a function or import that nothing uses.
+    assert done(CHAIN, n=3).executed == []
+    assert done(replaced("import math", "import math, json")).executed == []
+    assert done(replaced("2 * x", "x + x")).executed == []
+
+
+def test_a_parameter_wakes_what_uses_it_and_equal_values_wake_nobody(done: Runner) -> None:
+    assert done(scale=3.0).executed == ["report", "scaled"]
+    # Another ``rows`` is not another ``top``, so that ``end`` has nothing new to do.
+    cells = [*CHAIN[:5], ("block:end prev:top", "print(top)")]
+    done(cells)
+    assert done(n=5).executed == ["make", "top"]
+
+
+def test_types_matter_in_parameters_even_inside_of_lists(run: Runner) -> None:
+    cells = [("parameters", "xs = [1, 2]\nn: float = 1"), ("block:a", "print(xs, n)")]
+    assert run(cells).printed("a") == "[1, 2] 1\n"
+    assert run(cells, xs=[1.0, 2]).printed("a") == "[1.0, 2] 1\n"
+    assert run(cells, xs=[True, 2]).printed("a") == "[True, 2] 1\n"
+
+
+def test_a_dict_parameter_in_another_order_is_another_value(run: Runner) -> None:
+    cells = [("parameters", "d = {'a': 1, 'b': 2}"), ("block:a", "print(list(d))")]
+    assert run(cells).printed("a") == "['a', 'b']\n"
+    assert run(cells, d={"b": 2, "a": 1}).printed("a") == "['b', 'a']\n"
+
+
+def test_an_edited_function_wakes_the_steps_it_can_reach(done: Runner) -> None:
+    assert done(replaced("<{x}>", "[{x}]")).executed == ["report"]
+
+
+def test_a_step_runs_again_for_a_variable_that_nobody_wanted_before(run: Runner) -> None:
+    cells = [("block:a", "x = 1\ny = 2"), ("block:b prev:a", "print(x, y)")]
+    run([cells[0], ("block:b prev:a", "print(x)")])
+    ran = run(cells)
+    assert ran.printed("b") == "1 2\n"
+    assert ran.why("a") == "a later step now uses its variable y"
+    # What is wanted no more does not matter.
+    assert run([cells[0], ("block:b prev:a", "print(y)")]).executed == ["b"]
+
+
+def test_a_function_that_travels_inside_a_variable_is_not_forgotten(run: Runner) -> None:
+    cells = [
+        ("functions", "def rule(x):\n    return x + 1"),
+        ("block:a", "chosen = [rule]"),
+        ("block:b prev:a", "print(chosen[0](1))"),
+    ]
+    assert run(cells).printed("b") == "2\n"
+    cells[0] = ("functions", "def rule(x):\n    return x + 10")
+    assert run(cells).printed("b") == "11\n"
+
+
+def test_a_function_found_by_a_computed_name_is_not_forgotten(run: Runner) -> None:
+    cells = [
+        ("functions", "def rule_one(x):\n    return x + 1"),
+        ("block:a", "print(globals()['rule' + '_one'](1))"),
+    ]
+    assert run(cells).printed("a") == "2\n"
+    cells[0] = ("functions", "def rule_one(x):\n    return x + 10")
+    assert run(cells).printed("a") == "11\n"
+
+
+def test_what_the_prelude_does_besides_defining_wakes_every_step(done: Runner) -> None:
+    assert len(done(replaced("import math", "import math\nlimit = 3")).executed) == 4
+
+
+@pytest.mark.parametrize("tag", ["env:MODE:fast", "timeout:50", "retry:1", "image:python:3.12"])
+def test_changed_options_run_the_step_again(run: Runner, tag: str) -> None:
+    run([("block:a", "x = 1")])
+    assert run([(f"block:a {tag}", "x = 1")]).executed == ["a"]
+
+
+def test_a_step_with_its_cache_disabled_always_runs(run: Runner) -> None:
+    cells = [
+        ("block:a cache:disabled", "import random\nx = random.random() * 0"),
+        ("block:b prev:a", "y = x"),
+    ]
+    run(cells)
+    ran = run()
+    assert ran.executed[0] == "a"
+    assert ran.why("a") == "its cache is disabled"
+
+
+def test_fresh_from_and_only_say_what_runs(done: Runner) -> None:
+    assert done.with_options(fresh=True)().executed == ["make", "report", "scaled", "top"]
+    assert done.with_options(start="scaled")().executed == ["report", "scaled"]
+    ran = done.with_options(only="scaled")()
+    assert ran.executed == ["scaled"]
+    assert set(ran.states()) == {"make", "scaled"}
+
+
+# -- files ----------------------------------------------------------------------------------
+
+READERS = {
+    "open": "print(open('data.csv').read().split())",
+    "path": "from pathlib import Path\nprint(Path('data.csv').read_text())",
+    "pandas": "import pandas as pd\nprint(pd.read_csv('data.csv').sum().iloc[0])",
+    "numpy": "import numpy as np\nprint(np.loadtxt('data.csv', skiprows=1).sum())",
+    "computed": "print(open('da' + 'ta' + chr(46) + 'csv').read())",
+    "glob": "import glob\nprint([open(n).read() for n in sorted(glob.glob('*.csv'))])",
+    "parameter": "print(open(source).read())",
+    "in the prelude": "print(TEXT)",
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_edited_data_file_wakes_its_readers(run: Runner, reader: str) -> None:
+    prelude = "TEXT = open('data.csv').read()" if reader == "in the prelude" else "import os"
+    cells = [
+        ("imports", prelude),
+        ("parameters", "source = 'data.csv'"),
+        ("block:a", READERS[reader]),
+        ("block:b", "print('no file')"),
+    ]
+    run.write("data.csv", "v\n1\n2\n")
+    before = run(cells).raise_for_failures().printed("a")
+    assert run().executed == []
+    run.write("notes.txt", "a file that nobody reads")
+    ran = run()
+    assert ran.executed == ([] if reader != "glob" else ["a"])
+    # Same size and, as copying tools do it, the same time of change.
+    status = (run.folder / "data.csv").stat()
+    run.write("data.csv", "v\n1\n5\n")
+    os.utime(run.folder / "data.csv", ns=(status.st_atime_ns, status.st_mtime_ns))
+    ran = run()
+    assert "a" in ran.executed
+    assert ("b" in ran.executed) == (reader == "in the prelude")
+    assert ran.printed("a") != before
+    assert ran.why("a") == "data.csv changed"
+
+
+def test_readers_that_escape_the_audit_are_found_by_the_paths_in_the_code(run: Runner) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    def write(name: str, value: int) -> None:
+        (run.folder / name).parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"x": [value]}), run.folder / name)
+
+    head = "import pyarrow.parquet as pq\n"
+    cells = [
+        ("parameters", "table = 'parts'\nnumber = 1"),
+        ("block:literal", head + "print(pq.read_table('one.parquet').to_pylist())"),
+        ("block:pattern", head + "print(pq.read_table(f'parts/{number}.parquet').to_pylist())"),
+        ("block:folder", head + "print(pq.read_table(table).to_pylist())"),
+    ]
+    write("one.parquet", 1)
+    write("parts/1.parquet", 1)
+    run(cells).raise_for_failures()
+    assert run().executed == []
+    write("one.parquet", 2)
+    assert run().executed == ["literal"]
+    write("parts/1.parquet", 2)
+    ran = run()
+    assert ran.executed == ["folder", "pattern"]
+    assert ran.printed("pattern") == "[{'x': 2}]\n"
+    write("parts/2.parquet", 3)
+    assert "folder" in run().executed
+
+
+def test_a_writer_that_escapes_the_audit_does_not_keep_its_step_from_the_cache(
+    run: Runner,
+) -> None:
+    pytest.importorskip("pyarrow")
+    code = "import pyarrow as pa, pyarrow.parquet as pq, time\n"
+    code += "pq.write_table(pa.table({'x': [time.time()]}), 'out.parquet')"
+    cells = [("block:a", code)]
+    run(cells).raise_for_failures()
+    assert run().executed == []
+    assert run.with_options(fresh=True)().warnings == []
+    assert run().executed == []
+    (run.folder / "out.parquet").unlink()
+    assert run().executed == ["a"]
+
+
+def test_a_file_written_by_one_step_and_read_by_a_later_one(run: Runner) -> None:
+    cells = [
+        ("parameters", "n = 1"),
+        ("block:write", "with open('rows.txt', 'w') as f:\n    f.write('x' * n)"),
+        ("block:read prev:write", "print(len(open('rows.txt').read()))"),
+    ]
+    assert run(cells).printed("read") == "1\n"
+    assert run().executed == []
+    ran = run(n=2)
+    assert ran.executed == ["read", "write"]
+    assert ran.printed("read") == "2\n"
+    # Going back: the file on disk is the other one, so it is written again.
+    ran = run(n=1)
+    assert ran.printed("read") == "1\n"
+    assert (run.folder / "rows.txt").read_text() == "x"
+    (run.folder / "rows.txt").unlink()
+    ran = run(n=1)
+    assert "write" in ran.executed
+    assert (run.folder / "rows.txt").read_text() == "x"
+    assert ran.printed("read") == "1\n"
+
+
+def test_a_result_is_not_kept_if_its_file_changed_while_the_step_ran(run: Runner) -> None:
+    cells = [
+        (
+            "block:a",
+            (
+                "import os, time\nvalue = open('data.txt').read()\nopen('has_read', 'w').close()\n"
+                "while os.path.exists('has_read'):\n    time.sleep(0.02)\nprint(value)"
+            ),
+        )
+    ]
+    run.write("data.txt", "old")
+
+    def edit() -> None:
+        flag = run.folder / "has_read"
+        for _ in range(600):
+            if flag.exists():
+                break
+            time.sleep(0.02)
+        run.write("data.txt", "new")
+        flag.unlink()
+
+    editor = threading.Thread(target=edit)
+    editor.start()
+    ran = run(cells)
+    editor.join()
+    assert ran.printed("a") == "old\n"
+    assert any("data.txt changed while the step ran" in text for text in ran.warnings)
+    editor = threading.Thread(target=edit)
+    editor.start()
+    ran = run()
+    editor.join()
+    assert ran.printed("a") == "new\n"
+
+
+# -- modules --------------------------------------------------------------------------------
+
+
+def test_an_edited_module_beside_the_notebook_wakes_those_that_import_it(run: Runner) -> None:
+    run.write("helper.py", "import deeper\ndef f():\n    return deeper.g()\n")
+    run.write("deeper.py", "def g():\n    return 1\n")
+    cells = [
+        ("block:a", "import helper\nprint(helper.f())"),
+        ("block:b", "print('alone')"),
+    ]
+    assert run(cells).raise_for_failures().printed("a") == "1\n"
+    assert run().executed == []
+    run.write("deeper.py", "def g():\n    return 2\n")
+    ran = run()
+    assert ran.executed == ["a"]
+    assert ran.printed("a") == "2\n"
+    run.write("helper.py", "import deeper\ndef f():\n    return -deeper.g()\n")
+    assert run().printed("a") == "-2\n"
+
+
+# -- resuming, sharing, damage --------------------------------------------------------------
+
+
+def test_two_notebooks_in_one_folder_do_not_disturb_each_other(run: Runner) -> None:
+    first = [("block:a", "x = 1"), ("block:b prev:a", "print(x)")]
+    second = [("block:a", "x = 2"), ("block:b prev:a", "print(x)")]
+    other = run.named("other.ipynb")
+    run(first)
+    assert other(second).printed("b") == "2\n"
+    assert run().executed == other().executed == []
+    assert run().printed("b") == "1\n"
+    runs = run.store / "runs"
+    assert (runs / "latest-notebook").resolve().name.startswith("notebook-")
+    assert (runs / "latest-other").resolve().name.startswith("other-")
+
+
+def test_two_runs_at_the_same_time_both_end_well(run: Runner) -> None:
+    write = [("block:a", "x = list(range(1000))"), ("block:b prev:a", "print(sum(x))")]
+    run.write_cells(write)
+    results: list[Ran] = []
+    threads = [threading.Thread(target=lambda: results.append(run())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [ran.printed("b") for ran in results] == ["499500\n"] * 2
+    assert len({ran.record.id for ran in results}) == 2
+    assert run().executed == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "harm"),
+    [("packs", harm) for harm in ("deleted", "emptied", "cut", "flipped")]
+    + [(kind, harm) for kind in ("notebooks", "cache") for harm in ("deleted", "flipped")],
+)
+def test_damage_in_the_store_is_found_and_the_step_runs_again(
+    run: Runner, kind: str, harm: str
+) -> None:
+    cells = [
+        ("block:a", "import numpy as np\nx = np.arange(10000)"),
+        ("block:b prev:a", "print(x.sum())"),
+    ]
+    run(cells).raise_for_failures()
+    for path in (run.store / kind).iterdir():
+        damage(path, harm)
+    cells[1] = ("block:b prev:a", "print(x.sum(), len(x))")
+    ran = run(cells).raise_for_failures()
+    assert "a" in ran.executed
+    assert ran.printed("b") == "49995000 10000\n"
+    assert run().executed == []
+
+
+def damage(path: Path, harm: str) -> None:
+    content = bytearray(path.read_bytes())
+    if harm == "deleted":
+        path.unlink()
+        return
+    if harm == "emptied":
+        content = bytearray()
+    elif harm == "cut":
+        content = content[: len(content) // 2]
+    else:
+        middle = len(content) // 2
+        content[middle] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_cache_entry_of_another_shape_is_no_entry(run: Runner) -> None:
+    run([("block:a", "x = 1")])
+    for path in (run.store / "cache").iterdir():
+        path.write_text(json.dumps(["something", "else"]))
+    assert run().executed == ["a"]

@@ -1,0 +1,267 @@
+"""Failures: what is kept, what is said, what goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kale_pm.errors import PipelineError, UsageError
+from kale_pm.events import StepRetried
+from kale_pm.local import failure, read_run
+from kale_pm.local.journal import read_journal
+from kale_pm.record import State
+
+if TYPE_CHECKING:
+    from conftest import Runner
+
+FORK = [
+    ("imports", "import os, time"),
+    ("block:load", "rows = [1, 2, 3]"),
+    ("block:broken prev:load", "total = sum(rows)"),
+    ("", "share = total / 2\nshare / 0\nprint('never')"),
+    ("", "print('nor this')"),
+    ("block:other prev:load", "time.sleep(0.5)\nprint(max(rows))"),
+    ("block:report prev:broken prev:other", "print(share)"),
+    ("block:archive prev:report", "print('done')"),
+]
+
+
+def test_a_failing_cell_is_named_and_everything_independent_finishes(run: Runner) -> None:
+    ran = run(FORK)
+    assert ran.record.state is State.FAILED
+    assert ran.states() == {
+        "load": "done",
+        "broken": "failed",
+        "other": "done",
+        "report": "skipped",
+        "archive": "skipped",
+    }
+    error = ran.error("broken")
+    assert (error.ename, error.evalue) == ("ZeroDivisionError", "float division by zero")
+    assert (error.cell, error.line, error.source) == (4, 2, "share / 0")
+    assert "ZeroDivisionError" in error.traceback
+    assert "\x1b" not in error.traceback
+    assert ran.why("report") == "broken did not succeed"
+
+    # The executed notebook is kept with the output so far, and its statuses are true.
+    cells = ran.notebook("broken").cells
+    statuses = {
+        c.metadata["kale_pm"].get("cell") or c.metadata["kale_pm"]["role"]: c.metadata["papermill"][
+            "status"
+        ]
+        for c in cells
+    }
+    assert statuses == {1: "completed", "load": "completed", 3: "completed", 4: "failed"} | {
+        5: "pending",
+        "save": "pending",
+    }
+
+    # One error says it all, run.json and the journal tell the same.
+    told = failure(ran.record, ran.folder)
+    assert told is not None
+    assert "broken" in str(told)
+    assert "cell 4, line 2: share / 0" in str(told)
+    assert Path(told.notebook).is_file()
+    assert read_run(ran.folder) == ran.record
+    last = [e for e in read_journal(ran.folder / "journal.jsonl") if e["event"] == "StepFinished"]
+    assert {e["step"]: e["state"] for e in last} == ran.states()
+
+
+def test_an_error_inside_a_function_of_the_prelude_is_blamed_on_the_calling_cell(
+    run: Runner,
+) -> None:
+    ran = run(
+        [
+            ("functions", "def half(x):\n    y = x\n    return y / 0"),
+            ("block:a", "x = 1\nprint(x)\nz = half(\n    x)"),
+        ]
+    )
+    error = ran.error("a")
+    assert (error.cell, error.source) == (2, "z = half(")
+    assert error.line == 3
+    assert "return y / 0" in error.traceback
+
+
+def test_an_error_in_the_prelude_is_blamed_on_the_cell_of_the_prelude(run: Runner) -> None:
+    ran = run([("imports", "import os\nimport no_such_module_here"), ("block:a", "x = 1")])
+    error = ran.error("a")
+    assert (error.ename, error.cell, error.line) == ("ModuleNotFoundError", 1, 2)
+
+
+def test_a_syntax_error_at_run_time_is_an_error_of_its_cell(run: Runner) -> None:
+    ran = run([("block:a", "code = '1 +'\nx = eval(code)")])
+    error = ran.error("a")
+    assert (error.ename, error.cell, error.line) == ("SyntaxError", 1, 2)
+
+
+def test_a_notebook_with_an_error_does_not_start(run: Runner) -> None:
+    with pytest.raises(PipelineError):
+        run([("block:a", "x = (1 +"), ("block:b prev:a", "print(x)")])
+    assert not run.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "ename", "said"),
+    [
+        ("import sys\nsys.exit(0)", "SystemExit", "sys.exit(0)"),
+        ("import sys\nsys.exit()", "SystemExit", "sys.exit()"),
+        ("raise SystemExit(3)", "SystemExit", "sys.exit(3)"),
+        ("import os\nos._exit(0)", "DeadKernelError", "the kernel died"),
+        ("import os, signal\nos.kill(os.getpid(), 9)", "DeadKernelError", "the kernel died"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt", ""),
+        ("class Odd(Exception):\n    pass\nraise Odd", "Odd", ""),
+    ],
+)
+def test_every_way_to_end_a_cell_early_is_a_failure_with_true_statuses(
+    run: Runner, code: str, ename: str, said: str
+) -> None:
+    ran = run([("block:a", "print('before')"), ("", code), ("", "print('after')")])
+    assert ran.states() == {"a": "failed"}
+    error = ran.error("a")
+    assert (error.ename, error.cell) == (ename, 2)
+    assert said in error.evalue
+    assert ran.printed("a") == "before\n"
+    statuses = [c.metadata["papermill"]["status"] for c in ran.notebook("a").cells]
+    assert statuses == ["completed", "completed", "failed", "pending", "pending"]
+    assert not (ran.folder / "manifests" / "a.json").exists()
+
+
+def test_a_step_over_its_timeout_is_ended_with_all_that_it_started(run: Runner) -> None:
+    ran = run(
+        [
+            ("imports", "import subprocess, time"),
+            (
+                "block:a timeout:2",
+                (
+                    "child = subprocess.Popen(['sleep', '60'])\n"
+                    "open('child', 'w').write(str(child.pid))\n"
+                    "time.sleep(60)"
+                ),
+            ),
+        ]
+    )
+    error = ran.error("a")
+    assert (error.ename, error.cell) == ("CellTimeoutError", 2)
+    assert "timeout of 2 seconds" in error.evalue
+    assert ran.record.steps["a"].seconds is not None
+    assert ran.record.steps["a"].seconds < 15
+    assert is_gone(int((run.folder / "child").read_text()))
+
+
+def is_gone(process: int) -> bool:
+    """Whether the process has ended; a zombie that nobody waits for has."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_step_that_may_be_retried_is_and_keeps_the_last_attempt(run: Runner) -> None:
+    ran = run(
+        [
+            ("imports", "from pathlib import Path"),
+            (
+                "block:a retry:2",
+                (
+                    "tries = Path('tries')\n"
+                    "number = len(tries.read_text()) if tries.exists() else 0\n"
+                    "tries.write_text('x' * (number + 1))\n"
+                    "print('attempt', number)\n"
+                    "assert number == 2"
+                ),
+            ),
+        ]
+    )
+    assert ran.states() == {"a": "done"}
+    assert ran.printed("a") == "attempt 2\n"
+    retried = [event for event in ran.events if isinstance(event, StepRetried)]
+    assert [(e.attempt, e.error.ename) for e in retried] == [
+        (2, "AssertionError"),
+        (3, "AssertionError"),
+    ]
+
+
+def test_retries_come_to_an_end(run: Runner) -> None:
+    ran = run([("block:a retry:1", "1 / 0")])
+    assert ran.states() == {"a": "failed"}
+    assert sum(isinstance(event, StepRetried) for event in ran.events) == 1
+
+
+def test_a_python_kernel_that_is_not_here_is_replaced_with_one_warning(run: Runner) -> None:
+    spec = {"name": "python-of-somebody", "display_name": "x", "language": "python"}
+    other = run.with_metadata(kernelspec=spec)
+    ran = other([("block:a", "import sys\nprint(sys.executable)"), ("block:b", "print(1)")])
+    assert ran.states() == {"a": "done", "b": "done"}
+    assert len(ran.warnings) == 1
+    assert "python-of-somebody" in ran.warnings[0]
+
+
+def test_a_kernel_that_was_asked_for_and_is_not_here_is_an_error(run: Runner) -> None:
+    with pytest.raises(UsageError, match="no-such-kernel") as caught:
+        run.with_options(kernel="no-such-kernel")([("block:a", "x = 1")])
+    assert "python3" in caught.value.hint
+    assert not run.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "path", "hint"),
+    [
+        ("it = (i for i in range(3))", "it", "list"),
+        ("it = {'rows': [open('data.txt', 'w')]}", "it['rows'][0]", "path"),
+        ("import socket\nit = [socket.socket()]", "it[0]", "connect in each step"),
+    ],
+)
+def test_a_variable_that_cannot_be_stored_is_named_with_a_hint_and_nothing_is_left(
+    run: Runner, code: str, path: str, hint: str
+) -> None:
+    ran = run([("block:a", code + "\nfine = list(range(10))"), ("block:b prev:a", "it, fine")])
+    assert ran.states() == {"a": "failed", "b": "skipped"}
+    error = ran.error("a")
+    assert error.ename == "SaveError"
+    assert path in error.evalue
+    assert hint in error.evalue
+    assert list((run.store / "packs").iterdir()) == []
+    assert list((ran.folder / "manifests").iterdir()) == []
+    assert list((run.store / "cache").iterdir()) == []
+
+
+def test_what_no_later_step_wants_may_be_anything(run: Runner) -> None:
+    ran = run([("block:a", "it = (i for i in range(3))\nx = 1"), ("block:b prev:a", "print(x)")])
+    assert ran.states() == {"a": "done", "b": "done"}
+
+
+def test_the_run_resumes_after_a_failure_was_mended(run: Runner) -> None:
+    run(FORK)
+    mended = [(tags, source.replace("share / 0\n", "")) for tags, source in FORK]
+    ran = run(mended).raise_for_failures()
+    assert ran.executed == ["archive", "broken", "report"]
+
+
+def test_the_log_of_a_step_holds_what_its_kernel_process_printed(run: Runner) -> None:
+    ran = run([("block:a", "import os\nos.write(2, b'from below\\n')\nos._exit(1)")])
+    assert "from below" in (ran.folder / "logs" / "a.log").read_text()
+    assert ran.state("a") is State.FAILED
+
+
+def test_run_json_of_a_failed_run_is_plain_json_with_the_exit_record(run: Runner) -> None:
+    ran = run([("block:a", "x = 1\nraise ValueError('no ' + 'good')")])
+    content = json.loads((ran.folder / "run.json").read_text())
+    step = content["steps"]["a"]
+    assert content["state"] == step["state"] == "failed"
+    assert step["notebook"] == "notebooks/a.ipynb"
+    assert step["error"]["cell"] == 1
+    assert step["error"]["line"] == 2
+    assert step["error"]["source"] == "raise ValueError('no ' + 'good')"
+    assert step["error"]["ename"] == "ValueError"
+    assert step["error"]["evalue"] == "no good"
+    assert content["process"] == os.getpid()

@@ -1,0 +1,125 @@
+"""docs/problems.md: every example gives the problem that its section is about, or avoids it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import kale_pm
+from kale_pm.errors import CompileError
+from kale_pm.kfp.plan import plan
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```python (wrong|right) ?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
+CODE = re.compile(r"[a-z]+(-[a-z]+)*")
+OF_COMPILE = {"name-collision", "missing-package"}
+
+
+class Example(NamedTuple):
+    code: str
+    kind: str
+    flag: str
+    text: str
+
+
+def examples() -> Iterator[Example]:
+    for section in PAGE.split("\n## ")[1:]:
+        code = section.partition("\n")[0]
+        for kind, flag, text in BLOCK.findall(section):
+            yield Example(code, kind, flag, text)
+
+
+EXAMPLES = list(examples())
+DOCUMENTED = [section.partition("\n")[0] for section in PAGE.split("\n## ")[1:]]
+
+
+def write_notebook(text: str, path: Path) -> Path:
+    """The notebook that an example describes: ``# %% TAGS`` begins a cell."""
+    first, *cells = re.split(r"^# %%", text, flags=re.MULTILINE)
+    metadata = json.loads(first.removeprefix("# metadata:") or "{}")
+    content: dict[str, Any] = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata}
+    content["cells"] = []
+    for number, cell in enumerate(cells):
+        tags, _, source = cell.partition("\n")
+        content["cells"].append(
+            {
+                "cell_type": "code",
+                "id": f"cell-{number}",
+                "metadata": {"tags": tags.split()},
+                "source": source.rstrip("\n"),
+                "outputs": [],
+                "execution_count": None,
+            }
+        )
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def codes_of(example: Example, folder: Path) -> set[str]:
+    notebook = write_notebook(example.text, folder / "example.ipynb")
+    pipeline = kale_pm.load(notebook, strict=example.flag == "--strict")
+    if example.flag != "compile":
+        return {problem.code for problem in pipeline.problems}
+    assert not pipeline.errors
+    try:
+        warnings = plan(pipeline).warnings
+    except CompileError as error:
+        warnings = (str(error),)
+    return {warning.partition(":")[0] for warning in warnings}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example.code}-{example.kind}")
+def test_example(example: Example, tmp_path: Path) -> None:
+    found = codes_of(example, tmp_path)
+    if example.kind == "wrong":
+        assert example.code in found
+    else:
+        assert found == set()
+
+
+@pytest.mark.parametrize("code", DOCUMENTED)
+def test_each_section_has_a_wrong_and_a_right_notebook(code: str) -> None:
+    kinds = [example.kind for example in EXAMPLES if example.code == code]
+    assert kinds == ["wrong", "right"]
+
+
+def test_the_table_lists_the_sections() -> None:
+    assert re.findall(r"^\| \[([a-z-]+)\]", PAGE, re.MULTILINE) == DOCUMENTED
+
+
+def test_every_code_of_the_program_has_a_section() -> None:
+    assert set(codes_in_the_program()) | OF_COMPILE == set(DOCUMENTED)
+
+
+def codes_in_the_program() -> Iterator[str]:
+    """What stands first in ``Problem(...)`` or is assigned to ``code``."""
+    for folder in ("notebook", "analysis"):
+        for file in (ROOT / "kale_pm" / folder).glob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Call(func=ast.Name(id="Problem"), args=[first, *_]):
+                        yield from texts(first)
+                    case ast.Assign(targets=[ast.Name(id="code")], value=value):
+                        yield from texts(value)
+                    case ast.Assign(
+                        targets=[ast.Tuple(elts=[ast.Name(id="code"), *_])],
+                        value=ast.Tuple(elts=[first, *_]),
+                    ):
+                        yield from texts(first)
+
+
+def texts(value: ast.expr) -> Iterator[str]:
+    """The texts that ``value`` may be; what a condition compares with is none of them."""
+    match value:
+        case ast.Constant(value=str(text)) if CODE.fullmatch(text):
+            yield text
+        case ast.IfExp(body=body, orelse=other):
+            yield from texts(body)
+            yield from texts(other)

@@ -1,0 +1,201 @@
+"""The key of a step: what changes it and what does not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kale_pm.analysis import understand
+from kale_pm.local.fingerprint import code_trees, imported_names, package_versions, step_key
+from kale_pm.model import Pipeline
+from kale_pm.notebook import read
+from kale_pm.runtime.manifest import Change, Version
+
+Cells = list[tuple[str, str]]
+
+CELLS: Cells = [
+    ("imports", "import math\nimport json as j"),
+    ("parameters", "n = 1\nunused = 2"),
+    ("functions", "def used(x):\n    return deeper(x)\n\ndef deeper(x):\n    return math.sqrt(x)"),
+    ("functions", "def spare(x):\n    return j.dumps(x)"),
+    ("block:a", "x = used(n)"),
+    ("block:b prev:a", "print(x)"),
+]
+
+
+def pipeline(folder: Path, cells: Cells) -> Pipeline:
+    content = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"c{number}",
+                "metadata": {"tags": tags.split()},
+                "source": source,
+                "outputs": [],
+                "execution_count": None,
+            }
+            for number, (tags, source) in enumerate(cells)
+        ],
+        "metadata": {},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path = folder / "notebook.ipynb"
+    path.write_text(json.dumps(content))
+    found = understand(read(path))
+    assert not found.errors
+    return found
+
+
+class Keys:
+    """Makes keys of the step ``a`` (or ``b``) of a notebook, one detail changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, cells: Cells = CELLS, step: str = "a", **changes: Any) -> str:
+        found = pipeline(self.folder, cells)
+        defaults = {p.name: p.default for p in found.parameters}
+        return step_key(
+            found,
+            found.step(step),
+            parameters={**defaults, **changes.get("parameters", {})},
+            versions=changes.get("versions", {}),
+            context=changes.get("context", {}),
+            kernel=changes.get("kernel", "python3"),
+        )
+
+    def edited(self, old: str, new: str, step: str = "a") -> str:
+        assert any(old in source for _, source in CELLS)
+        return self([(tags, source.replace(old, new)) for tags, source in CELLS], step)
+
+    def tagged(self, tag: str) -> str:
+        return self([(f"{t} {tag}" if t.startswith("block:a") else t, s) for t, s in CELLS])
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Keys:
+    return Keys(tmp_path)
+
+
+def test_the_same_is_the_same(key: Keys) -> None:
+    assert key() == key()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("x = used(n)", "x   =   used( n )   # as before"),
+        ("x = used(n)", "# first\n\n(x) = used(\n    n\n)"),
+        ("j.dumps(x)", "j.dumps(x, indent=1)"),
+        ("import math", "import math\nimport statistics"),
+        ("unused = 2", "unused = 3"),
+        ("n = 1", "# the number\nn = 1"),
+    ],
+)
+def test_what_cannot_make_a_difference_makes_none(key: Keys, old: str, new: str) -> None:
+    assert key.edited(old, new) == key()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("x = used(n)", "x = used(n + 0)"),
+        ("return deeper(x)", "return deeper(x) + 1"),
+        ("math.sqrt(x)", "math.sqrt(abs(x))"),
+        ("import math", "import cmath as math"),
+        ("import math", "import math\nmath.tau"),
+        ("n = 1", "n = 1\nm = n * 2"),
+        ("n = 1", "n = 1.0"),
+        ("n = 1", "n = True"),
+    ],
+)
+def test_what_can_make_a_difference_does(key: Keys, old: str, new: str) -> None:
+    assert key.edited(old, new) != key()
+
+
+def test_what_a_step_above_uses_may_arrive_inside_of_a_variable(key: Keys) -> None:
+    assert key.edited("math.sqrt(x)", "math.sqrt(abs(x))", "b") != key(step="b")
+
+
+def test_a_class_is_always_part_of_the_key(key: Keys) -> None:
+    assert key([*CELLS[:4], ("functions", "class C:\n    pass"), *CELLS[4:]]) != key()
+
+
+def test_a_decorated_function_is_always_part_of_the_key(key: Keys) -> None:
+    cells = [*CELLS[:4], ("functions", "@print\ndef f():\n    pass"), *CELLS[4:]]
+    assert key(cells) != key()
+
+
+@pytest.mark.parametrize(
+    "source", ["f = eval(n)", "f = globals()['spare']", "df.query('@spare(n)')", "%timeit spare(1)"]
+)
+def test_names_inside_of_texts_and_computed_names_are_found(key: Keys, source: str) -> None:
+    head: Cells = [*CELLS[:4]]
+    edited: Cells = [*CELLS[:3], ("functions", "def spare(x):\n    return 0")]
+    tail: Cells = [("imports", "df = None"), ("block:a", source)]
+    assert key([*head, *tail]) != key([*edited, *tail])
+
+
+@pytest.mark.parametrize("tag", ["env:A:b", "retry:2", "timeout:9", "image:x:1", "limit:cpu:2"])
+def test_options_count(key: Keys, tag: str) -> None:
+    assert key.tagged(tag) != key()
+
+
+def test_parameters_count_where_they_are_used(key: Keys) -> None:
+    assert key(parameters={"n": 2}) != key()
+    assert key(parameters={"n": 1.0}) != key()
+    assert key(parameters={"n": [1, {"a": 1, "b": 2}]}) != key(
+        parameters={"n": [1, {"b": 2, "a": 1}]}
+    )
+    assert key(parameters={"unused": 5}) == key()
+    assert key(parameters={"n": 2}, step="b") == key(step="b")
+
+
+def test_versions_count_where_they_are_needed(key: Keys) -> None:
+    one, two = ({"x": Version("a", 0, made)} for made in ("c1", "c2"))
+    assert key(step="b", versions=one) != key(step="b", versions=two)
+    assert key(step="b", versions={"other": Version("a", 0, "c")}) == key(step="b")
+    # Only what it is counts, not which step it was.
+    assert key(step="b", versions={"x": Version("z", 9, "c1")}) == key(step="b", versions=one)
+
+
+def test_the_inherited_global_state_counts(key: Keys) -> None:
+    change = {"environ:A": Change("a", 0, "gA==")}
+    assert key(step="b", context=change) != key(step="b")
+
+
+def test_the_kernel_counts(key: Keys) -> None:
+    assert key(kernel="other") != key()
+
+
+def test_the_place_of_the_notebook_does_not_count(tmp_path: Path, key: Keys) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    assert Keys(tmp_path / "elsewhere")() == key()
+
+
+def test_what_a_step_is_asked_to_store_does_not_count(tmp_path: Path) -> None:
+    found = pipeline(tmp_path, CELLS)
+    step = found.step("a")
+    keys = {
+        step_key(found, each, parameters={"n": 1}, versions={}, context={}, kernel="k")
+        for each in (step, replace(step, gives=("x", "y"), watch=("n",)))
+    }
+    assert len(keys) == 1
+
+
+def test_versions_of_packages_are_those_of_the_distributions_that_bring_them() -> None:
+    found = package_versions(["nbformat", "yaml", "no_such_module"])
+    assert found["nbformat"][0].isdigit()
+    assert found["yaml"].lower().startswith("pyyaml ")
+    assert found["no_such_module"] == ""
+
+
+def test_imports_of_the_standard_library_are_no_packages(tmp_path: Path) -> None:
+    cells = [("block:a", "import os, numpy.linalg\nfrom pandas.api import types\nimport json as j")]
+    found = pipeline(tmp_path, cells)
+    assert imported_names(code_trees(found, found.step("a"))) == {"numpy", "pandas"}

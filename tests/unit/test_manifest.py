@@ -1,0 +1,93 @@
+"""Manifests: what a step hands on, and which version of a variable is the current one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kale_pm.errors import LoadError
+from kale_pm.runtime.manifest import (
+    Change,
+    Manifest,
+    Variable,
+    Version,
+    merge_context,
+    merge_versions,
+    read_manifest,
+    write_manifest,
+)
+
+FULL = Manifest(
+    step="a",
+    order=1,
+    variables={"x": Variable("int", "../packs/p.pack", "c1", size=3), "m": Variable("module")},
+    versions={"x": Version("a", 1, "c1"), "y": Version("a", 1, None)},
+    context={"cwd:path": Change("a", 1, "gA==")},
+    metrics={"accuracy": 0.5, "größe": "viel"},
+    read=("data.csv",),
+    written=("out.csv",),
+    modules=("/somewhere/helper.py",),
+)
+
+
+def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_manifest(FULL, tmp_path / "deep" / "a.json")
+    assert read_manifest(tmp_path / "deep" / "a.json") == FULL
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.json"]
+
+
+def test_equal_manifests_are_equal_files(tmp_path: Path) -> None:
+    write_manifest(FULL, tmp_path / "a")
+    write_manifest(read_manifest(tmp_path / "a"), tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write_manifest(Manifest("a", 0, metrics={"m": object()}), tmp_path / "a.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"format": 1}', '{"format": 1, "step": "a", "variables": {"x": 1}}'],
+)
+def test_a_damaged_manifest_is_one_clear_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(LoadError, match=r"a\.json is damaged") as caught:
+        read_manifest(tmp_path / "a.json")
+    assert "again" in caught.value.hint
+
+
+def test_a_missing_manifest_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="cannot read"):
+        read_manifest(tmp_path / "a.json")
+
+
+def test_another_format_says_which(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(LoadError, match="has format 99"):
+        read_manifest(tmp_path / "a.json")
+
+
+def test_the_version_of_the_latest_step_counts_whatever_the_order_of_reading() -> None:
+    old = Manifest("a", 0, versions={"x": Version("a", 0, "c0"), "y": Version("a", 0, "d0")})
+    new = Manifest("b", 1, versions={"x": Version("b", 1, "c1")})
+    for pair in ([old, new], [new, old]):
+        merged = merge_versions(pair)
+        assert merged == {"x": Version("b", 1, "c1"), "y": Version("a", 0, "d0")}
+
+
+def test_a_deletion_is_a_version_too() -> None:
+    old = Manifest("a", 0, versions={"x": Version("a", 0, "c0")})
+    gone = Manifest("b", 1, versions={"x": Version("b", 1, None)})
+    assert merge_versions([gone, old])["x"].component is None
+
+
+def test_changes_of_global_state_merge_likewise() -> None:
+    old = Manifest("a", 0, context={"k": Change("a", 0, "old"), "only": Change("a", 0, "v")})
+    new = Manifest("b", 1, context={"k": Change("b", 1, "new")})
+    merged = merge_context([new, old])
+    assert {name: change.value for name, change in merged.items()} == {"k": "new", "only": "v"}

@@ -1,0 +1,99 @@
+"""The scheduler: parents first, several at a time, and failures stay in their branch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from kale_pm.local.scheduler import schedule
+from kale_pm.record import State
+
+DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+
+
+def run(
+    parents: dict[str, tuple[str, ...]],
+    work: Callable[[str], State] = lambda _: State.DONE,
+    jobs: int = 2,
+) -> tuple[list[str], dict[str, str]]:
+    """The steps in the order in which they ended, and the skipped ones with their reason."""
+    ended: list[str] = []
+    skipped: dict[str, str] = {}
+
+    def noted(name: str) -> State:
+        state = work(name)
+        ended.append(name)
+        return state
+
+    schedule(list(parents), parents, noted, skipped.__setitem__, jobs)
+    return ended, skipped
+
+
+def test_parents_come_first() -> None:
+    ended, skipped = run(DIAMOND)
+    assert ended[0] == "a"
+    assert ended[-1] == "d"
+    assert skipped == {}
+
+
+def test_one_at_a_time_keeps_the_given_order() -> None:
+    assert run(DIAMOND, jobs=1)[0] == ["a", "b", "c", "d"]
+
+
+def test_branches_overlap() -> None:
+    meeting = threading.Barrier(2, timeout=5)
+
+    def work(name: str) -> State:
+        if name in "bc":
+            meeting.wait()
+        return State.DONE
+
+    assert len(run(DIAMOND, work)[0]) == 4
+
+
+def test_no_more_than_the_wanted_number_run_at_once() -> None:
+    lock, running, most = threading.Lock(), 0, 0
+
+    def work(name: str) -> State:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.02)
+        with lock:
+            running -= 1
+        return State.DONE
+
+    run({str(i): () for i in range(12)}, work, jobs=3)
+    assert most == 3
+
+
+def test_what_follows_a_failure_is_skipped_and_the_rest_goes_on() -> None:
+    ended, skipped = run(
+        {**DIAMOND, "e": ("d",), "lonely": ()},
+        lambda name: State.FAILED if name == "b" else State.DONE,
+    )
+    assert set(ended) == {"a", "b", "c", "lonely"}
+    assert skipped == {"d": "b", "e": "d"}
+
+
+def test_a_cached_step_is_as_good_as_a_done_one() -> None:
+    assert run(DIAMOND, lambda _: State.CACHED)[1] == {}
+
+
+def test_an_exception_ends_it_and_nothing_new_is_started() -> None:
+    started = []
+
+    def work(name: str) -> State:
+        started.append(name)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        schedule(["a", "b"], {"a": (), "b": ("a",)}, work, lambda *_: None, 1)
+    assert started == ["a"]
+
+
+def test_nothing_to_do_is_soon_done() -> None:
+    assert run({}) == ([], {})
