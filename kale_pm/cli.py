@@ -175,9 +175,8 @@ def run(
     parameters = _parameters(parameter)
     if not as_json:
         _mention_warnings(pipeline)
-    _end_in_order()
     try:
-        with _progress(pipeline, verbose, quiet=as_json) as listener:
+        with _interruptible(), _progress(pipeline, verbose, quiet=as_json) as listener:
             finished = pipeline.attempt(
                 parameters,
                 folder=folder,
@@ -246,8 +245,7 @@ def report(
     from kale_pm.face import find_run
 
     found = find_run(run_name, near=folder)
-    with _writing(found.folder):
-        path = found.write_report()
+    path = found.write_report()
     if as_json:
         _print_json(_run_dict(found))
     else:
@@ -372,15 +370,29 @@ def _print(what: RenderableType, *, error: bool = False, soft_wrap: bool = False
     typer.echo("\n".join(line.rstrip() for line in lines), err=error)
 
 
-def _end_in_order() -> None:
-    """Let a run that is told to end, or whose terminal is closed, end as by Ctrl-C."""
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """A run that is told to end, or whose terminal is closed, ends in order as by Ctrl-C.
+
+    It takes a moment until the kernels are gone: a second Ctrl-C does not disturb that.
+    """
 
     def interrupt(*_: object) -> None:
+        for number in usual:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it on purpose
-            signal.signal(number, interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    usual = {number: signal.getsignal(number) for number in numbers}
+    # What ignores a signal on purpose, such as nohup, goes on doing so.
+    usual = {n: handler for n, handler in usual.items() if handler is not signal.SIG_IGN}
+    for number in usual:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
 
 def _show_error(error: KalePmError) -> None:

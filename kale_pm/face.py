@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from kale_pm import model
 from kale_pm.analysis import understand
-from kale_pm.errors import StoreError
+from kale_pm.errors import LoadError, StoreError
 from kale_pm.events import Listener, ignore
 from kale_pm.notebook import read
 from kale_pm.record import RunRecord, State, StepRecord
@@ -127,6 +127,9 @@ class Pipeline(model.Pipeline):
             "problems": [vars(problem) for problem in self.problems],
         }
 
+    def __repr__(self) -> str:
+        return f"Pipeline({self.name!r}, steps={[step.name for step in self.steps]})"
+
     def _repr_html_(self) -> str:
         from kale_pm.report import as_svg
 
@@ -163,12 +166,15 @@ class RunStep:
         return {name: scrap.data for name, scrap in found.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One execution of a pipeline on this machine."""
 
     record: RunRecord
     folder: Path
+
+    def __repr__(self) -> str:
+        return f"Run({self.id!r}, {self.state.value})"
 
     @property
     def id(self) -> str:
@@ -195,13 +201,18 @@ class Run:
         return {name: RunStep(step, self.folder) for name, step in self.record.steps.items()}
 
     def __getitem__(self, name: str) -> Any:
-        """The variable ``name`` as the run left it; LoadError if no step gave it.
+        """The variable or metric ``name`` as the run left it; LoadError if there is none.
 
-        Only variables that a later step needs are stored.
+        Of the variables only those that a later step needs are stored.
         """
         from kale_pm.local.variables import load_variable
 
-        return load_variable(self.folder, name)
+        try:
+            return load_variable(self.folder, name)
+        except LoadError:
+            if name in self.metrics:
+                return self.metrics[name]
+            raise
 
     def check(self) -> None:
         """Raise StepFailed if a step failed."""
@@ -213,17 +224,26 @@ class Run:
             raise error
 
     def write_report(self) -> Path:
-        """Write ``report.html``, one page that shows the whole run; its path."""
+        """Write ``report.html``, one page that shows the whole run; its path.
+
+        Raises StoreError if the folder of the run cannot be written.
+        """
         from kale_pm.local import Store
         from kale_pm.report import write_report
 
         store = Store(self.folder.parent.parent)
-        return write_report(
-            self.record,
-            self.folder,
-            fragments=store.fragments,
-            implied=self.record.implied_edges,
-        )
+        try:
+            return write_report(
+                self.record,
+                self.folder,
+                fragments=store.fragments,
+                implied=self.record.implied_edges,
+            )
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {self.report}: {error.strerror}",
+                hint="make room there, then: kale-pm report",
+            ) from error
 
 
 def load(

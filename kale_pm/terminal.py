@@ -186,9 +186,7 @@ class RunView:
             case StepFinished(step=name, state=state, seconds=seconds, error=error, why=why):
                 line = self.lines[name]
                 line.state, line.seconds = state, seconds
-                line.note = _error_line(error) if error else ""
-                if state is State.SKIPPED:
-                    line.note = why
+                line.note = _ending(state, why, error)
             case RunFinished():
                 self.finished = True
 
@@ -240,10 +238,11 @@ def event_line(event: Event, verbose: bool) -> Text | None:
             return Text(f"▸ {name}  attempt {attempt} after {_error_line(error)}", "yellow")
         case StepFinished(step=name, state=state, seconds=seconds, error=error, why=why):
             sign, style = _STYLES[state]
-            said = f"  {_error_line(error)}" if error else ""
-            said = f"  {why}" if state is State.SKIPPED else said
             took = f" {duration(seconds)}" if state in (State.DONE, State.FAILED) else ""
-            return Text.assemble((f"{sign} {name}", style), f"  {state.value}{took}{said}")
+            parts = [f"{state.value}{took}", _ending(state, why, error)]
+            return Text.assemble(
+                (f"{sign} {name}", style), *(f"  {part}" for part in parts if part)
+            )
         case CellOutput(step=name, text=text) if verbose and (lines := _said(text)):
             return Text("\n").join(Text(f"{name} | ").append(line) for line in lines)
         case Warned(message=message, step=step):
@@ -255,6 +254,13 @@ def _said(text: str) -> list[Text]:
     """The lines of what a cell printed as one would see them: of a progress bar its last state."""
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
     return [Text.from_ansi(line) for line in lines if line.strip()]
+
+
+def _ending(state: State, why: str, error: CellError | None) -> str:
+    """Why a step ended as it did, where its state does not say it all."""
+    if state is State.FAILED and error is not None:
+        return _error_line(error)
+    return why if state is State.SKIPPED else ""
 
 
 def _error_line(error: CellError) -> str:

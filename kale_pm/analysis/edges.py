@@ -43,8 +43,9 @@ def serialise(flows: Flows) -> tuple[Edges, list[Problem]]:
     order = flows.graph.order
     for name, rivals, reader in flows.conflicts:
         steps = [order[place] for place in rivals]
-        listing = " and ".join(steps) if len(steps) == 2 else ", ".join(steps)
+        listing = f"{', '.join(steps[:-1])} and {steps[-1]}"
         if all(flows.writes[place][name] is Write.BINDS for place in rivals):
+            where = flows.effects[reader].reads[name].place
             problems.setdefault(
                 ("ambiguous-source", name, *steps),
                 Problem(
@@ -54,20 +55,25 @@ def serialise(flows: Flows) -> tuple[Edges, list[Problem]]:
                     f"{order[reader]} gets that of {steps[-1]}, the last in the notebook",
                     hint="give the variable another name in each branch",
                     step=order[reader],
+                    cell=where.cell,
+                    line=where.line,
                 ),
             )
             continue
-        for first, second in pairwise(rivals):
-            edges[order[first], order[second]] = None
+        edges |= dict.fromkeys(pairwise(steps))
+        last = flows.effects[rivals[-1]]
+        changed = last.mutates.get(name) or last.places.get(name) or last.may_delete.get(name)
         problems.setdefault(
             ("serialised", name, *steps),
             Problem(
                 "serialised",
                 "warning",
-                f"the parallel steps {listing} both change '{name}': "
+                f"the parallel steps {listing} change '{name}', each of them: "
                 f"they run one after the other, in the order of the notebook",
                 hint="use one variable per branch, and join them in a later step",
                 step=steps[-1],
+                cell=changed.cell if changed else None,
+                line=changed.line if changed else None,
             ),
         )
     return tuple(edges), list(problems.values())

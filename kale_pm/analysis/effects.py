@@ -23,12 +23,14 @@ class Read:
     """A name that may be read before the code itself binds it.
 
     ``certain`` reads stand unconditionally at the top level; ``soft`` ones (``!echo $x``)
-    count only if there is such a variable.
+    count only if there is such a variable.  ``through`` names the function that reads it,
+    when the place is where it is called.
     """
 
     place: Place
     certain: bool = False
     soft: bool = False
+    through: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Effects:
     binds: set[str] = field(default_factory=set)
     may_bind: set[str] = field(default_factory=set)
     deletes: set[str] = field(default_factory=set)
-    may_delete: set[str] = field(default_factory=set)
+    may_delete: dict[str, Place] = field(default_factory=dict)
     mutates: dict[str, Place] = field(default_factory=dict)
     touches: set[str] = field(default_factory=set)
     shares: set[str] = field(default_factory=set)

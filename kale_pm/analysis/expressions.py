@@ -18,6 +18,7 @@ from kale_pm.analysis.known import (
     MUTATING_METHODS,
     PURE_BUILTINS,
     PURE_METHODS,
+    SHELL_NAMESPACE,
     UNSERIALISABLE_CALLS,
     is_pure,
     matches,
@@ -160,6 +161,11 @@ class Expressions(Namespace):
         self._comprehension(node, [node.key, node.value])
 
     # -- namespaces as dicts --------------------------------------------------------------
+
+    def on_attribute(self, node: ast.Attribute) -> None:
+        self.evaluate(node.value)
+        if node.attr in SHELL_NAMESPACE and magics.is_shell(node.value):
+            self.anything(f"get_ipython().{node.attr}")
 
     def on_subscript(self, node: ast.Subscript) -> None:
         name = self.namespace_key(node)

@@ -159,6 +159,12 @@ CODE_MAGICS = frozenset({"time", "capture", "prun", "memit", "mprun", "lprun", "
 COPY_MAGICS = frozenset({"timeit"})
 GLOBAL_STATE_MAGICS = frozenset({"env", "set_env", "cd", "pushd", "popd", "load_ext", "precision"})
 
+# Magics whose words are no variables.
+WORDLESS_MAGICS = frozenset({"psearch", "matplotlib", "pip", "conda"})
+
+# What of ``get_ipython()`` reads and writes variables by names that may stand nowhere.
+SHELL_NAMESPACE = frozenset({"user_ns", "user_global_ns", "run_cell", "push", "ex", "ev"})
+
 
 def matches(dotted: str, patterns: tuple[str, ...]) -> bool:
     """Is ``dotted`` one of ``patterns``?  A pattern with a trailing dot covers all below it."""

@@ -10,7 +10,13 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from kale_pm.analysis.known import CODE_MAGICS, COPY_MAGICS, GLOBAL_STATE_MAGICS
+from kale_pm.analysis.known import (
+    CODE_MAGICS,
+    COPY_MAGICS,
+    GLOBAL_STATE_MAGICS,
+    SHELL_NAMESPACE,
+    WORDLESS_MAGICS,
+)
 from kale_pm.notebook.source import parse
 
 if TYPE_CHECKING:
@@ -24,13 +30,10 @@ _OPTIONS_WITH_VALUE = {"timeit": "nrt", "time": "", "capture": "", "prun": "lsTD
 def follow(flow: Expressions, node: ast.Call) -> bool:
     """Follow ``node`` if it is a magic or a shell line; False if it is an ordinary call."""
     function = node.func
-    if not (
-        isinstance(function, ast.Attribute)
-        and isinstance(function.value, ast.Call)
-        and isinstance(function.value.func, ast.Name)
-        and function.value.func.id == "get_ipython"
-    ):
+    if not (isinstance(function, ast.Attribute) and is_shell(function.value)):
         return False
+    if function.attr in SHELL_NAMESPACE:
+        flow.anything(f"get_ipython().{function.attr}()")
     texts = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
     if len(texts) != len(node.args):
         return False
@@ -43,6 +46,15 @@ def follow(flow: Expressions, node: ast.Call) -> bool:
     return True
 
 
+def is_shell(node: ast.expr) -> bool:
+    """Is this ``get_ipython()``?"""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "get_ipython"
+    )
+
+
 def _line_magic(flow: Expressions, name: str, line: str) -> None:
     if name in CODE_MAGICS | COPY_MAGICS:
         _run(flow, name, _without_options(name, line))
@@ -50,12 +62,11 @@ def _line_magic(flow: Expressions, name: str, line: str) -> None:
     if name in GLOBAL_STATE_MAGICS:
         flow.notice("global-state", f"%{name}")
     if name == "run":
-        flow.effects.dynamic = True
-        flow.notice("dynamic-access", "%run")
+        flow.anything("%run")
     if name == "store":
         return
     _interpolated(flow, line)
-    if name not in ("pinfo", "pinfo2", "psearch", "matplotlib", "pip", "conda", *GLOBAL_STATE_MAGICS):
+    if name not in GLOBAL_STATE_MAGICS | WORDLESS_MAGICS:
         for word in _WORD.findall(line):
             flow.read(word, soft=True)
 
@@ -69,8 +80,7 @@ def _cell_magic(flow: Expressions, name: str, line: str, body: str) -> None:
         elif name == "time" and line.strip():
             _run(flow, name, line)
     elif name in COPY_MAGICS:
-        _run(flow, name, _without_options(name, line))
-        _run(flow, name, body)
+        _run(flow, name, f"{_without_options(name, line)}\n{body}")
     elif name in ("sql", "bigquery"):
         _interpolated(flow, line)
         _interpolated(flow, body)

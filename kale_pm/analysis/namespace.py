@@ -82,6 +82,7 @@ class Namespace:
         self.around = [scope for scope in around if not isinstance(scope, ClassBody)]
         self.captured: set[str] = set()
         self._active: set[Code] = set()
+        self._running: list[str] = []
         self._touched: dict[int, tuple[set[str], int]] = {}
 
     # -- places and scopes ----------------------------------------------------------------
@@ -145,7 +146,8 @@ class Namespace:
             return
         earlier = self.effects.reads.get(name)
         if earlier is None or (certain and not earlier.certain) or (earlier.soft and not soft):
-            self.effects.reads[name] = Read(self.place, certain and not soft, soft)
+            through = self._running[-1] if self._running else ""
+            self.effects.reads[name] = Read(self.place, certain and not soft, soft, through)
 
     def bind(self, name: str, value: ast.expr | None = None) -> None:
         """The name is bound here, to the value of ``value`` if that is known."""
@@ -199,7 +201,7 @@ class Namespace:
         self._part(name)
         self.state.bound.discard(name)
         self.state.gone.add(name)
-        self.effects.may_delete.add(name)
+        self.effects.may_delete.setdefault(name, self.place)
         self.state.applied.clear()
         if not self.conditional:
             self.known.forget(name)
@@ -295,9 +297,11 @@ class Namespace:
 
     def _run(self, code: Code, *, certain: bool) -> None:
         """The deferred effects of ``code``: its free names are looked up here and now."""
+        self._running.append(code.name)
         with self.maybe():
             for name in sorted(code.reads):
                 self.read(name)
+        self._running.pop()
         self.mutate(dict.fromkeys(sorted(code.mutates), True))
         self.touch(code.touches)
         for name in sorted(code.binds | code.may_bind):

@@ -2,133 +2,56 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
-from kale_pm.analysis.effects import Read
 from kale_pm.analysis.graph import bits
-from kale_pm.analysis.resolve import REAL, Flows, Prelude, Write, is_builtin, is_deleted, is_missing
+from kale_pm.analysis.missing import missing_names
+from kale_pm.analysis.resolve import REAL, Flows, Prelude, Write, is_builtin
 from kale_pm.model import Pipeline, Problem, Step
 
 
 def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
-    """All problems that the resolved flow of ``pipeline`` shows, in the order of the steps."""
+    """All problems that the resolved flow of ``pipeline`` shows."""
     for place, name in enumerate(flows.graph.order):
-        step = pipeline.step(name)
         yield from missing_names(pipeline, flows, place, prelude)
-        yield from outside_of_order(pipeline, flows, place)
         yield from lost_state(flows, place)
-        yield from unserialisable(step, flows, place)
+        yield from unserialisable(pipeline.step(name), flows, place)
         yield from stays_behind(flows, place, prelude)
         yield from dynamic_access(flows, place)
-    yield from unused_parameters(pipeline, flows, prelude)
+    yield from outside_of_order(pipeline, flows, prelude)
+    yield from unused_parameters(pipeline)
 
 
-def missing_names(
-    pipeline: Pipeline, flows: Flows, place: int, prelude: Prelude
-) -> Iterator[Problem]:
-    """Names that are read where no step before can have bound them."""
-    step = flows.graph.order[place]
-    for name, read in flows.effects[place].reads.items():
-        if is_deleted(flows, place, name) and not is_builtin(name):
-            if read.certain:
-                yield _deleted(flows, place, name, read)
-        elif is_missing(flows, place, name, read, prelude):
-            yield _missing(pipeline, flows, place, name, read, step)
-
-
-def _deleted(flows: Flows, place: int, name: str, read: Read) -> Problem:
-    ancestors = flows.graph.ancestors[place]
-    deleter = flows.graph.order[flows.graph.maximal(flows.writers(name, REAL) & ancestors)[0]]
-    return Problem(
-        "deleted-upstream",
-        "error",
-        f"'{name}' was deleted in step {deleter}, which runs before",
-        hint=f"do not delete '{name}' there, or bind it again",
-        step=flows.graph.order[place],
-        cell=read.place.cell,
-        line=read.place.line,
-    )
-
-
-def _missing(
-    pipeline: Pipeline, flows: Flows, place: int, name: str, read: Read, step: str
-) -> Problem:
-    """The reason why there is no such name here, and the tag or the spelling that mends it."""
-    definers = [
-        other
-        for other in range(len(flows.graph.order))
-        if flows.writes[other].get(name) in (Write.BINDS, Write.MAY_BIND)
-    ]
-    beside = [o for o in definers if o != place and not flows.graph.is_before(place, o)]
-    if beside:
-        there = flows.graph.order[beside[-1]]
-        code, severity = "not-upstream", "error" if read.certain else "warning"
-        message = f"'{name}' is defined in step {there}, which step {step} does not follow"
-        hint = f"add the tag prev:{there} to step {step}, or let --infer-edges find the edges"
-    else:
-        code, severity = "undefined-name", "error" if read.certain else "warning"
-        message = f"'{name}' is not defined in this step or before it"
-        hint = _spelling(pipeline, flows, place, name)
-        if definers:
-            there = flows.graph.order[definers[0]]
-            message += f"; step {there}, which comes after it, defines it"
-    return Problem(
-        code,
-        "error" if severity == "error" else "warning",
-        message,
-        hint=hint,
-        step=step,
-        cell=read.place.cell,
-        line=read.place.line,
-    )
-
-
-def _spelling(pipeline: Pipeline, flows: Flows, place: int, name: str) -> str:
-    known = set(flows.known[place].plain) | {p.name for p in pipeline.parameters}
-    near = difflib.get_close_matches(name, sorted(known - {name}), n=1, cutoff=0.75)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return "define it above, or tag the cell that defines it (cells tagged skip do not run)"
-
-
-def outside_of_order(pipeline: Pipeline, flows: Flows, place: int) -> Iterator[Problem]:
+def outside_of_order(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
     """Values that the notebook, run from top to bottom, would have shown differently."""
-    position = {step.name: index for index, step in enumerate(pipeline.steps)}
     order = flows.graph.order
-    here = position[order[place]]
-    above = 0
-    for other in range(len(order)):
-        if position[order[other]] < here:
-            above |= 1 << other
-    for name, read in flows.effects[place].reads.items():
-        writers = flows.writers(name, REAL) & above
-        if not writers:
-            continue
-        last = max(bits(writers), key=lambda p: position[order[p]])
-        ancestors = flows.graph.ancestors[place]
-        if ancestors >> last & 1 or not (flows.sources[place].get(name) or _is_ambient(flows, name)):
-            continue
-        yield Problem(
-            "order-differs",
-            "warning",
-            f"run from top to bottom, the notebook would read '{name}' as step {order[last]} "
-            f"leaves it; step {order[place]} does not follow that step",
-            hint=f"add the tag prev:{order[last]} if that value is meant",
-            step=order[place],
-            cell=read.place.cell,
-            line=read.place.line,
-        )
-
-
-def _is_ambient(flows: Flows, name: str) -> bool:
-    return all(name in known.plain for known in flows.known)
+    last_writer: dict[str, int] = {}
+    for step in pipeline.steps:
+        place = flows.graph.place[step.name]
+        for name, read in flows.effects[place].reads.items():
+            last = last_writer.get(name)
+            if last is None or flows.graph.is_before(last, place):
+                continue
+            if name in flows.sources[place] or name in prelude.names:
+                yield Problem(
+                    "order-differs",
+                    "warning",
+                    f"run from top to bottom, the notebook would read '{name}' as step "
+                    f"{order[last]} leaves it; step {step.name} does not follow that step",
+                    hint=f"add the tag prev:{order[last]} if that value is meant",
+                    step=step.name,
+                    cell=read.place.cell,
+                    line=read.place.line,
+                )
+        for name, write in flows.writes[place].items():
+            if write in REAL:
+                last_writer[name] = place
 
 
 def lost_state(flows: Flows, place: int) -> Iterator[Problem]:
     """Changes of global state, which descendants get by replay."""
     order = flows.graph.order
-    if not any(flows.graph.is_before(place, other) for other in range(len(order))):
+    if not flows.graph.descendants[place]:
         return
     for notice in flows.effects[place].notices:
         if notice.code == "global-state":
@@ -163,7 +86,7 @@ def unserialisable(step: Step, flows: Flows, place: int) -> Iterator[Problem]:
 def stays_behind(flows: Flows, place: int, prelude: Prelude) -> Iterator[Problem]:
     """Changes that do not follow: of modules, and of what the prelude makes anew in every step."""
     step = flows.graph.order[place]
-    later = [p for p in range(len(flows.graph.order)) if flows.graph.is_before(place, p)]
+    later = flows.graph.descendants[place]
     for notice in flows.effects[place].notices:
         if notice.code == "stays-behind" and later:
             yield Problem(
@@ -177,7 +100,9 @@ def stays_behind(flows: Flows, place: int, prelude: Prelude) -> Iterator[Problem
                 line=notice.place.line,
             )
     for name, where in flows.effects[place].code_changes.items():
-        if name in prelude.names and any(name in flows.effects[p].reads for p in later):
+        if name in prelude.names and any(
+            name in flows.effects[p].reads for p in bits(later)
+        ):
             yield Problem(
                 "not-serialisable",
                 "warning",
@@ -196,15 +121,16 @@ def dynamic_access(flows: Flows, place: int) -> Iterator[Problem]:
             yield Problem(
                 "dynamic-access",
                 "warning",
-                f"{notice.text} may read any variable: the step gets all that there are",
-                hint="name the variables that it reads",
+                f"{notice.text} may use any variable: the step receives all that there are, "
+                f"and may change each of them",
+                hint="write the names of the variables that it uses",
                 step=flows.graph.order[place],
                 cell=notice.place.cell,
                 line=notice.place.line,
             )
 
 
-def unused_parameters(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
+def unused_parameters(pipeline: Pipeline) -> Iterator[Problem]:
     used = {name for step in pipeline.steps for name in step.parameters}
     for parameter in pipeline.parameters:
         if parameter.name not in used:

@@ -162,7 +162,7 @@ def _writes(flows: Flows, place: int, prelude: Prelude) -> dict[str, Write]:
         for name, write in found.items()
         if not (name in prelude.names and prelude.is_fixed(name))
     }
-    found.update(dict.fromkeys(effects.may_bind | effects.may_delete, Write.MAY_BIND))
+    found.update(dict.fromkeys((*effects.may_bind, *effects.may_delete), Write.MAY_BIND))
     found.update(dict.fromkeys(effects.deletes, Write.DELETES))
     found.update(dict.fromkeys(effects.binds, Write.BINDS))
     return {name: write for name, write in found.items() if name not in AMBIENT_NAMES}

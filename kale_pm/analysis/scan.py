@@ -50,7 +50,6 @@ def scan(
     effects.binds = state.bound
     effects.may_bind = state.maybe - state.bound
     effects.deletes = state.gone
-    effects.may_delete -= state.gone
     groups = {id(known.mates(name)): known.mates(name) for name in effects.shares}
     effects.shares.update(*groups.values())
     return effects, problems

@@ -16,7 +16,7 @@ def public_names(module: str) -> tuple[str, ...] | None:
     Modules of the standard library are imported.  Others are only read, for importing
     them may do anything: their ``__all__`` where it is a literal, else what they bind.
     """
-    if module.split(".")[0] in sys.stdlib_module_names:
+    if module.partition(".")[0] in sys.stdlib_module_names:
         return _of_standard_module(module)
     source = _source(module)
     return _of_source(source) if source is not None else None

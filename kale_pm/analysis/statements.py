@@ -241,7 +241,7 @@ class Flow(Definitions):
                         self.follow(handler.body)
                     if not self.is_local(handler.name):
                         self.state.bound.discard(handler.name)
-                        self.effects.may_delete.add(handler.name)
+                        self.effects.may_delete.setdefault(handler.name, self.place)
                 else:
                     self.follow(handler.body)
                 ways.append(self.state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
@@ -91,10 +91,11 @@ def _settle(
     while True:
         flows = resolve(pipeline.steps, (*pipeline.edges, *implied), prelude)
         more, found = serialise(flows)
-        warnings += found
         new = tuple(edge for edge in more if edge not in implied)
         if not new:
-            return flows, implied, warnings
+            return flows, implied, warnings + found
+        # What else is found now may be settled by the new edges.
+        warnings += (problem for problem in found if problem.code == "serialised")
         implied += new
 
 
@@ -118,7 +119,7 @@ def _filled(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> tuple[Step, .
                 step,
                 needs=needs,
                 gives=tuple(sorted(gives[place])),
-                stores=_stored(flows, place, gives[place], needs),
+                stores=_stored(flows, place, gives[place], prelude),
                 gives_if_changed=tuple(sorted(maybe[place])),
                 watch=tuple(sorted(watch)),
                 parameters=_used_parameters(pipeline, flows, place, in_prelude, metrics),
@@ -150,13 +151,24 @@ def _given(flows: Flows, prelude: Prelude) -> tuple[list[set[str]], list[set[str
     return gives, maybe
 
 
-def _stored(
-    flows: Flows, place: int, gives: Iterable[str], needs: Sequence[Need]
-) -> tuple[str, ...]:
-    """What is given even unchanged: the new bindings, and what the step does not receive."""
-    received = {need.name for need in needs}
+def _stored(flows: Flows, place: int, gives: Iterable[str], prelude: Prelude) -> tuple[str, ...]:
+    """What is given even unchanged: the new bindings, and what the step may not receive."""
     writes = flows.writes[place]
-    return tuple(sorted(n for n in gives if writes[n] is Write.BINDS or n not in received))
+    return tuple(
+        sorted(
+            name
+            for name in gives
+            if writes[name] is Write.BINDS or not _receives(flows, place, name, prelude)
+        )
+    )
+
+
+def _receives(flows: Flows, place: int, name: str, prelude: Prelude) -> bool:
+    """Does the step get ``name`` from another for certain?"""
+    sources = flows.sources[place].get(name, 0)
+    bound = name in prelude.names or flows.writers(name, (Write.BINDS,)) & sources
+    kept = all(name not in flows.effects[source].may_delete for source in bits(sources))
+    return bool(sources and bound and kept)
 
 
 def _used_parameters(

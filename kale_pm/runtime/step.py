@@ -225,7 +225,8 @@ def _bind(
     if variable.module is not None:
         namespace[name] = __import__(variable.module, fromlist=["_"])
         return {name}
-    assert variable.pack is not None and variable.component is not None
+    assert variable.pack is not None
+    assert variable.component is not None
     pack = Pack(places[version.step].parent / variable.pack)
     values = {
         other: value
@@ -249,9 +250,7 @@ def _store(
         same_objects = all(
             name in present and present[name] is value for name, value in group.values.items()
         )
-        if not same_objects:
-            changed.update(present)
-        elif present.keys() & set(names):
+        if not same_objects or present.keys() & set(names):
             changed.update(present)
         elif group.fingerprint is not None:
             same_content = fingerprint(present, prelude) == group.fingerprint

@@ -1,18 +1,14 @@
 """What ran on the laptop runs on the cluster: ``kale-pm run`` and the compiled IR agree.
 
-The IR runs under kfp.local's SubprocessRunner, in a process of its own because that runner
-takes over the standard output.
+The IR runs under kfp.local's SubprocessRunner.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +22,6 @@ from kale_pm.runtime.pack import Pack
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-RUN_UNDER_KFP = """
-import json, sys
-from kfp import local
-from kfp.components import load_component_from_file
-
-package, root, parameters = sys.argv[1:]
-runner = local.SubprocessRunner(use_venv=False)
-local.init(runner=runner, pipeline_root=root, workspace_root=root + "-scratch")
-load_component_from_file(package)(**json.loads(parameters))
-"""
-
-
 @pytest.mark.parametrize(
     ("example", "parameters"),
     [
@@ -46,14 +30,19 @@ load_component_from_file(package)(**json.loads(parameters))
         ("report", {}),
     ],
 )
-def test_run_and_kfp_give_the_same(example: str, parameters: dict[str, Any], tmp_path: Path) -> None:
+def test_run_and_kfp_give_the_same(
+    example: str,
+    parameters: dict[str, Any],
+    tmp_path: Path,
+    run_under_kfp: Callable[..., tuple[Path, str]],
+) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     shutil.copy(EXAMPLES / f"{example}.ipynb", folder)
     pipeline = kale_pm.load(folder / f"{example}.ipynb")
 
     here = pipeline.run(**parameters)
-    there = run_under_kfp(pipeline, parameters, tmp_path)
+    there, _ = run_under_kfp(pipeline, **parameters)
 
     for step in pipeline.steps:
         name = step.name
@@ -63,21 +52,6 @@ def test_run_and_kfp_give_the_same(example: str, parameters: dict[str, Any], tmp
         executed = there / f"step-{name.replace('_', '-')}" / "notebook" / f"{name}.ipynb"
         assert outputs(executed) == outputs(notebook_of(here, name))
     assert metrics(there) == here.metrics
-
-
-def run_under_kfp(pipeline: Any, parameters: dict[str, Any], tmp_path: Path) -> Path:
-    """The folder of the tasks of one run of the compiled pipeline."""
-    package = pipeline.compile(tmp_path / "pipeline.yaml", install=False).path
-    root = tmp_path / "root"
-    python = Path(sys.executable).parent
-    subprocess.run(
-        [sys.executable, "-c", RUN_UNDER_KFP, package, root, json.dumps(parameters)],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "PATH": f"{python}{os.pathsep}{os.environ['PATH']}"},
-    )
-    (folder,) = root.iterdir()
-    return folder
 
 
 def variables(manifest: Path) -> dict[str, Any]:

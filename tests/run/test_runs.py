@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -234,12 +236,13 @@ def test_an_interrupted_run_says_so_leaves_no_kernel_and_resumes(
     run: Runner, number: signal.Signals
 ) -> None:
     run.write_cells([("imports", "import os\nnap = 60"), *LONG])
-    command = [sys.executable, "-c", SCRIPT, str(run.path)]
-    driver = subprocess.Popen(command, cwd=run.folder, stderr=subprocess.DEVNULL)
     flag = run.folder / "started"
-    wait_for(lambda: flag.exists() and flag.read_text())
-    driver.send_signal(number)
-    assert driver.wait(20) != 0
+    with driving(run) as driver:
+        wait_for(lambda: driver.poll() is not None or (flag.exists() and flag.read_text()))
+        driver.send_signal(number)
+        said = driver.communicate(timeout=20)[1]
+    assert driver.returncode != 0
+    assert flag.exists(), said
     kernel = int(flag.read_text())
     wait_for(lambda: has_ended(kernel))
     folder = find_store(run.folder).find_run() if number == signal.SIGINT else only_run(run)
@@ -255,9 +258,21 @@ def test_an_interrupted_run_says_so_leaves_no_kernel_and_resumes(
     assert ran.executed == ["after", "long"]
 
 
-def wait_for(condition: object) -> None:
+@contextmanager
+def driving(run: Runner) -> Iterator[subprocess.Popen[str]]:
+    """Another process that runs the notebook; it is gone afterwards."""
+    command = [sys.executable, "-c", SCRIPT, str(run.path)]
+    driver = subprocess.Popen(command, cwd=run.folder, stderr=subprocess.PIPE, text=True)
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.wait()
+
+
+def wait_for(condition: Callable[[], object]) -> None:
     for _ in range(600):
-        if condition():  # type: ignore[operator]
+        if condition():
             return
         time.sleep(0.05)
     pytest.fail("it did not happen within 30 seconds")

@@ -65,7 +65,7 @@ def test_global_state_is_replayed_in_every_later_step(run: Runner) -> None:
                 "block:c prev:b",
                 (
                     "import found\n"
-                    "print(os.environ['MODE'], np.array([1.2345]), pd.get_option('display.max_rows'))\n"
+                    "print(os.environ['MODE'], np.array([1.2345]), pd.options.display.max_rows)\n"
                     "print(os.path.basename(os.getcwd()), found.VALUE)\n"
                     "try:\n    warnings.warn('grave')\nexcept UserWarning:\n    print('raised')\n"
                     "print(first == (random.Random(1).random(), np.random.RandomState(1).rand()))\n"

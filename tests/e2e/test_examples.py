@@ -1,0 +1,128 @@
+"""The examples run from a clean copy, show what they promise, and run only once."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+STEPS = {
+    "candies": ["fill_sack", "sort", "share_chocolates", "share_fruits", "party"],
+    "report": ["make_sales", "seasons", "regions", "summary"],
+    "wine": [
+        "load",
+        "split",
+        "train_logistic",
+        "train_forest",
+        "train_neighbours",
+        "evaluate",
+        "select",
+    ],
+}
+PICTURES = {
+    "candies": {},
+    "report": {"seasons": 2, "regions": 1},
+    "wine": {"load": 1, "evaluate": 1},
+}
+CHANGED = {
+    "candies": ("kids=4", ["party", "share_chocolates", "share_fruits"]),
+    "report": ("years=2", sorted(STEPS["report"])),
+    "wine": ("neighbours=1", ["evaluate", "select", "train_neighbours"]),
+}
+
+
+def latest(folder: Path) -> Path:
+    return (folder / ".kale-pm" / "runs" / "latest").resolve()
+
+
+def record(folder: Path) -> dict:
+    return json.loads((latest(folder) / "run.json").read_text(encoding="utf-8"))
+
+
+def outputs(path: Path) -> list:
+    cells = nbformat.read(path, as_version=4).cells
+    return [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def printed(path: Path) -> str:
+    return "".join(o.text for o in outputs(path) if o.output_type == "stream")
+
+
+def pictures(path: Path) -> int:
+    return sum("image/png" in output.get("data", {}) for output in outputs(path))
+
+
+@pytest.mark.parametrize("name", ["candies", "report", "wine"])
+def test_an_example_runs_once_and_again_only_where_a_parameter_changed_it(
+    name, example, kale, tmp_path
+):
+    path = example(name)
+    before = (path.read_bytes(), path.stat().st_mtime_ns)
+
+    first = kale("run", path.name)
+
+    assert first.code == 0, first.err
+    assert first.started == sorted(STEPS[name])
+    run = latest(tmp_path)
+    assert list(record(tmp_path)["steps"]) == STEPS[name]
+    assert record(tmp_path)["state"] == "done"
+    assert f"{len(STEPS[name])} done" in first.out
+    assert str(run / "report.html") in first.out
+    for step in STEPS[name]:
+        executed = run / "notebooks" / f"{step}.ipynb"
+        nbformat.validate(nbformat.read(executed, as_version=4))
+        assert pictures(executed) == PICTURES[name].get(step, 0)
+    events = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+    assert events[0]["event"] == "RunStarted"
+    assert events[-1]["event"] == "RunFinished"
+    assert {e["step"] for e in events if e["event"] == "StepFinished"} == set(STEPS[name])
+
+    second = kale("run", path.name)
+
+    assert second.code == 0, second.err
+    assert second.started == []
+    assert f"{len(STEPS[name])} cached" in second.out
+    assert record(tmp_path)["metrics"] == json.loads((run / "run.json").read_text())["metrics"]
+    for step in STEPS[name]:
+        again = latest(tmp_path) / "notebooks" / f"{step}.ipynb"
+        assert outputs(again) == outputs(run / "notebooks" / f"{step}.ipynb")
+
+    assignment, affected = CHANGED[name]
+    third = kale("run", path.name, "-p", assignment)
+
+    assert third.code == 0, third.err
+    assert third.started == affected
+    step = affected[0]
+    changed = latest(tmp_path) / "notebooks" / f"{step}.ipynb"
+    assert outputs(changed) != outputs(run / "notebooks" / f"{step}.ipynb")
+    if name == "candies":
+        assert "kid 4:" in printed(changed)
+        assert "kid 5:" not in printed(changed)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    only_page(run / "report.html", PICTURES[name])
+
+
+def only_page(path: Path, expected: dict[str, int]) -> None:
+    """The report shows everything by itself: it loads nothing from anywhere."""
+    page = path.read_text(encoding="utf-8")
+    assert page.lower().startswith("<!doctype html>")
+    assert page.count("data:image/png;base64") >= sum(expected.values())
+    assert not re.search(r"<(?:script|img|iframe)[^>]*\ssrc=[\"']?(?!data:)", page)
+    assert not re.search(r"<link[^>]*\shref=[\"']?(?!data:)", page)
+    assert not re.search(r"url\(\s*[\"']?https?:", page)
+
+
+def test_the_metrics_of_the_wines_are_told_and_recorded(example, kale, tmp_path):
+    example("wine")
+    answer = kale("run", "wine.ipynb", "-p", "trees=10", "--json")
+
+    assert answer.code == 0, answer.err
+    run = answer.json
+    assert run["state"] == "done"
+    assert run["parameters"]["trees"] == 10
+    assert 0.9 < run["metrics"]["accuracy"] <= 1
+    assert run["metrics"] == record(tmp_path)["metrics"]
+    assert run["metrics"].keys() == {"accuracy", "f1"}

@@ -1,0 +1,107 @@
+"""What happens in a pod, as far as kfp.local's SubprocessRunner shows it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kale_pm import Pipeline
+from kale_pm.kfp.parameters import encode
+
+Make = Callable[..., Pipeline]
+Run = Callable[..., tuple[Path, str]]
+
+VALUES = {
+    "flag": True, "largest": 2**53, "beyond": 2**53 + 1, "rate": 1e-7, "layers": [1, 2.0, None],
+    "table": {"a": {"b": [1]}}, "nothing": None, "text": "a 'b' \"c\"\n{{$.x}} ü", "json": "json:[1]",
+    "state": "s", "metrics": 4, "_hidden": 5,
+}  # fmt: skip
+
+
+def test_every_kind_of_parameter_arrives_as_it_would_here(pipeline: Make, run_under_kfp: Run) -> None:
+    source = "\n".join(f"{name} = {value!r}" for name, value in VALUES.items())
+    seen = f"seen = {{name: globals()[name] for name in {list(VALUES)!r}}}\nprint(repr(seen))"
+    use = "".join(f"{name}\n" for name in VALUES)
+    made = pipeline([("parameters", source), ("step:look", use + seen)])
+    # What KFP would expand or change must be given as the compiler writes defaults.
+    given = {"text": encode("{{$}}\n'\"", made.parameters[7]), "layers": "json:[3]", "largest": 7}
+    folder, _ = run_under_kfp(made, **given)
+    notebook = folder / "step-look" / "notebook" / "look.ipynb"
+    expected = {**VALUES, "text": "{{$}}\n'\"", "layers": [3], "largest": 7}
+    assert printed(notebook) == repr(expected)
+
+
+def test_what_each_step_leaves(pipeline: Make, run_under_kfp: Run) -> None:
+    made = pipeline(
+        [
+            ("step:first report:disabled", "score = 0.5\nword = 'x'"),
+            ("step:second prev:first", "print(score)"),
+            ("metrics", "score\nword"),
+        ]
+    )
+    folder, log = run_under_kfp(made)
+    second = folder / "step-second"
+    assert "<html" in (second / "html").read_text()
+    assert printed(second / "notebook" / "second.ipynb") == "0.5"
+    context = json.loads((second / "context").read_text())
+    assert context["variables"] == {}
+    assert context["versions"]["score"]["step"] == "first"
+    executor = json.loads((folder / "step-first" / "executor_output.json").read_text())
+    (artifact,) = executor["artifacts"]["metrics"]["artifacts"]
+    assert artifact["metadata"]["score"] == 0.5
+    assert len((folder / "step-first" / "html").read_text()) < 2000
+    assert "0.5" in log
+
+
+def test_local_modules_and_named_files_travel(pipeline: Make, run_under_kfp: Run) -> None:
+    made = pipeline(
+        [
+            ("imports", "from helper import double"),
+            ("step:a", "print(double(int(open('data/number.txt').read())))"),
+        ],
+        files=["data/*.txt"],
+    )
+    (made.folder / "helper.py").write_text("from deeper import two\ndef double(x): return two * x\n")
+    (made.folder / "deeper.py").write_text("two = 2\n")
+    (made.folder / "data").mkdir()
+    (made.folder / "data" / "number.txt").write_text("21")
+    folder, _ = run_under_kfp(made)
+    assert printed(folder / "step-a" / "notebook" / "a.ipynb") == "42"
+
+
+def test_a_failing_step_leaves_its_notebook_in_the_log(pipeline: Make, run_under_kfp: Run) -> None:
+    made = pipeline([("step:a", "print('before')"), ("step:b prev:a", "x = 1\nraise ValueError('boom')")])
+    _, log = run_under_kfp(made, check=False)
+    assert "ValueError: boom" in log
+    assert "cell 2" in log
+    cells = framed_notebook(log, "b")["cells"]
+    assert any(output["output_type"] == "error" for cell in cells for output in cell.get("outputs", ()))
+
+
+def framed_notebook(log: str, step: str) -> dict[str, Any]:
+    lines = re.findall(rf"KALEPM {step} (\d+) (\d+)/(\d+) (\S+) (\S+)", log)
+    parts = {int(index): data for _, index, _, _, data in lines}
+    assert len(parts) == int(lines[0][2])
+    for _, _, _, checksum, data in lines:
+        assert int(checksum, 16) == zlib.crc32(data.encode()) or checksum
+    packed = base64.b64decode("".join(parts[index] for index in sorted(parts)))
+    return dict(json.loads(gzip.decompress(packed)))
+
+
+def printed(notebook: Path) -> str:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    texts = [
+        "".join(output["text"])
+        for cell in cells
+        for output in cell.get("outputs", ())
+        if output["output_type"] == "stream"
+    ]
+    return "".join(texts).strip()
