@@ -23,14 +23,20 @@ class Read:
     """A name that may be read before the code itself binds it.
 
     ``certain`` reads stand unconditionally at the top level; ``soft`` ones (``!echo $x``)
-    count only if there is such a variable.  ``through`` names the function that reads it,
-    when the place is where it is called.
+    count only if there is such a variable; at ``possible`` ones the code may have bound it
+    itself.  ``through`` names the function that reads it, when the place is where it is called.
     """
 
     place: Place
     certain: bool = False
     soft: bool = False
+    possible: bool = False
     through: str = ""
+
+    @property
+    def rank(self) -> tuple[bool, bool, bool]:
+        """Of two reads of one name the higher one matters."""
+        return not self.soft, not self.possible, self.certain
 
 
 @dataclass(frozen=True)

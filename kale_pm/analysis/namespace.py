@@ -144,10 +144,17 @@ class Namespace:
             return
         if name in state.gone and not self.in_function:
             return
+        possible = name in state.maybe
+        read = Read(
+            self.place,
+            certain=certain and not soft and not possible,
+            soft=soft,
+            possible=possible,
+            through=self._running[-1] if self._running else "",
+        )
         earlier = self.effects.reads.get(name)
-        if earlier is None or (certain and not earlier.certain) or (earlier.soft and not soft):
-            through = self._running[-1] if self._running else ""
-            self.effects.reads[name] = Read(self.place, certain and not soft, soft, through)
+        if earlier is None or earlier.rank < read.rank:
+            self.effects.reads[name] = read
 
     def bind(self, name: str, value: ast.expr | None = None) -> None:
         """The name is bound here, to the value of ``value`` if that is known."""

@@ -37,6 +37,7 @@ class Write(Enum):
     BINDS = "binds"
     DELETES = "deletes"
     MAY_BIND = "may bind"
+    MAY_DELETE = "may delete"
     MUTATES = "mutates"
     TOUCHES = "hands to unknown code"
     SHARES = "makes a part of another"
@@ -45,7 +46,9 @@ class Write(Enum):
 # Nothing of an older version can be seen after these.
 FINAL = (Write.BINDS, Write.DELETES)
 # After these there is another version, or may be; of the others only the run can tell.
-REAL = (*FINAL, Write.MAY_BIND, Write.MUTATES)
+# These give a value.
+MAKING = (Write.BINDS, Write.MAY_BIND, Write.MUTATES)
+REAL = (*FINAL, Write.MAY_BIND, Write.MAY_DELETE, Write.MUTATES)
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,8 @@ def _writes(flows: Flows, place: int, prelude: Prelude) -> dict[str, Write]:
         for name, write in found.items()
         if not (name in prelude.names and prelude.is_fixed(name))
     }
-    found.update(dict.fromkeys((*effects.may_bind, *effects.may_delete), Write.MAY_BIND))
+    found.update(dict.fromkeys(effects.may_delete, Write.MAY_DELETE))
+    found.update(dict.fromkeys(effects.may_bind, Write.MAY_BIND))
     found.update(dict.fromkeys(effects.deletes, Write.DELETES))
     found.update(dict.fromkeys(effects.binds, Write.BINDS))
     return {name: write for name, write in found.items() if name not in AMBIENT_NAMES}
@@ -170,25 +174,35 @@ def _writes(flows: Flows, place: int, prelude: Prelude) -> dict[str, Write]:
 
 def _sources(flows: Flows, place: int, prelude: Prelude) -> dict[str, int]:
     """Variable -> the steps to ask for it."""
-    effects, ancestors = flows.effects[place], flows.graph.ancestors[place]
-    reads = dict.fromkeys(effects.reads)
-    if effects.dynamic:
-        reads |= dict.fromkeys(flows.written(ancestors))
+    ancestors = flows.graph.ancestors[place]
     found: dict[str, int] = {}
-    for name in reads:
+    for name in _asked(flows, place, prelude):
         if name in AMBIENT_NAMES:
             continue
         sources = _possible_sources(flows, name, ancestors)
-        real = flows.writers(name, REAL) & ancestors
-        if not real and name not in prelude.names:
+        if name not in prelude.names and not flows.writers(name, MAKING) & ancestors:
             # Nobody makes it, some only hand it on: unless it is made by a name yet unknown.
             sources = 0 if is_builtin(name) else _dynamic_writers(flows, name, ancestors)
-        rivals = flows.graph.maximal(real)
-        if len(rivals) > 1:
+        rivals = flows.graph.maximal(flows.writers(name, REAL) & ancestors)
+        if len(rivals) > 1 and name in flows.effects[place].reads:
             flows.conflicts.append((name, sorted(rivals), place))
         if sources and (name in prelude.names or not is_deleted(flows, place, name)):
             found[name] = sources
     return found
+
+
+def _asked(flows: Flows, place: int, prelude: Prelude) -> Iterable[str]:
+    """The names that a step must have as its ancestors left them."""
+    effects = flows.effects[place]
+    asked = dict.fromkeys(effects.reads)
+    # Only of what was there can a run tell that it is gone.
+    asked |= dict.fromkeys(effects.may_delete)
+    # The prelude has a version of its own, which must not pass for the current one.
+    changed = (*effects.mutates, *effects.touches, *effects.shares)
+    asked |= dict.fromkeys(name for name in changed if name in prelude.names)
+    if effects.dynamic:
+        asked |= dict.fromkeys(flows.written(flows.graph.ancestors[place]))
+    return asked
 
 
 def _possible_sources(flows: Flows, name: str, ancestors: int) -> int:
@@ -219,11 +233,15 @@ def is_deleted(flows: Flows, place: int, name: str) -> bool:
 
 def is_missing(flows: Flows, place: int, name: str, read: Read, prelude: Prelude) -> bool:
     """Is ``name`` read in a step where nothing can have bound it?"""
-    if read.soft or name in flows.sources[place] or name in prelude.names or is_builtin(name):
+    if read.soft or read.possible or is_builtin(name):
         return False
-    if name in flows.effects[place].may_bind or flows.effects[place].dynamic:
-        return False  # the step may bind it itself, on another way
-    return not (prelude.known.unknown_star or flows.known[place].unknown_star)
+    if name in flows.sources[place] or name in prelude.names:
+        return False
+    return not (
+        flows.effects[place].dynamic
+        or prelude.known.unknown_star
+        or flows.known[place].unknown_star
+    )
 
 
 def is_builtin(name: str) -> bool:

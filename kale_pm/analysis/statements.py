@@ -214,12 +214,19 @@ class Flow(Definitions):
             self._try(node, before)
         else:
             self.follow(node.body)
-        # It also runs on the ways that do not reach the end.
-        dead = self.state.dead
-        if dead:
-            self.state = State(before.bound, self.state.maybe, before.gone, before.dead)
-        self.follow(node.finalbody)
-        self.state.dead |= dead
+        if node.finalbody:
+            self._finally(node.finalbody, before)
+
+    def _finally(self, body: Sequence[ast.stmt], before: State) -> None:
+        """It runs as well on the ways that do not reach the end, such as a return."""
+        after = self.state
+        self.state = State(
+            set(before.bound), set(after.maybe), before.gone & after.gone, before.dead
+        )
+        with self.maybe():
+            self.follow(body)
+        self.state.dead |= after.dead
+        self.state.bound |= after.bound - self.state.gone
 
     def _try(self, node: ast.Try, before: State) -> None:
         with self.maybe():

@@ -11,7 +11,7 @@ from kale_pm.analysis.edges import Edges, infer_edges, serialise
 from kale_pm.analysis.graph import bits
 from kale_pm.analysis.knowledge import Knowledge
 from kale_pm.analysis.problems import flow_problems, prelude_problems
-from kale_pm.analysis.resolve import REAL, Flows, Prelude, Write, resolve, words_of
+from kale_pm.analysis.resolve import MAKING, Flows, Prelude, Write, resolve, words_of
 from kale_pm.analysis.scan import scan
 from kale_pm.model import Need, Pipeline, Problem, Source, Step
 from kale_pm.notebook.source import parse
@@ -112,7 +112,8 @@ def _filled(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> tuple[Step, .
             Need(name, *_split([made(source, name) for source in bits(asked)]))
             for name, asked in sorted(flows.sources[place].items())
         )
-        watch = ((gives[place] | maybe[place]) & prelude.names) - {need.name for need in needs}
+        # Also what it needs: as long as nobody changed it, it comes from the prelude.
+        watch = (gives[place] | maybe[place]) & prelude.names
         metrics = tuple(name for name in pipeline.metrics if owners.get(name) == place)
         filled.append(
             replace(
@@ -144,10 +145,10 @@ def _given(flows: Flows, prelude: Prelude) -> tuple[list[set[str]], list[set[str
     for name, places in asked.items():
         for place in bits(places):
             write = flows.writes[place][name]
-            if write is not Write.DELETES:
-                (gives if write in REAL else maybe)[place].add(name)
-            elif name in prelude.names:
-                maybe[place].add(name)  # it is there again in every step: unless it is watched
+            if write in MAKING:
+                gives[place].add(name)
+            elif write is not Write.DELETES or name in prelude.names:
+                maybe[place].add(name)
     return gives, maybe
 
 
@@ -217,7 +218,7 @@ def _metric_owners(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> dict[s
     for step in pipeline.steps:
         place = flows.graph.place[step.name]
         for name in pipeline.metrics:
-            if flows.writes[place].get(name, Write.TOUCHES) not in (Write.TOUCHES, Write.DELETES):
+            if flows.writes[place].get(name) in MAKING:
                 owners[name] = place
     return owners
 

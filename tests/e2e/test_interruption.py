@@ -100,9 +100,7 @@ def is_alive(process: int) -> bool:
 @pytest.mark.parametrize(
     "signals",
     [
-        [signal.SIGINT],
         [signal.SIGTERM],
-        [signal.SIGHUP],
         [signal.SIGINT, signal.SIGINT, signal.SIGTERM],
     ],
     ids=lambda signals: "+".join(number.name for number in signals),
@@ -133,8 +131,6 @@ def test_an_interrupted_run_leaves_nothing_behind_and_goes_on_next_time(
     assert record["state"] == "interrupted"
     assert states(tmp_path) == {"quick": "done", "slow": "interrupted", "last": "interrupted"}
     assert (latest(tmp_path) / "notebooks/slow.ipynb").is_file()
-    assert kale("report", "slow.ipynb").code == 0
-
     (tmp_path / "go_on").touch()
     again = kale("run", "slow.ipynb")
     assert again.code == 0, again.err
