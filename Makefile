@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test unit lint format slow images package clean
+.PHONY: help demo test unit lint format slow fuzz images package clean
 
 help:
 	@echo "make demo     run examples/wine.ipynb, and say where to look"
@@ -13,6 +13,8 @@ help:
 	@echo "make unit     the unit tests only (seconds)"
 	@echo "make lint     ruff and mypy"
 	@echo "make format   let ruff format the code"
+	@echo "make slow     the tests that take minutes"
+	@echo "make fuzz     many random notebooks, in one kernel and as pipelines"
 	@echo "make package  build the wheel and try it in a fresh environment"
 	@echo "make images   draw the README's pictures again"
 	@echo "make clean    remove what the targets made"
@@ -29,7 +31,7 @@ demo: $(INSTALLED)
 	$(BIN)/kale-pm run examples/wine.ipynb
 
 test: lint unit
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests/run tests/kfp tests/e2e -m "not slow"
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests/run tests/law tests/kfp tests/e2e -m "not slow"
 	tests/every_python.sh
 
 unit: $(INSTALLED)
@@ -47,6 +49,9 @@ format: $(INSTALLED)
 slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests -m slow
 
+fuzz: $(INSTALLED)
+	KALE_PM_LAW_EXAMPLES=2000 $(BIN)/python -m pytest -q -n auto tests/law
+
 package: $(INSTALLED)
 	.ci/package
 
@@ -54,4 +59,4 @@ images: $(INSTALLED)
 	$(BIN)/python images/make.py
 
 clean:
-	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache examples/.kale-pm
+	rm -rf $(VENV) .venv-* dist .pytest_cache .mypy_cache .ruff_cache examples/.kale-pm

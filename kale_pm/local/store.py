@@ -25,6 +25,7 @@ from typing import Any
 
 from kale_pm.errors import StoreError
 from kale_pm.record import CellError, RunRecord, State, StepRecord
+from kale_pm.runtime.files import replacing
 
 NAME = ".kale-pm"
 
@@ -213,14 +214,8 @@ def copy_file(source: Path, target: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place if all went well."""
-    temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}"
     try:
-        yield temporary
-        temporary.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _cannot_write(path.parent, error) from error
-        raise
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise _cannot_write(path.parent, error) from error

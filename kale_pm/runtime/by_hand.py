@@ -16,15 +16,19 @@ from kale_pm.runtime.manifest import Exchange
 
 
 def exchange_by_hand(pipeline: str, step: str) -> Exchange:
-    """Where the inputs of ``step`` lie in the nearest ``.kale-pm`` upwards.
+    """Where the inputs of ``step`` lie: in the run around, or the nearest ``.kale-pm`` upwards.
 
     Raises LoadError, naming ``kale-pm run``, when no run of the pipeline has them all.
     """
     here = Path.cwd()
     for folder in (here, *here.parents):
-        runs = folder / ".kale-pm" / "runs"
-        if runs.is_dir():
-            inputs = _newest_inputs(runs, pipeline, step)
+        # An executed notebook is opened in the folder of its run, a slice anywhere.
+        runs = [folder / "run.json"] if (folder / "manifests").is_dir() else []
+        runs += sorted(
+            (folder / ".kale-pm" / "runs").glob("*/run.json"), key=_age, reverse=True
+        )
+        for run in runs:
+            inputs = _inputs(run, pipeline, step)
             if inputs is not None:
                 scratch = Path(tempfile.mkdtemp(prefix=f"kale-pm-{step}-"))
                 return Exchange(inputs, scratch / "manifest.json", scratch)
@@ -34,18 +38,20 @@ def exchange_by_hand(pipeline: str, step: str) -> Exchange:
     )
 
 
-def _newest_inputs(runs: Path, pipeline: str, step: str) -> tuple[Path, ...] | None:
+def _age(run: Path) -> str:
     # Run ids hold the UTC time right after the pipeline's name, so they sort by age.
-    for file in sorted(runs.glob("*/run.json"), key=lambda f: f.parent.name, reverse=True):
-        run = _read(file)
-        record = run.get("steps", {}).get(step)
-        if run.get("pipeline") != pipeline or not record:
-            continue
-        names = dict.fromkeys([*record.get("inputs", ()), *record.get("parents", ())])
-        paths = tuple(file.parent / "manifests" / f"{name}.json" for name in names)
-        if all(path.exists() for path in paths):
-            return paths
-    return None
+    return run.parent.name
+
+
+def _inputs(run: Path, pipeline: str, step: str) -> tuple[Path, ...] | None:
+    """The manifests that the step reads, if this run has them all."""
+    content = _read(run)
+    record = content.get("steps", {}).get(step)
+    if content.get("pipeline") != pipeline or not record:
+        return None
+    names = dict.fromkeys([*record.get("inputs", ()), *record.get("parents", ())])
+    paths = tuple(run.parent / "manifests" / f"{name}.json" for name in names)
+    return paths if all(path.exists() for path in paths) else None
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -10,8 +10,6 @@ It is registered as the entry point ``kale-pm``: ``papermill --engine kale-pm a.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +21,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine as PapermillEngine
 from papermill.engines import NotebookExecutionManager
 
+from kale_pm.runtime.files import replacing
 from kale_pm.runtime.kernel import choose_spec, kernel_environment, kernel_manager
 from kale_pm.runtime.monitor import Monitor
 
@@ -180,12 +179,5 @@ class Engine(PapermillEngine):  # type: ignore[misc]
 
 def write_notebook(notebook: Any, path: Path) -> None:
     """Write a notebook at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            nbformat.write(notebook, file)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        nbformat.write(notebook, file)

@@ -206,7 +206,10 @@ def _cell_error(
         ename, evalue = _death(monitor.died, timeout)
         return CellError(ename, evalue, number, source=_line(cell.source, 1))
     if found is None:
-        return CellError("CellFailed", "the cell failed without a word", number)
+        # A magic that fails raises nothing: it writes its reason to stderr.
+        said = "".join(o.text for o in cell.outputs if o.get("name") == "stderr")
+        last = _last_line(strip_colours(said)) or "the cell failed without a word"
+        return CellError("CellFailed", last, number)
     traceback = strip_colours("\n".join(found.traceback))
     line = _failing_line(traceback, cell.get("execution_count"), len(cell.source.splitlines()))
     evalue = found.evalue
@@ -243,6 +246,10 @@ def _failing_line(traceback: str, count: int | None, lines: int) -> int | None:
 def _line(source: str, line: int | None) -> str:
     lines = source.splitlines()
     return lines[line - 1].strip() if line and line <= len(lines) else ""
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else ""
 
 
 def _first_line(text: str) -> str:

@@ -76,9 +76,9 @@ def write_pack(
             file.flush()
             os.fsync(file.fileno())
         path = folder / f"{_digest(index)}.pack"
-        if not path.exists():
-            temporary.replace(path)
-            _sync_folder(folder)
+        # Also when there is one of this name already: that one may be damaged.
+        temporary.replace(path)
+        _sync_folder(folder)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StoreError(

@@ -231,7 +231,7 @@ def _report_failure(step: str, error: CellError, executed: Path) -> None:
     if executed.exists():
         import nbformat
 
-        print("kale-pm: the lines below are the executed notebook, for kale-pm fetch")
+        print("kale-pm: the lines below are the executed notebook (see docs/files.md of kale-pm)")
         # KFP counts the tries of a step from 0 and tells each its number.
         attempt = int(os.environ.get("KFP_RETRY_INDEX", "0")) + 1
         for line in frames(nbformat.read(executed, as_version=4), step, attempt):

@@ -49,7 +49,7 @@ def bad(tmp_path, notebook):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("zzz.ipynb", ["no such file", "check the path"]),
+        ("missing.ipynb", ["missing.ipynb", "there is no such file"]),
         ("unknwon.ipynb", ["no such file", "did you mean unknown.ipynb?"]),
         ("folder", ["it is a folder", "name a notebook"]),
         ("not_json.ipynb", ["not JSON", "save it again"]),
@@ -75,7 +75,7 @@ def test_a_bad_notebook_is_refused_by_every_command(command, name, words, bad, k
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("zzz.ipynb", ["no such file", "check the path"]),
+        ("missing.ipynb", ["missing.ipynb", "there is no such file"]),
         ("folder", ["it is a folder", "name a notebook"]),
         ("not_json.ipynb", ["not JSON", "save it again"]),
         ("version_3.ipynb", ["format 3", "nbconvert"]),

@@ -70,7 +70,7 @@ class Page(HTMLParser):
         if tag == "link":
             self.loads.append(found["href"])
         if "srcdoc" in found:
-            self.feed(found["srcdoc"])
+            self.loads += loads(found["srcdoc"])
 
 
 def loads(page: str) -> list[str]:

@@ -136,8 +136,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_a_store_error_with_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot write") as caught:
-        write_text(tmp_path / "missing" / "file", "text")
+        write_text(tmp_path / "file" / "below", "text")
     assert "--dir" in caught.value.hint
 
 
