@@ -376,16 +376,17 @@ def _interruptible() -> Iterator[None]:
 
     It takes a moment until the kernels are gone: a second Ctrl-C does not disturb that.
     """
+    told = False
 
     def interrupt(*_: object) -> None:
-        for number in usual:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        nonlocal told
+        if not told:
+            told = True
+            raise KeyboardInterrupt
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    usual = {number: signal.getsignal(number) for number in numbers}
     # What ignores a signal on purpose, such as nohup, goes on doing so.
-    usual = {n: handler for n, handler in usual.items() if handler is not signal.SIG_IGN}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    usual = {n: h for n in numbers if (h := signal.getsignal(n)) is not signal.SIG_IGN}
     for number in usual:
         signal.signal(number, interrupt)
     try:

@@ -30,7 +30,7 @@ class Definitions(Expressions):
         code = code_of(value, self.known)
         names = {n for c in code for n in c.captures} | shared(value, self.known).keys()
         for name in names:
-            self.returned.update(self.known.mates(name))
+            self.returned.update(self.known.groups.of(name))
             code |= self.known.code.get(name, frozenset())
         self.returned_code |= code
 
@@ -204,15 +204,15 @@ class _Summary:
             captures=frozenset(flow.captured),
             is_lazy=is_lazy,
             dynamic=effects.dynamic,
-            notices=tuple(n for n in effects.notices if n.code != "dynamic-access"),
+            notices=tuple(effects.notices),
         )
 
     def _keeps(self, own: frozenset[str], outside: Knowledge) -> frozenset[frozenset[str]]:
-        groups = (self.names(group) for group in self.flow.known.distinct_groups())
+        groups = (self.names(group) for group in self.flow.known.groups.all())
         return frozenset(
             group
             for group in groups
-            if len(group) > 1 and (group & own or not group <= set(outside.mates(min(group))))
+            if len(group) > 1 and (group & own or not group <= set(outside.groups.of(min(group))))
         )
 
     def _gains(self, before: Mapping[str, frozenset[Code]]) -> dict[str, frozenset[Code]]:

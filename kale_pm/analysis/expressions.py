@@ -339,7 +339,7 @@ class Expressions(Namespace):
         names = {target.id for target in targets if isinstance(target, ast.Name)}
         # In a, b = b, a both sides mean other objects: what shared with the old, may with the new.
         crossed = names & shared(value, self.known).keys()
-        mates = [mate for name in crossed for mate in self.known.mates(name)]
+        mates = [mate for name in crossed for mate in self.known.groups.of(name)]
         for target, part in zip(targets, parts, strict=True):
             self.assign(target, part)
         if crossed:

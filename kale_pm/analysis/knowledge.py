@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kale_pm.analysis.effects import Code, Place
+from kale_pm.analysis.groups import Groups
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Fact:
     plain: bool | None
     unserialisable: tuple[str, Place] | None
     mates: frozenset[str]
-    sure_mates: frozenset[str]
+    same: frozenset[str]
 
 
 @dataclass
@@ -25,16 +26,16 @@ class Knowledge:
     """What is known of the variables.
 
     ``code``: the functions and classes that a variable may lead to.  ``groups``: variables
-    that may share objects, one set for all that it holds.  ``same``: those of them that
-    share for certain, so that a change of one is a change of the other.  ``modules``: dotted
-    names of imported things.  ``plain``: every variable bound so far, True where it holds an
-    immutable value.  ``unserialisable``: what kind of thing, by name.  ``receiver``: in a
-    method, the name of its first parameter.
+    that may share objects.  ``same``: those of them that share for certain, so that a change
+    of one is a change of the other.  ``modules``: dotted names of imported things.
+    ``plain``: every variable bound so far, True where it holds an immutable value.
+    ``unserialisable``: what kind of thing, by name.  ``receiver``: in a method, the name of
+    its first parameter.
     """
 
     code: dict[str, frozenset[Code]] = field(default_factory=dict)
-    groups: dict[str, set[str]] = field(default_factory=dict)
-    same: dict[str, set[str]] = field(default_factory=dict)
+    groups: Groups = field(default_factory=Groups)
+    same: Groups = field(default_factory=Groups)
     modules: dict[str, str] = field(default_factory=dict)
     plain: dict[str, bool] = field(default_factory=dict)
     unserialisable: dict[str, tuple[str, Place]] = field(default_factory=dict)
@@ -43,11 +44,10 @@ class Knowledge:
     receiver: str | None = None
 
     def copy(self) -> Knowledge:
-        copies = {id(group): set(group) for group in self.distinct_groups()}
         return Knowledge(
             dict(self.code),
-            {name: copies[id(group)] for name, group in self.groups.items()},
-            {name: set(mates) for name, mates in self.same.items()},
+            self.groups.copy(),
+            self.same.copy(),
             dict(self.modules),
             dict(self.plain),
             dict(self.unserialisable),
@@ -56,50 +56,17 @@ class Knowledge:
             self.receiver,
         )
 
-    def distinct_groups(self) -> Collection[set[str]]:
-        return {id(group): group for group in self.groups.values()}.values()
-
-    # -- sharing --------------------------------------------------------------------------
-
-    def mates(self, name: str) -> Collection[str]:
-        """``name`` and all variables that may share objects with it."""
-        return self.groups.get(name) or (name,)
-
-    def sure_mates(self, name: str) -> set[str]:
-        """``name`` and all variables that change when it changes, for certain."""
-        found, waiting = {name}, [name]
-        while waiting:
-            new = self.same.get(waiting.pop(), set()) - found
-            found |= new
-            waiting += new
-        return found
-
     def link(self, name: str, other: str, *, surely: bool = False) -> None:
         """``name`` and ``other`` may share objects from now on."""
-        if name == other:
-            return
-        if surely:
-            self.same.setdefault(name, set()).add(other)
-            self.same.setdefault(other, set()).add(name)
-        small = self.groups.setdefault(name, {name})
-        large = self.groups.setdefault(other, {other})
-        if small is large:
-            return
-        if len(small) > len(large):
-            small, large = large, small
-        large |= small
-        self.groups.update(dict.fromkeys(small, large))
+        if name != other:
+            self.groups.join(name, other)
+            if surely:
+                self.same.join(name, other)
 
     def part(self, name: str) -> None:
         """``name`` shares nothing any more; what shared through it still does."""
-        if group := self.groups.pop(name, None):
-            group.discard(name)
-        mates = sorted(self.same.pop(name, ()))
-        for mate in mates:
-            self.same[mate].discard(name)
-            self.link(mate, mates[0], surely=True)
-
-    # -- variables ------------------------------------------------------------------------
+        self.groups.part(name)
+        self.same.part(name)
 
     def forget(self, name: str) -> None:
         """``name`` is bound anew: nothing that was known of it holds any more."""
@@ -121,8 +88,8 @@ class Knowledge:
             self.modules.get(name),
             self.plain.get(name),
             self.unserialisable.get(name),
-            frozenset(self.groups.get(name, ())),
-            frozenset(self.same.get(name, ())),
+            frozenset(self.groups.of(name)),
+            frozenset(self.same.of(name)),
         )
         self.forget(name)
         return fact
@@ -139,7 +106,7 @@ class Knowledge:
         if fact.unserialisable is not None:
             self.unserialisable[name] = fact.unserialisable
         for mate in fact.mates:
-            self.link(name, mate, surely=mate in fact.sure_mates)
+            self.link(name, mate, surely=mate in fact.same)
 
 
 def merge(all_known: Iterable[Knowledge]) -> Knowledge:
@@ -149,13 +116,11 @@ def merge(all_known: Iterable[Knowledge]) -> Knowledge:
     for known in others:
         for name, code in known.code.items():
             merged.code[name] = merged.code.get(name, frozenset()) | code
-        for group in known.distinct_groups():
-            one = next(iter(group))
-            for name in group:
-                merged.link(name, one)
-        for name, mates in known.same.items():
-            for mate in mates:
-                merged.link(name, mate, surely=True)
+        for mine, theirs in ((merged.groups, known.groups), (merged.same, known.same)):
+            for group in theirs.all():
+                first_name, *names = group
+                for name in names:
+                    mine.join(first_name, name)
         for name, plain in known.plain.items():
             merged.plain[name] = merged.plain.get(name, True) and plain
         merged.modules.update(known.modules)

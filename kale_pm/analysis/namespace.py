@@ -8,9 +8,10 @@ body or a comprehension are known here but leave no trace outside.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 
 from kale_pm.analysis.effects import ITSELF, Code, Effects, Notice, Place, Read
 from kale_pm.analysis.knowledge import Knowledge
@@ -83,7 +84,7 @@ class Namespace:
         self.captured: set[str] = set()
         self._active: set[Code] = set()
         self._running: list[str] = []
-        self._touched: dict[int, tuple[set[str], int]] = {}
+        self._spread_over: dict[int, tuple[Collection[str], int]] = {}
 
     # -- places and scopes ----------------------------------------------------------------
 
@@ -185,15 +186,12 @@ class Namespace:
 
     def _through(self, name: str, surely: bool) -> Shared:
         """What the old value of ``name`` shares, for a new value made of it: x = x[1:]."""
-        group = self.known.groups.get(name, ())
-        found = dict.fromkeys([mate for mate in group if mate != name][:1], False)
-        return found | dict.fromkeys(self.known.same.get(name, ()), surely)
+        mates = [(self.known.groups, False), (self.known.same, surely)]
+        return {mate: sure for groups, sure in mates for mate in _another(groups.of(name), name)}
 
     def _part(self, name: str) -> None:
         """Whatever shared objects with the old value of ``name`` goes without it from now on."""
-        mates = self.known.groups.get(name, ())
-        if other := next((mate for mate in mates if mate != name), None):
-            self.effects.shares.add(other)
+        self.effects.shares.update(_another(self.known.groups.of(name), name))
 
     def learn_code(self, name: str, code: frozenset[Code]) -> None:
         if code:
@@ -219,8 +217,9 @@ class Namespace:
         """Objects of these variables change in place."""
         for name, surely in share.items():
             if surely and not self.known.plain.get(name, False):
-                for mate in self.known.sure_mates(name):
-                    self.effects.mutates.setdefault(mate, self.place)
+                if self._is_new(name, self.known.same.of(name), self.effects.mutates):
+                    for mate in self.known.same.of(name):
+                        self.effects.mutates.setdefault(mate, self.place)
                 if any(code.name == name for code in self.known.code.get(name, ())):
                     self.effects.code_changes.setdefault(name, self.place)
         self.touch(share)
@@ -228,17 +227,23 @@ class Namespace:
     def touch(self, names: Iterable[str]) -> None:
         """Objects of these variables may change: only the run can tell."""
         for name in names:
-            if self.known.plain.get(name, False):
-                continue
-            group = self.known.groups.get(name)
-            if group is None:
-                self.effects.touches.add(name)
-            elif name not in self.effects.touches or self._touched.get(id(group)) != (
-                group,
-                len(group),
-            ):
-                self._touched[id(group)] = (group, len(group))
-                self.effects.touches |= group
+            if not self.known.plain.get(name, False):
+                group = self.known.groups.of(name)
+                if self._is_new(name, group, self.effects.touches):
+                    self.effects.touches.update(group)
+
+    def _is_new(self, name: str, group: Collection[str], noted: Collection[str]) -> bool:
+        """Is there anything in ``group`` that may not have been noted?
+
+        Most changes are of variables that changed before, together with all their mates.
+        """
+        if len(group) > 1 and name in noted and self._spread_over.get(id(group)) == (
+            group,
+            len(group),
+        ):
+            return False
+        self._spread_over[id(group)] = (group, len(group))
+        return True
 
     def notice(self, code: str, text: str) -> None:
         self.effects.notices.append(Notice(code, text, self.place))
@@ -252,6 +257,8 @@ class Namespace:
         self._active.add(code)
         with self.maybe():
             self._run(code, certain=False)
+            for inner in code.returns_code:
+                self.refer(inner)
         self._active.discard(code)
         self.state.applied.add(code)
 
@@ -331,6 +338,12 @@ class Namespace:
         root = node
         while isinstance(root, (ast.Attribute, ast.Call)):
             root = root.value if isinstance(root, ast.Attribute) else root.func
-        if isinstance(root, ast.Name) and self.is_local(root.id):
+        name = root.id if isinstance(root, ast.Name) else ""
+        if self.is_local(name) and name not in self.known.modules:
             return None
         return dotted(node, self.known)
+
+
+def _another(group: Collection[str], name: str) -> list[str]:
+    """One member of the group that is not ``name``: it stands for all others."""
+    return [mate for mate in islice(group, 2) if mate != name][:1]

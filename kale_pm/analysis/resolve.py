@@ -146,7 +146,7 @@ def _last_mentions(steps: Sequence[Step], prelude: Prelude) -> Mapping[str, int]
 def _retire(known: Knowledge, last_mention: Mapping[str, int], place: int) -> None:
     """What nobody will name again need not be followed: a long chain of steps stays cheap."""
     in_code = {name for codes in known.code.values() for code in codes for name in code.names}
-    for name in {*known.code, *known.groups} - in_code:
+    for name in {*known.code, *known.groups.names()} - in_code:
         if last_mention.get(name, place) < place:
             known.retire(name)
 
@@ -198,7 +198,7 @@ def _asked(flows: Flows, place: int, prelude: Prelude) -> Iterable[str]:
     # Only of what was there can a run tell that it is gone.
     asked |= dict.fromkeys(effects.may_delete)
     # The prelude has a version of its own, which must not pass for the current one.
-    changed = (*effects.mutates, *effects.touches, *effects.shares)
+    changed = (*effects.may_bind, *effects.mutates, *effects.touches, *effects.shares)
     asked |= dict.fromkeys(name for name in changed if name in prelude.names)
     if effects.dynamic:
         asked |= dict.fromkeys(flows.written(flows.graph.ancestors[place]))

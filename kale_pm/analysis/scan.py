@@ -50,6 +50,6 @@ def scan(
     effects.binds = state.bound
     effects.may_bind = state.maybe - state.bound
     effects.deletes = state.gone
-    groups = {id(known.mates(name)): known.mates(name) for name in effects.shares}
+    groups = {id(group): group for group in map(known.groups.of, effects.shares)}
     effects.shares.update(*groups.values())
     return effects, problems

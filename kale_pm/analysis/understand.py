@@ -9,6 +9,7 @@ from functools import cache
 
 from kale_pm.analysis.edges import Edges, infer_edges, serialise
 from kale_pm.analysis.graph import bits
+from kale_pm.analysis.groups import Groups
 from kale_pm.analysis.knowledge import Knowledge
 from kale_pm.analysis.problems import flow_problems, prelude_problems
 from kale_pm.analysis.resolve import MAKING, Flows, Prelude, Write, resolve, words_of
@@ -239,10 +240,9 @@ def _unknown_metrics(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> list
 
 def _aliases(flows: Flows) -> tuple[tuple[str, ...], ...]:
     """Groups of variables that surely share objects at the end of some step."""
-    groups: dict[str, set[str]] = {}
+    groups = Groups()
     for known in flows.known:
-        for name in known.same:
-            merged = known.sure_mates(name).union(*(groups.get(m, ()) for m in known.same[name]))
-            groups.update(dict.fromkeys(merged, merged))
-    unique = {tuple(sorted(group)) for group in groups.values() if len(group) > 1}
-    return tuple(sorted(unique))
+        for group in known.same.all():
+            for name in group:
+                groups.join(min(group), name)
+    return tuple(sorted(tuple(sorted(group)) for group in groups.all() if len(group) > 1))

@@ -72,8 +72,8 @@ class Change:
 class Manifest:
     """What a step hands on; ``order`` is its place in the pipeline's topological order.
 
-    ``read`` and ``written`` are the files below the audited folder that the step opened, and
-    ``modules`` the source files of the modules it imported from outside of site-packages.
+    Where a folder is audited, ``read`` and ``written`` are the files below it that the step
+    opened, and ``modules`` the sources of the modules that no package manager installed.
     """
 
     step: str

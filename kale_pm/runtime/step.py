@@ -167,7 +167,7 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
             metrics=metrics_module.recorded(),
             read=opened.read_files(),
             written=opened.written_files(),
-            modules=opened.local_modules(),
+            modules=opened.local_modules() if session.exchange.audit else (),
         ),
         session.exchange.manifest,
     )

@@ -11,6 +11,7 @@ import traceback
 import types
 from pathlib import Path
 
+import kale_pm.runtime  # noqa: F401 - imported once here, not in every child
 from kale_pm.model import Pipeline
 from kale_pm.slicing import cut
 

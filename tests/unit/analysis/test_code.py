@@ -26,8 +26,11 @@ class TestReads:
             ("def make():\n    def f(): return late\n    return f\nf = make()", "f()"),
             ("def make(): return lambda: late\nf = make()", "f()"),
             ("def wrap(g): return lambda: g()\nf = wrap(lambda: late)", "f()"),
-            ("def wrap(*gs):\n    def f():\n        return gs[0]()\n    return f\n"
-             "def g(): return late\nf = wrap(g)", "f()"),
+            (
+                ("def wrap(*gs):\n    def f(): return gs[0]()\n    return f\n"
+                "def g(): return late\nf = wrap(g)"),
+                "f()",
+            ),
             ("def deco(g):\n    def f(): return late\n    return f\n@deco\ndef f(): pass", "f()"),
             ("if 1:\n    def f(): return late\nelse:\n    def f(): pass", "f()"),
             ("def f(): return late", "list(map(f, [1]))"),
@@ -37,24 +40,43 @@ class TestReads:
             ("class K:\n    def __call__(self): return late\nf = K()", "f()"),
             ("class K:\n    @property\n    def p(self): return late\nf = K()", "f.p"),
             ("class K:\n    p = lambda self: late\nf = K()", "f.p()"),
-            ("class K:\n    y = 1\n    def m(self): return late\nclass L(K): pass\nf = L()", "f.m()"),
-            ("class K:\n    def m(self): return late\nclass L(K):\n    def m(self):\n"
-             "        return super().m()\nf = L()", "f.m()"),
+            ("class K:\n    def m(self): return late\nclass L(K): pass\nf = L()", "f.m()"),
+            (
+                ("class K:\n    def m(self): return late\n"
+                "class L(K):\n    def m(self): return super().m()\nf = L()"),
+                "f.m()",
+            ),
             ("class K:\n    def __init__(self): self.g = lambda: late\nf = K()", "f.g()"),
             ("class K: pass\nf = K()\nf.g = lambda: late", "f.g()"),
             ("class K:\n    def on(self, g): self.g = g\nf = K()\nf.on(lambda: late)", "f.g()"),
-            ("def make():\n    class K:\n        def m(self): return late\n    return K\nf = make()",
-             "f().m()"),
-            ("class M(type):\n    def __call__(self): return late\nclass f(metaclass=M): pass", "f()"),
+            (
+                ("def make():\n    class K:\n        def m(self): return late\n    return K\n"
+                "f = make()"),
+                "f().m()",
+            ),
+            (
+                ("class M(type):\n    def __call__(self): return late\n"
+                "class f(metaclass=M): pass"),
+                "f()",
+            ),
             ("f = {}\ndef put(name): f[name] = lambda: late\nput('a')", "f['a']()"),
-            ("f = {}\ndef register(g):\n    f[g.__name__] = g\n    return g\n"
-             "@register\ndef g(): return late", "f['g']()"),
-            ("f = []\ndef register(name):\n    def add(g):\n        f.append(g)\n    return add\n"
-             "@register('a')\ndef g(): return late", "f[0]()"),
-            ("from dataclasses import dataclass\n@dataclass\nclass K:\n    x: int = 1\n"
-             "    def m(self): return late\nf = K()", "f.m()"),
+            (
+                ("f = {}\ndef register(g):\n    f[g.__name__] = g\n    return g\n"
+                "@register\ndef g(): return late"),
+                "f['g']()",
+            ),
+            (
+                ("f = []\ndef register(name):\n    def add(g): f.append(g)\n    return add\n"
+                "@register('a')\ndef g(): return late"),
+                "f[0]()",
+            ),
+            (
+                ("from dataclasses import dataclass\n@dataclass\nclass K:\n    x: int = 1\n"
+                "    def m(self): return late\nf = K()"),
+                "f.m()",
+            ),
         ],
-    )  # fmt: skip
+    )
     def test_where_it_is_used(self, chain: Any, defined: str, used: str) -> None:
         found = chain(defined, "late = 1", used)
         assert found.needs("a") == {}
@@ -96,7 +118,7 @@ class TestReads:
             "def f():\n    late = 1\n    return late",
             "def f(late): return late",
             "def f():\n    def g(): return late\n    late = 1\n    return g()",
-            "def f():\n    def g():\n        nonlocal late\n        late = 2\n    late = 1\n    g()",
+            "def f():\n    late = 1\n    def g():\n        nonlocal late\n        late = 2",
             "def f(): return [late for late in [1]]",
             "def f():\n    import os as late\n    return late",
             "def f():\n    for late in [1]: pass\n    return late",
@@ -124,7 +146,7 @@ class TestWrites:
         [
             "x.append(1)",
             "x[0] = 1",
-            "x += [1]",
+            "global x\n    x += [1]",
             "global x\n    x = 1",
             "global x\n    if x: x = 1",
             "global x\n    del x\n    x = 1",
@@ -200,13 +222,20 @@ class TestWrites:
         assert chain(function, "f()", "print(x)").needs("c") == {"x": "b a"}
 
     def test_a_closure_that_counts_changes_itself(self, chain: Any) -> None:
-        make = "def make():\n    n = 0\n    def f():\n        nonlocal n\n        n += 1\n    return f"
-        found = chain(f"n = 7\n{make}\nf = make()", "f()", "f()\nprint(n)")
+        inner = "    n = 0\n    def f():\n        nonlocal n\n        n += 1\n    return f"
+        found = chain(f"n = 7\ndef make():\n{inner}\nf = make()", "f()", "f()\nprint(n)")
         assert found.needs("c") == {"f": "b a", "n": "a"}
 
     def test_a_default_that_grows_changes_its_function(self, chain: Any) -> None:
         found = chain("def f(x, seen=[]): seen.append(x)", "f(1)", "f(2)")
         assert found.needs("c") == {"f": "b a"}
+
+    def test_the_own_version_of_the_prelude_never_passes_for_the_current_one(
+        self, chain: Any
+    ) -> None:
+        found = chain("x = 2", "if 0: x = 3", "print(x)", functions="x = 1")
+        assert found.needs("b") == {"x": "a"}
+        assert found.needs("c") == {"x": "b a"}
 
     def test_objects_of_the_prelude_are_watched(self, chain: Any) -> None:
         functions = "class K:\n    def m(self): self.x = 1\nk = K()\nk2 = k\nlog = []"

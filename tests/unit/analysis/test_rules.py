@@ -91,8 +91,8 @@ class TestNeeds:
         assert "x" not in chain("x = [1]\ni = j = y = 0", binding).needs("b")
 
     def test_of_names_of_the_prelude_only_where_an_ancestor_writes_them(self, chain: Any) -> None:
-        functions = "import math\nlimits = {}\ndef f(): pass"
-        found = chain("print(limits)", "limits['x'] = 1", "print(limits, f, math)", functions=functions)
+        sources = ("print(limits)", "limits['x'] = 1", "print(limits, f, math)")
+        found = chain(*sources, functions="import math\nlimits = {}\ndef f(): pass")
         assert found.needs("b") == {}
         assert found.needs("c") == {"limits": "b"}
 
@@ -139,7 +139,11 @@ class TestSources:
         assert found.gives("b") == set()
 
 
-BRANCHES = (("block:a", "r = {}"), ("block:b prev:a", "r['b'] = 1"), ("block:c prev:a", "r['c'] = 1"))
+BRANCHES = (
+    ("block:a", "r = {}"),
+    ("block:b prev:a", "r['b'] = 1"),
+    ("block:c prev:a", "r['c'] = 1"),
+)
 
 
 class TestRivals:
