@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kale_pm.errors import KalePmError, PipelineError, UsageError
+from kale_pm.errors import KalePmError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -269,7 +269,9 @@ def _refuse_errors(pipeline: Pipeline, codes: set[str] | None = None) -> None:
         from kale_pm.terminal import problems_view
 
         _print(problems_view(pipeline, errors), error=True)
-        raise PipelineError(pipeline.path, errors)
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        _print(f"{pipeline.path}: {count}", error=True)
+        raise typer.Exit(1)
 
 
 def _mention_warnings(pipeline: Pipeline) -> None:

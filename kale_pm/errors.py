@@ -51,7 +51,13 @@ class PipelineError(KalePmError):
 
     def __init__(self, path: str | Path, problems: Sequence[Problem]) -> None:
         count = len(problems)
-        super().__init__(f"{path}: {count} {'error' if count == 1 else 'errors'}")
+        first = problems[0]
+        place = f"cell {first.cell}: " if first.cell else ""
+        super().__init__(
+            f"{path}: {count} {'error' if count == 1 else 'errors'} "
+            f"({place}{first.code}: {first.message}{', ...' if count > 1 else ''})",
+            hint=first.hint,
+        )
         self.problems = tuple(problems)
 
 

@@ -260,9 +260,7 @@ class Pipeline:
         return topological_order([step.name for step in self.steps], self.parents)
 
 
-def topological_order(
-    names: list[str], parents: Mapping[str, tuple[str, ...]]
-) -> tuple[str, ...]:
+def topological_order(names: list[str], parents: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Sort ``names`` so that parents come first, staying as near to the given order as possible.
 
     Steps on a cycle are left out: callers compare lengths to find one.

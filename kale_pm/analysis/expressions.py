@@ -305,9 +305,14 @@ class Expressions(Namespace):
             return
         if library == "pandas.eval":
             self._run_text(text.value)
-        elif library is None and isinstance(function, ast.Attribute) and function.attr in (
-            "query",
-            "eval",
+        elif (
+            library is None
+            and isinstance(function, ast.Attribute)
+            and function.attr
+            in (
+                "query",
+                "eval",
+            )
         ):
             for name in _AT_NAME.findall(text.value):
                 self.read(name)

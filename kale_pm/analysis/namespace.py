@@ -41,9 +41,7 @@ class State:
     applied: set[Code] = field(default_factory=set)
 
     def fork(self) -> State:
-        return State(
-            set(self.bound), set(self.maybe), set(self.gone), self.dead, set(self.applied)
-        )
+        return State(set(self.bound), set(self.maybe), set(self.gone), self.dead, set(self.applied))
 
 
 def join(states: Iterable[State]) -> State:
@@ -237,9 +235,14 @@ class Namespace:
 
         Most changes are of variables that changed before, together with all their mates.
         """
-        if len(group) > 1 and name in noted and self._spread_over.get(id(group)) == (
-            group,
-            len(group),
+        if (
+            len(group) > 1
+            and name in noted
+            and self._spread_over.get(id(group))
+            == (
+                group,
+                len(group),
+            )
         ):
             return False
         self._spread_over[id(group)] = (group, len(group))

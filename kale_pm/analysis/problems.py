@@ -100,9 +100,7 @@ def stays_behind(flows: Flows, place: int, prelude: Prelude) -> Iterator[Problem
                 line=notice.place.line,
             )
     for name, where in flows.effects[place].code_changes.items():
-        if name in prelude.names and any(
-            name in flows.effects[p].reads for p in bits(later)
-        ):
+        if name in prelude.names and any(name in flows.effects[p].reads for p in bits(later)):
             yield Problem(
                 "not-serialisable",
                 "warning",
@@ -176,8 +174,10 @@ def _prelude_below(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iterat
                 continue
             for step in pipeline.steps:
                 writes = flows.writes[flows.graph.place[step.name]]
-                if step.cells and step.cells[0].number < cell.number and (
-                    writes.get(name) in (Write.BINDS, Write.MAY_BIND)
+                if (
+                    step.cells
+                    and step.cells[0].number < cell.number
+                    and (writes.get(name) in (Write.BINDS, Write.MAY_BIND))
                 ):
                     yield Problem(
                         "order-differs",

@@ -6,14 +6,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kale_pm.errors import LoadError
+from kale_pm.errors import LoadError, PackError
 from kale_pm.runtime.manifest import merge_versions, read_manifest
 
 
 def load_variable(folder: Path, name: str) -> Any:
     """The variable ``name`` as the run in ``folder`` left it.
 
-    Raises LoadError if no step stored it, or if its class lives in the notebook only.
+    Raises LoadError if no step stored it, or if its class lives in the notebook only, and
+    PackError if it is damaged.
     """
     from kale_pm.runtime.pack import Pack
 
@@ -33,8 +34,10 @@ def load_variable(folder: Path, name: str) -> Any:
     pack = Pack((folder / "manifests" / variable.pack).resolve())
     try:
         return pack.load(variable.component)[name]
-    except (AttributeError, ImportError) as error:
+    except PackError as error:
+        if not isinstance(error.__cause__, (AttributeError, ImportError)):
+            raise
         raise LoadError(
-            f"'{name}' of run {folder.name} cannot be loaded here: {error}",
+            f"'{name}' of run {folder.name} cannot be loaded here: {error.__cause__}",
             hint="define the notebook's functions and classes first, or open the step's notebook",
         ) from error

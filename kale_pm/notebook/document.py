@@ -73,11 +73,11 @@ def _text(path: Path) -> str:
 
 def _similar(path: Path) -> str:
     try:
-        names = [other.name for other in path.parent.iterdir()]
+        stems = {other.stem: other for other in path.parent.iterdir() if other.is_file()}
     except OSError:
         return f"there is no folder {path.parent} either"
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return f"did you mean {path.parent / near[0]}?" if near else "check the path"
+    near = difflib.get_close_matches(path.stem, stems, n=1)
+    return f"did you mean {stems[near[0]]}?" if near else "check the path"
 
 
 def _any(folder: Path) -> Path | None:

@@ -24,9 +24,7 @@ def exchange_by_hand(pipeline: str, step: str) -> Exchange:
     for folder in (here, *here.parents):
         # An executed notebook is opened in the folder of its run, a slice anywhere.
         runs = [folder / "run.json"] if (folder / "manifests").is_dir() else []
-        runs += sorted(
-            (folder / ".kale-pm" / "runs").glob("*/run.json"), key=_age, reverse=True
-        )
+        runs += sorted((folder / ".kale-pm" / "runs").glob("*/run.json"), key=_age, reverse=True)
         for run in runs:
             inputs = _inputs(run, pipeline, step)
             if inputs is not None:

@@ -46,7 +46,7 @@ def write_notebook(path: Path, cells: Cells, metadata: Mapping[str, Any] | None 
     return path
 
 
-@pytest.fixture()
+@pytest.fixture
 def pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
     def make(cells: Cells, **metadata: Any) -> Pipeline:
         folder = tmp_path / "folder"
@@ -56,7 +56,7 @@ def pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
     return make
 
 
-@pytest.fixture()
+@pytest.fixture
 def run_under_kfp(tmp_path: Path) -> Callable[..., tuple[Path, str]]:
     """Compile and run under kfp.local; the folder of the tasks, and what was logged.
 

@@ -34,7 +34,7 @@ def documents(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return found[0], found[1] if len(found) > 1 else {}
 
 
-@pytest.fixture()
+@pytest.fixture
 def compiled(pipeline: Make, tmp_path: Path) -> Callable[..., Any]:
     def compile_(cells: Any, install: bool = True, **metadata: Any) -> Any:
         result = pipeline(cells, **metadata).compile(tmp_path / "out.yaml", install=install)
@@ -49,9 +49,9 @@ def test_the_ir_parses_strictly(example: str, tmp_path: Path) -> None:
     spec, platform = documents(result.path)
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
-    executors = (
-        platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {})
-    ).get("executors", {})
+    executors = (platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {})).get(
+        "executors", {}
+    )
     for settings in executors.values():
         json_format.ParseDict(settings, kubernetes_pb2.KubernetesExecutorConfig())
 

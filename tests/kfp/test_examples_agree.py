@@ -22,6 +22,7 @@ from kale_pm.runtime.pack import Pack
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+
 @pytest.mark.parametrize(
     ("example", "parameters"),
     [
@@ -95,8 +96,10 @@ def shown(cell: dict[str, Any]) -> Iterator[Any]:
             text = "".join(output["text"])
             yield re.sub(r"(CPU times|Wall time):.*", r"\1", text)
         else:
-            data = {mime: "".join(text) if isinstance(text, list) else text
-                    for mime, text in output["data"].items()}
+            data = {
+                mime: "".join(text) if isinstance(text, list) else text
+                for mime, text in output["data"].items()
+            }
             data["text/plain"] = re.sub(r"0x[0-9a-f]+", "0x", data.get("text/plain", ""))
             yield data
 

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from kale_pm import Pipeline
 from kale_pm.kfp.parameters import encode
 
@@ -26,7 +24,9 @@ VALUES = {
 }  # fmt: skip
 
 
-def test_every_kind_of_parameter_arrives_as_it_would_here(pipeline: Make, run_under_kfp: Run) -> None:
+def test_every_kind_of_parameter_arrives_as_it_would_here(
+    pipeline: Make, run_under_kfp: Run
+) -> None:
     source = "\n".join(f"{name} = {value!r}" for name, value in VALUES.items())
     seen = f"seen = {{name: globals()[name] for name in {list(VALUES)!r}}}\nprint(repr(seen))"
     use = "".join(f"{name}\n" for name in VALUES)
@@ -69,7 +69,9 @@ def test_local_modules_and_named_files_travel(pipeline: Make, run_under_kfp: Run
         ],
         files=["data/*.txt"],
     )
-    (made.folder / "helper.py").write_text("from deeper import two\ndef double(x): return two * x\n")
+    (made.folder / "helper.py").write_text(
+        "from deeper import two\ndef double(x): return two * x\n"
+    )
     (made.folder / "deeper.py").write_text("two = 2\n")
     (made.folder / "data").mkdir()
     (made.folder / "data" / "number.txt").write_text("21")
@@ -78,12 +80,16 @@ def test_local_modules_and_named_files_travel(pipeline: Make, run_under_kfp: Run
 
 
 def test_a_failing_step_leaves_its_notebook_in_the_log(pipeline: Make, run_under_kfp: Run) -> None:
-    made = pipeline([("step:a", "print('before')"), ("step:b prev:a", "x = 1\nraise ValueError('boom')")])
+    made = pipeline(
+        [("step:a", "print('before')"), ("step:b prev:a", "x = 1\nraise ValueError('boom')")]
+    )
     _, log = run_under_kfp(made, check=False)
     assert "ValueError: boom" in log
     assert "cell 2" in log
     cells = framed_notebook(log, "b")["cells"]
-    assert any(output["output_type"] == "error" for cell in cells for output in cell.get("outputs", ()))
+    assert any(
+        output["output_type"] == "error" for cell in cells for output in cell.get("outputs", ())
+    )
 
 
 def framed_notebook(log: str, step: str) -> dict[str, Any]:

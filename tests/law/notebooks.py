@@ -224,8 +224,22 @@ def new_value(draw: Draw, kernel: Kernel) -> str:
     name, number = draw(st.sampled_from(NAMES)), draw(NUMBERS)
     value = draw(
         st.sampled_from(
-            ["{n}", "[{n}]", "[]", "{{'k': {n}}}", "{{}}", "({n}, [{n}])", "Box([{n}])", "flag + {n}",
-             "'t{n}'", "[[{n}], [{n}]]", "set([{n}])", "limit + {n}", "{n} / 2", "None"]
+            [
+                "{n}",
+                "[{n}]",
+                "[]",
+                "{{'k': {n}}}",
+                "{{}}",
+                "({n}, [{n}])",
+                "Box([{n}])",
+                "flag + {n}",
+                "'t{n}'",
+                "[[{n}], [{n}]]",
+                "set([{n}])",
+                "limit + {n}",
+                "{n} / 2",
+                "None",
+            ]
         )
     ).format(n=number)
     return f"{name} = {value}"
@@ -235,10 +249,23 @@ def alias(draw: Draw, kernel: Kernel) -> str | None:
     name, other = draw(st.sampled_from(NAMES)), pick(draw, kernel.variables())
     form = draw(
         st.sampled_from(
-            ["{a} = {b}", "{a} = [{b}, {b}]", "{a} = {{'k': {b}}}", "{a} = ({b}, 1)", "{a} = same({b})",
-             "{a} = Box([{b}])", "{a} = list([{b}])", "{a}, e = {b}, {b}", "{a} = e = [{b}]",
-             "{a} = [x for x in [{b}]]", "{a} = {b} if flag else [{b}]", "({a} := {b})",
-             "{a} = (lambda v: [v])({b})", "remember('{a}', {b})", "{a} = dict(k={b})"]
+            [
+                "{a} = {b}",
+                "{a} = [{b}, {b}]",
+                "{a} = {{'k': {b}}}",
+                "{a} = ({b}, 1)",
+                "{a} = same({b})",
+                "{a} = Box([{b}])",
+                "{a} = list([{b}])",
+                "{a}, e = {b}, {b}",
+                "{a} = e = [{b}]",
+                "{a} = [x for x in [{b}]]",
+                "{a} = {b} if flag else [{b}]",
+                "({a} := {b})",
+                "{a} = (lambda v: [v])({b})",
+                "remember('{a}', {b})",
+                "{a} = dict(k={b})",
+            ]
         )
     )
     return form.format(a=name, b=other) if other else None
@@ -248,11 +275,21 @@ def change_list(draw: Draw, kernel: Kernel) -> str | None:
     name = pick(draw, kernel.variables(list))
     form = draw(
         st.sampled_from(
-            ["{x}.append({n})", "{x} += [{n}]", "{x}[:] = [{n}]", "{x}.extend([{n}, {n}])",
-             "grow({x}, {n})", "for _ in range(2):\n    {x}.append({n})", "{x}.insert(0, {n})",
-             "[{x}.append(i) for i in range(2)]", "if flag:\n    {x}.append({n})",
-             "for part in {x}:\n    if isinstance(part, list):\n        part.append({n})",
-             "with suppress(IndexError):\n    del {x}[0]", "{x}.sort(key=str)", "{x}.clear()"]
+            [
+                "{x}.append({n})",
+                "{x} += [{n}]",
+                "{x}[:] = [{n}]",
+                "{x}.extend([{n}, {n}])",
+                "grow({x}, {n})",
+                "for _ in range(2):\n    {x}.append({n})",
+                "{x}.insert(0, {n})",
+                "[{x}.append(i) for i in range(2)]",
+                "if flag:\n    {x}.append({n})",
+                "for part in {x}:\n    if isinstance(part, list):\n        part.append({n})",
+                "with suppress(IndexError):\n    del {x}[0]",
+                "{x}.sort(key=str)",
+                "{x}.clear()",
+            ]
         )
     )
     return form.format(x=name, n=draw(NUMBERS)) if name else None
@@ -263,9 +300,15 @@ def change_dict(draw: Draw, kernel: Kernel) -> str | None:
     other = pick(draw, kernel.variables()) or "0"
     form = draw(
         st.sampled_from(
-            ["{x}['k'] = {n}", "{x}['m'] = {o}", "{x}.update(j={n})", "{x}.setdefault('k', []) ",
-             "{x}.pop('k', None)", "for key in list({x}):\n    {x}[key] = {n}",
-             "if isinstance({x}.get('k'), list):\n    {x}['k'].append({n})"]
+            [
+                "{x}['k'] = {n}",
+                "{x}['m'] = {o}",
+                "{x}.update(j={n})",
+                "{x}.setdefault('k', []) ",
+                "{x}.pop('k', None)",
+                "for key in list({x}):\n    {x}[key] = {n}",
+                "if isinstance({x}.get('k'), list):\n    {x}['k'].append({n})",
+            ]
         )
     )
     return form.format(x=name, n=draw(NUMBERS), o=other) if name else None
@@ -275,8 +318,15 @@ def change_box(draw: Draw, kernel: Kernel) -> str | None:
     name = pick(draw, kernel.boxes())
     form = draw(
         st.sampled_from(
-            ["{x}.put({n})", "{x}.items = [{n}]", "{x}.extra = {n}", "print({x}.look())",
-             "{x}.items.append({n})", "{x}.put({n}).put({n})", "Box.size = {n}" if False else "{x}.size = {n}"]
+            [
+                "{x}.put({n})",
+                "{x}.items = [{n}]",
+                "{x}.extra = {n}",
+                "print({x}.look())",
+                "{x}.items.append({n})",
+                "{x}.put({n}).put({n})",
+                "Box.size = {n}" if False else "{x}.size = {n}",
+            ]
         )
     )
     return form.format(x=name, n=draw(NUMBERS)) if name else None
@@ -286,10 +336,19 @@ def change_number(draw: Draw, kernel: Kernel) -> str | None:
     name = pick(draw, [*kernel.variables((int, float)), "limit"])
     form = draw(
         st.sampled_from(
-            ["{x} += {n}", "{x} = {x} * 2", "for {x} in range({n}):\n    pass",
-             "while {x} > 5:\n    {x} -= 3", "if {x} > 4:\n    {x} = {n}\nelse:\n    {x} = 0",
-             "if {x} > 4:\n    {x} = {n}", "try:\n    {x} = {x} / ({n} - 4)\nexcept ZeroDivisionError:\n    pass",
-             "bump()", "{x} = bump()", "exec('{x} = {n}')", "globals()['{x}'] = {n}"]
+            [
+                "{x} += {n}",
+                "{x} = {x} * 2",
+                "for {x} in range({n}):\n    pass",
+                "while {x} > 5:\n    {x} -= 3",
+                "if {x} > 4:\n    {x} = {n}\nelse:\n    {x} = 0",
+                "if {x} > 4:\n    {x} = {n}",
+                "try:\n    {x} = {x} / ({n} - 4)\nexcept ZeroDivisionError:\n    pass",
+                "bump()",
+                "{x} = bump()",
+                "exec('{x} = {n}')",
+                "globals()['{x}'] = {n}",
+            ]
         )
     )
     return form.format(x=name, n=draw(NUMBERS)) if name else None
@@ -299,12 +358,16 @@ def make_function(draw: Draw, kernel: Kernel) -> str | None:
     name, other = draw(st.sampled_from(NAMES)), pick(draw, kernel.variables())
     form = draw(
         st.sampled_from(
-            ["def {f}(v=1):\n    return [v, {o}]", "def {f}(v=1):\n    return limit",
-             "def {f}(v=1):\n    registry['{f}'] = v\n    return registry",
-             "{f} = lambda v=1: [{o}, v]", "def {f}(v=1):\n    def inner():\n        return {o}\n    return inner()",
-             "def {f}(v=1):\n    global limit\n    limit = v if isinstance(v, int) else 1\n    return limit",
-             "def make(q):\n    def inner(v=1):\n        return [q, v]\n    return inner\n{f} = make({o})",
-             "class Crate(Box):\n    def look(self):\n        return super().look() + 1\n{f} = Crate([1])"]
+            [
+                "def {f}(v=1):\n    return [v, {o}]",
+                "def {f}(v=1):\n    return limit",
+                "def {f}(v=1):\n    registry['{f}'] = v\n    return registry",
+                "{f} = lambda v=1: [{o}, v]",
+                "def {f}(v=1):\n    def inner():\n        return {o}\n    return inner()",
+                "def {f}(v=1):\n    global limit\n    limit = v if isinstance(v, int) else 1\n    return limit",
+                "def make(q):\n    def inner(v=1):\n        return [q, v]\n    return inner\n{f} = make({o})",
+                "class Crate(Box):\n    def look(self):\n        return super().look() + 1\n{f} = Crate([1])",
+            ]
         )
     )
     return form.format(f=name, o=other) if other and other != name else None
@@ -315,8 +378,15 @@ def call_function(draw: Draw, kernel: Kernel) -> str | None:
     name, argument = draw(st.sampled_from(NAMES)), pick(draw, kernel.variables()) or "2"
     form = draw(
         st.sampled_from(
-            ["print({f}({v}))", "{x} = {f}({v})", "{f}()", "{x} = [{f}]", "{x} = list(map({f}, [1]))",
-             "if flag:\n    {x} = {f}({v})", "{x} = {{'call': {f}}}"]
+            [
+                "print({f}({v}))",
+                "{x} = {f}({v})",
+                "{f}()",
+                "{x} = [{f}]",
+                "{x} = list(map({f}, [1]))",
+                "if flag:\n    {x} = {f}({v})",
+                "{x} = {{'call': {f}}}",
+            ]
         )
     )
     return form.format(f=function, x=name, v=argument) if function else None
@@ -326,8 +396,12 @@ def remove(draw: Draw, kernel: Kernel) -> str | None:
     name = pick(draw, kernel.variables())
     form = draw(
         st.sampled_from(
-            ["del {x}", "if flag:\n    del {x}", "{x} = None\ndel {x}",
-             "try:\n    {x}\nexcept NameError:\n    {x} = 0"]
+            [
+                "del {x}",
+                "if flag:\n    del {x}",
+                "{x} = None\ndel {x}",
+                "try:\n    {x}\nexcept NameError:\n    {x} = 0",
+            ]
         )
     )
     return form.format(x=name) if name else None
@@ -337,10 +411,15 @@ def maybe_define(draw: Draw, kernel: Kernel) -> str:
     name, number = draw(st.sampled_from(NAMES)), draw(NUMBERS)
     form = draw(
         st.sampled_from(
-            ["if flag:\n    {x} = [{n}]", "if not flag:\n    {x} = {n}\nelse:\n    {x} = [{n}]",
-             "for i in range(flag):\n    {x} = i", "try:\n    1 / flag\n    {x} = {n}\nexcept ZeroDivisionError:\n    pass",
-             "match flag:\n    case 1:\n        {x} = 'one'\n    case other:\n        {x} = other",
-             "with suppress(ZeroDivisionError):\n    {x} = {n} / flag", "while True:\n    {x} = {n}\n    break"]
+            [
+                "if flag:\n    {x} = [{n}]",
+                "if not flag:\n    {x} = {n}\nelse:\n    {x} = [{n}]",
+                "for i in range(flag):\n    {x} = i",
+                "try:\n    1 / flag\n    {x} = {n}\nexcept ZeroDivisionError:\n    pass",
+                "match flag:\n    case 1:\n        {x} = 'one'\n    case other:\n        {x} = other",
+                "with suppress(ZeroDivisionError):\n    {x} = {n} / flag",
+                "while True:\n    {x} = {n}\n    break",
+            ]
         )
     )
     return form.format(x=name, n=number)
@@ -349,8 +428,13 @@ def maybe_define(draw: Draw, kernel: Kernel) -> str:
 def global_state(draw: Draw, kernel: Kernel) -> str:
     form = draw(
         st.sampled_from(
-            ["random.seed({n})", "random.seed({n})\nprint(random.random())", "os.environ['LAW'] = '{n}'",
-             "print(os.environ.get('LAW'))", "print(random.random())" if kernel.seeded else "pass"]
+            [
+                "random.seed({n})",
+                "random.seed({n})\nprint(random.random())",
+                "os.environ['LAW'] = '{n}'",
+                "print(os.environ.get('LAW'))",
+                "print(random.random())" if kernel.seeded else "pass",
+            ]
         )
     )
     return form.format(n=draw(NUMBERS))

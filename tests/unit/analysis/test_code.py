@@ -27,8 +27,10 @@ class TestReads:
             ("def make(): return lambda: late\nf = make()", "f()"),
             ("def wrap(g): return lambda: g()\nf = wrap(lambda: late)", "f()"),
             (
-                ("def wrap(*gs):\n    def f(): return gs[0]()\n    return f\n"
-                "def g(): return late\nf = wrap(g)"),
+                (
+                    "def wrap(*gs):\n    def f(): return gs[0]()\n    return f\n"
+                    "def g(): return late\nf = wrap(g)"
+                ),
                 "f()",
             ),
             ("def deco(g):\n    def f(): return late\n    return f\n@deco\ndef f(): pass", "f()"),
@@ -42,37 +44,46 @@ class TestReads:
             ("class K:\n    p = lambda self: late\nf = K()", "f.p()"),
             ("class K:\n    def m(self): return late\nclass L(K): pass\nf = L()", "f.m()"),
             (
-                ("class K:\n    def m(self): return late\n"
-                "class L(K):\n    def m(self): return super().m()\nf = L()"),
+                (
+                    "class K:\n    def m(self): return late\n"
+                    "class L(K):\n    def m(self): return super().m()\nf = L()"
+                ),
                 "f.m()",
             ),
             ("class K:\n    def __init__(self): self.g = lambda: late\nf = K()", "f.g()"),
             ("class K: pass\nf = K()\nf.g = lambda: late", "f.g()"),
             ("class K:\n    def on(self, g): self.g = g\nf = K()\nf.on(lambda: late)", "f.g()"),
             (
-                ("def make():\n    class K:\n        def m(self): return late\n    return K\n"
-                "f = make()"),
+                (
+                    "def make():\n    class K:\n        def m(self): return late\n    return K\n"
+                    "f = make()"
+                ),
                 "f().m()",
             ),
             (
-                ("class M(type):\n    def __call__(self): return late\n"
-                "class f(metaclass=M): pass"),
+                ("class M(type):\n    def __call__(self): return late\nclass f(metaclass=M): pass"),
                 "f()",
             ),
             ("f = {}\ndef put(name): f[name] = lambda: late\nput('a')", "f['a']()"),
             (
-                ("f = {}\ndef register(g):\n    f[g.__name__] = g\n    return g\n"
-                "@register\ndef g(): return late"),
+                (
+                    "f = {}\ndef register(g):\n    f[g.__name__] = g\n    return g\n"
+                    "@register\ndef g(): return late"
+                ),
                 "f['g']()",
             ),
             (
-                ("f = []\ndef register(name):\n    def add(g): f.append(g)\n    return add\n"
-                "@register('a')\ndef g(): return late"),
+                (
+                    "f = []\ndef register(name):\n    def add(g): f.append(g)\n    return add\n"
+                    "@register('a')\ndef g(): return late"
+                ),
                 "f[0]()",
             ),
             (
-                ("from dataclasses import dataclass\n@dataclass\nclass K:\n    x: int = 1\n"
-                "    def m(self): return late\nf = K()"),
+                (
+                    "from dataclasses import dataclass\n@dataclass\nclass K:\n    x: int = 1\n"
+                    "    def m(self): return late\nf = K()"
+                ),
                 "f.m()",
             ),
         ],

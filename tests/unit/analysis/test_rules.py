@@ -128,9 +128,7 @@ class TestSources:
         assert found.needs("end") == {"x": "mid"}
 
     def test_cells_further_down_belong_to_their_step(self, notebook: Any) -> None:
-        found = notebook(
-            ("block:a", "x = 1"), ("block:b prev:a", "print(x)"), ("block:a", "x = 2")
-        )
+        found = notebook(("block:a", "x = 1"), ("block:b prev:a", "print(x)"), ("block:a", "x = 2"))
         assert found.needs("b") == {"x": "a"}
 
     def test_a_step_that_does_not_touch_it_neither_needs_nor_gives_it(self, chain: Any) -> None:
@@ -411,9 +409,7 @@ class TestParameters:
         assert [step.parameters for step in found.pipeline.steps] == [("rate",), ("rate",)]
 
     def test_read_by_functions_belong_to_the_callers(self, chain: Any) -> None:
-        found = chain(
-            "x = 1", "f()", parameters="rate = 1", functions="def f():\n    return rate"
-        )
+        found = chain("x = 1", "f()", parameters="rate = 1", functions="def f():\n    return rate")
         assert [step.parameters for step in found.pipeline.steps] == [(), ("rate",)]
 
     def test_unused(self, chain: Any) -> None:
