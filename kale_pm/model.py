@@ -112,8 +112,9 @@ class Step:
 
     ``gives`` are what later steps take from here; ``stores`` are those of them that are stored
     even when the run shows no change, because a later step asks nobody else.
-    ``gives_if_changed`` may change in code that nobody can look into.  ``watch`` names variables of the prelude that the step may change.
-    ``metrics`` are the names that the step records when it is done.
+    ``gives_if_changed`` may change in code that nobody can look into.  ``watch`` names
+    variables of the prelude that the step may change.  ``metrics`` are the names that the
+    step records when it is done.
     """
 
     name: str

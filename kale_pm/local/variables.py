@@ -30,7 +30,8 @@ def load_variable(folder: Path, name: str) -> Any:
     variable = manifests[version.step].variables[name]
     if variable.module is not None:
         return import_module(variable.module)
-    assert variable.pack is not None and variable.component is not None
+    assert variable.pack is not None
+    assert variable.component is not None
     pack = Pack((folder / "manifests" / variable.pack).resolve())
     try:
         return pack.load(variable.component)[name]

@@ -19,7 +19,8 @@ Run = Callable[..., tuple[Path, str]]
 
 VALUES = {
     "flag": True, "largest": 2**53, "beyond": 2**53 + 1, "rate": 1e-7, "layers": [1, 2.0, None],
-    "table": {"a": {"b": [1]}}, "nothing": None, "text": "a 'b' \"c\"\n{{$.x}} ü", "json": "json:[1]",
+    "table": {"a": {"b": [1]}}, "nothing": None, "text": "a 'b' \"c\"\n{{$.x}} ü",
+    "json": "json:[1]",
     "state": "s", "metrics": 4, "_hidden": 5,
 }  # fmt: skip
 
