@@ -56,5 +56,5 @@ class Monitor:
         return group if isinstance(group, int) else None
 
 
-class Interrupted(Exception):  # noqa: N818 - it is no error
+class Interrupted(Exception):
     """The execution was ended from outside."""
