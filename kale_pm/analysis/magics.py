@@ -20,14 +20,14 @@ from kale_pm.analysis.known import (
 from kale_pm.notebook.source import parse
 
 if TYPE_CHECKING:
-    from kale_pm.analysis.expressions import Expressions
+    from kale_pm.analysis.calls import Calls
 
 _INTERPOLATED = re.compile(r"\{([^{}]+)\}|(?<!\$)\$([A-Za-z_]\w*)|(?<![\w:]):([A-Za-z_]\w*)")
 _WORD = re.compile(r"(?<![\w.\-/%'\"])([A-Za-z_]\w*)(?![\w(])")
 _OPTIONS_WITH_VALUE = {"timeit": "nrt", "time": "", "capture": "", "prun": "lsTD"}
 
 
-def follow(flow: Expressions, node: ast.Call) -> bool:
+def follow(flow: Calls, node: ast.Call) -> bool:
     """Follow ``node`` if it is a magic or a shell line; False if it is an ordinary call."""
     function = node.func
     if not (isinstance(function, ast.Attribute) and is_shell(function.value)):
@@ -55,7 +55,7 @@ def is_shell(node: ast.expr) -> bool:
     )
 
 
-def _line_magic(flow: Expressions, name: str, line: str) -> None:
+def _line_magic(flow: Calls, name: str, line: str) -> None:
     if name in CODE_MAGICS | COPY_MAGICS:
         _run(flow, name, _without_options(name, line))
         return
@@ -71,7 +71,7 @@ def _line_magic(flow: Expressions, name: str, line: str) -> None:
             flow.read(word, soft=True)
 
 
-def _cell_magic(flow: Expressions, name: str, line: str, body: str) -> None:
+def _cell_magic(flow: Calls, name: str, line: str, body: str) -> None:
     if name in CODE_MAGICS:
         _run(flow, name, body)
         if name == "capture":
@@ -88,7 +88,7 @@ def _cell_magic(flow: Expressions, name: str, line: str, body: str) -> None:
         _interpolated(flow, line)
 
 
-def _run(flow: Expressions, name: str, text: str) -> None:
+def _run(flow: Calls, name: str, text: str) -> None:
     """Python in the notebook's namespace; timeit's runs in a function and binds nothing."""
     try:
         tree = parse(text)
@@ -113,7 +113,7 @@ def _without_options(name: str, line: str) -> str:
     return " ".join(words[index:])
 
 
-def _interpolated(flow: Expressions, text: str) -> None:
+def _interpolated(flow: Calls, text: str) -> None:
     """``{x}`` and ``$x`` are filled in by IPython if there is such a variable."""
     for expression, dollar, colon in _INTERPOLATED.findall(text):
         if dollar or colon:

@@ -98,7 +98,8 @@ def _nearest(pipeline: Pipeline, flows: Flows, place: int, others: list[int]) ->
 
 
 def _quoted(name: str, read: Read) -> str:
-    return f"'{name}', which {read.through} reads," if read.through else f"'{name}'"
+    reader = "a lambda" if read.through == "<lambda>" else read.through
+    return f"'{name}', which {reader} reads," if reader else f"'{name}'"
 
 
 def _cell(where: Place | None) -> str:

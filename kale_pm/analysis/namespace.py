@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
 
 from kale_pm.analysis.effects import ITSELF, Code, Effects, Notice, Place, Read
@@ -24,39 +23,7 @@ from kale_pm.analysis.sharing import (
     is_plain,
     shared,
 )
-
-
-@dataclass
-class State:
-    """Which names are bound at one point: for certain, possibly, and certainly not.
-
-    ``dead`` code cannot be reached: it follows a return, raise, break or continue.
-    ``applied`` is the code whose effects are already noted here.
-    """
-
-    bound: set[str] = field(default_factory=set)
-    maybe: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
-    dead: bool = False
-    applied: set[Code] = field(default_factory=set)
-
-    def fork(self) -> State:
-        return State(set(self.bound), set(self.maybe), set(self.gone), self.dead, set(self.applied))
-
-
-def join(states: Iterable[State]) -> State:
-    """Where several ways come together; ways that ended before do not count."""
-    every = list(states)
-    living = [state for state in every if not state.dead]
-    maybe: set[str] = set().union(*(state.maybe for state in every))
-    if not living:
-        return State(maybe=maybe, dead=True)
-    return State(
-        bound=set.intersection(*(state.bound for state in living)),
-        maybe=maybe,
-        gone=set.intersection(*(state.gone for state in living)),
-        applied=set.intersection(*(state.applied for state in living)),
-    )
+from kale_pm.analysis.state import State
 
 
 class ClassBody(set[str]):
@@ -250,6 +217,11 @@ class Namespace:
 
     def notice(self, code: str, text: str) -> None:
         self.effects.notices.append(Notice(code, text, self.place))
+
+    def anything(self, what: str) -> None:
+        """Code whose text nobody knows may read and write any variable."""
+        self.effects.dynamic = True
+        self.notice("dynamic-access", what)
 
     # -- calls ----------------------------------------------------------------------------
 

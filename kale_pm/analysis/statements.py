@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from kale_pm.analysis.definitions import Definitions
 from kale_pm.analysis.knowledge import Knowledge
-from kale_pm.analysis.namespace import State, join
 from kale_pm.analysis.sharing import callees, code_of, names_of
 from kale_pm.analysis.stars import public_names
+from kale_pm.analysis.state import State, join
 
 _ENDS = frozenset({"sys.exit", "builtins.exit", "builtins.quit", "os._exit"})
 _SUPPRESSING = frozenset({"suppress", "raises", "assertRaises"})
