@@ -73,10 +73,12 @@ def _transformed(source: str, filename: str) -> str:
     # The transformer drops blank lines at the top, and every line below would move.
     body = re.sub(r"\A(?:[^\S\n]*\n)+", "", source)
     dropped = source.count("\n") - body.count("\n")
-    try:
-        return "\n" * dropped + _transform_cell()(_with_percent(body))
-    except (ValueError, RecursionError, MemoryError, RuntimeError) as error:
-        raise _syntax_error(error, filename) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a line that IPython gives up is a syntax error later
+        try:
+            return "\n" * dropped + _transform_cell()(_with_percent(body))
+        except (ValueError, RecursionError, MemoryError, RuntimeError) as error:
+            raise _syntax_error(error, filename) from None
 
 
 def _with_percent(body: str) -> str:

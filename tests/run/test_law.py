@@ -11,9 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Runner
 
-CASES = json.loads(
-    (Path(__file__).parent.parent / "data" / "runnable_cases.json").read_text(encoding="utf-8")
-)
+CORPUS = Path(__file__).parents[1] / "data" / "dataflow_corpus.json"
+CASES = json.loads(CORPUS.read_text(encoding="utf-8"))["runnable"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
