@@ -14,7 +14,7 @@ def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterato
     """All problems that the resolved flow of ``pipeline`` shows."""
     for place, name in enumerate(flows.graph.order):
         yield from missing_names(pipeline, flows, place, prelude)
-        yield from lost_state(flows, place)
+        yield from lost_state(pipeline, flows, place)
         yield from unserialisable(pipeline.step(name), flows, place)
         yield from stays_behind(flows, place, prelude)
         yield from dynamic_access(flows, place)
@@ -48,18 +48,23 @@ def outside_of_order(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iter
                 last_writer[name] = place
 
 
-def lost_state(flows: Flows, place: int) -> Iterator[Problem]:
-    """Changes of global state, which descendants get by replay."""
+def lost_state(pipeline: Pipeline, flows: Flows, place: int) -> Iterator[Problem]:
+    """Changes of global state: descendants get them by replay, the other steps below do not."""
     order = flows.graph.order
-    if not flows.graph.descendants[place]:
+    names = [step.name for step in pipeline.steps]
+    below = names[names.index(order[place]) + 1 :]
+    without = [n for n in below if not flows.graph.is_before(place, flows.graph.place[n])]
+    said = "the steps after it get the change by replay"
+    if without:
+        said = f"the steps that follow it get the change by replay, but not {', '.join(without)}"
+    elif not flows.graph.descendants[place]:
         return
     for notice in flows.effects[place].notices:
         if notice.code == "global-state":
             yield Problem(
                 "global-state",
                 "warning",
-                f"{notice.text} changes global state in step {order[place]}; "
-                f"the steps after it get the change by replay",
+                f"{notice.text} changes global state in step {order[place]}; {said}",
                 hint="set it in a cell tagged imports, then every step runs it itself",
                 step=order[place],
                 cell=notice.place.cell,

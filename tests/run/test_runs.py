@@ -215,8 +215,10 @@ def test_the_later_step_in_the_notebook_has_the_last_word_on_a_metric(run: Runne
 
 # -- interruption ---------------------------------------------------------------------------
 
+# A shell starts its background jobs with SIGINT ignored, and their children inherit that.
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from kale_pm.analysis import understand
 from kale_pm.local import run_pipeline
