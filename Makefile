@@ -35,7 +35,7 @@ test: lint unit
 	tests/every_python.sh
 
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n auto tests/unit
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

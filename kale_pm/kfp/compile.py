@@ -7,7 +7,6 @@ compiler.  So what ``--py`` shows is what was compiled.
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from kale_pm.kfp.dsl_source import dsl_source
 from kale_pm.kfp.plan import Plan, plan
 from kale_pm.kfp.sizes import StepSize, argument_size, check_sizes
 from kale_pm.model import Pipeline
+from kale_pm.runtime.files import replacing
 
 MODULE = "kale_pm_compiled_pipeline"
 
@@ -98,19 +98,17 @@ def _sizes(planned: Plan, package: bytes) -> dict[str, StepSize]:
         part.step.name: StepSize(
             argument=argument_size(executors[f"exec-{part.kfp_name}"]["container"]),
             bundle=len(planned.bundles[part.step.name]),
-            runtime=len(planned.runtime),
+            runtime=0 if planned.shared else len(planned.runtime),
         )
         for part in planned.components
     }
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise CompileError(
+            f"cannot write {path}: {error.strerror}", hint="choose another place with -o"
+        ) from error

@@ -19,6 +19,8 @@ OUTPUTS = {
     "state": "dsl.Artifact",
     "context": "dsl.Artifact",
 }
+# The task that carries the runtime for all steps, as the generated file calls it.
+RUNTIME_TASK = "kale_pm_runtime"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def components(pipeline: Pipeline, parameters: Mapping[str, KfpParameter]) -> tu
     _refuse_collisions(pipeline)
     reserved = {
         "kubernetes",
+        "carry_runtime",
+        RUNTIME_TASK,
         *(function_name(step.name) for step in pipeline.steps),
         *(parameter.kfp_name for parameter in parameters.values()),
     }

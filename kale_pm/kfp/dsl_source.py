@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kale_pm import __version__
-from kale_pm.kfp.component import OUTPUTS, Component, describe
+from kale_pm.kfp.component import OUTPUTS, RUNTIME_TASK, Component, describe
 from kale_pm.kfp.plan import Plan
 from kale_pm.kfp.python_text import block, call, docstring, literal
 
@@ -41,6 +41,9 @@ def dsl_source(plan: Plan) -> str:
         ),
         bundles=plan.bundles,
         runtime=plan.runtime,
+        shared=plan.shared,
+        runtime_task=RUNTIME_TASK,
+        default_image=plan.default_image,
         images=plan.images,
         packages=plan.packages,
         install=plan.install,
@@ -50,13 +53,15 @@ def dsl_source(plan: Plan) -> str:
 def _tasks(plan: Plan) -> dict[str, str]:
     """The call that makes the task of each step."""
     variables = {part.step.name: part.task for part in plan.components}
-    return {part.step.name: _task(part, variables) for part in plan.components}
+    return {part.step.name: _task(part, variables, plan.shared) for part in plan.components}
 
 
-def _task(component: Component, variables: Mapping[str, str]) -> str:
+def _task(component: Component, variables: Mapping[str, str], shared: bool) -> str:
     arguments = [f"p_{p.kfp_name}={p.kfp_name}" for p in component.parameters]
     arguments += [
         f'{name}={variables[step]}.outputs["{output}"]'
         for name, (step, output) in component.inputs.items()
     ]
+    if shared:
+        arguments.append(f'runtime={RUNTIME_TASK}.outputs["archive"]')
     return call(f"{component.task} = {component.function}", arguments, indent="    ")

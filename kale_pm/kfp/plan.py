@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 from kale_pm.errors import CompileError, PipelineError
 from kale_pm.kfp.bundle import named_files, runtime_archive, step_bundle
-from kale_pm.kfp.component import Component, components, function_name
+from kale_pm.kfp.component import RUNTIME_TASK, Component, components, function_name
 from kale_pm.kfp.imports import Imports, imports, runtime_packages
 from kale_pm.kfp.options import not_carried, task_settings
 from kale_pm.kfp.parameters import KfpParameter, kfp_parameters
 from kale_pm.model import Pipeline
+
+# A task of its own costs the run two pods; the runtime costs every step some 55 kB.
+SHARED_ABOVE = 3  # steps
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Plan:
     """A pipeline in the words of KFP; the mappings go by the name of the step.
 
     ``bundles`` and ``runtime`` are archives in base64; ``settings`` are lines of Python.
+    ``default_image`` is that of steps which do not name one.
     """
 
     pipeline: Pipeline
@@ -30,10 +34,16 @@ class Plan:
     settings: Mapping[str, tuple[str, ...]]
     bundles: Mapping[str, str]
     runtime: str
+    default_image: str
     images: Mapping[str, str]
     packages: Mapping[str, tuple[str, ...]]
     install: bool
     warnings: tuple[str, ...]
+
+    @property
+    def shared(self) -> bool:
+        """Does the runtime travel once, by a task of its own, or within every step?"""
+        return len(self.components) > SHARED_ABOVE
 
 
 def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) -> Plan:
@@ -49,7 +59,12 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
             f"{pipeline.path}: there is no step to compile",
             hint="tag the cells of a step with step:NAME",
         )
-    reserved = ("kubernetes", *(function_name(step.name) for step in pipeline.steps))
+    reserved = (
+        "kubernetes",
+        "carry_runtime",
+        RUNTIME_TASK,
+        *(function_name(step.name) for step in pipeline.steps),
+    )
     parameters, warnings = kfp_parameters(pipeline, reserved)
     parts = components(pipeline, parameters)
     settings = {
@@ -73,11 +88,8 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
         )
         for part in parts
     }
-    default_image = image or pipeline.configuration.image
-    images = {
-        part.step.name: part.step.options.image or default_image or _python_image()
-        for part in parts
-    }
+    default_image = image or pipeline.configuration.image or _python_image()
+    images = {part.step.name: part.step.options.image or default_image for part in parts}
     packages = {
         part.step.name: tuple(
             sorted(needed[part.step.name].packages | runtime_packages(), key=str.lower)
@@ -94,6 +106,7 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
         settings={name: found.lines for name, found in settings.items()},
         bundles=bundles,
         runtime=runtime_archive(),
+        default_image=default_image,
         images=images,
         packages=packages,
         install=install,

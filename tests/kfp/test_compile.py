@@ -101,6 +101,16 @@ def test_edges_order_even_without_data(compiled: Any) -> None:
     assert "dependentTasks" not in tasks["step-a"]
 
 
+def test_the_runtime_travels_once_above_a_few_steps(compiled: Any, tmp_path: Path) -> None:
+    chain = [("step:s0", "x = 0")]
+    chain += [(f"step:s{i} prev:s{i - 1}", "x = x + 1") for i in range(1, 40)]
+    spec, _ = compiled(chain)
+    assert (tmp_path / "out.yaml").stat().st_size < 400 * 1024
+    tasks = spec["root"]["dag"]["tasks"]
+    assert "carry-runtime" in tasks
+    assert all("carry-runtime" in t["dependentTasks"] for n, t in tasks.items() if n[:5] == "step-")
+
+
 def test_every_option_of_a_step_arrives(compiled: Any) -> None:
     tags = [
         "step:a", "image:registry:5000/team/image:1", "cache:disabled", "limit:cpu:2",

@@ -22,7 +22,7 @@ from kale_pm.analysis import understand
 from kale_pm.model import Pipeline
 from kale_pm.notebook import read
 
-EXAMPLES = int(os.environ.get("KALE_PM_LAW_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("KALE_PM_LAW_EXAMPLES", "150"))
 # Warnings which say that the notebook's own order would have shown something else.
 ORDER_WARNINGS = {
     "order-differs", "ambiguous-source", "serialised", "not-upstream", "undefined-name",
