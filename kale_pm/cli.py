@@ -328,7 +328,10 @@ def _show_run(finished: Run, as_json: bool) -> None:
         _print_json(_run_dict(finished))
     else:
         _print(summary_view(finished.record, finished.folder), soft_wrap=True)
-    finished.check()
+    for failure in finished.failures:
+        _show_error(failure)
+    if finished.failures:
+        raise typer.Exit(1)
 
 
 def _run_dict(run_: Run) -> dict[str, Any]:

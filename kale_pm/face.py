@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from kale_pm import model
 from kale_pm.analysis import understand
-from kale_pm.errors import LoadError, StoreError
+from kale_pm.errors import LoadError, StepFailed, StoreError
 from kale_pm.events import Listener, ignore
 from kale_pm.notebook import read
 from kale_pm.record import RunRecord, State, StepRecord
@@ -214,13 +214,19 @@ class Run:
                 return self.metrics[name]
             raise
 
-    def check(self) -> None:
-        """Raise StepFailed if a step failed."""
-        from kale_pm.local import failure
+    @property
+    def failures(self) -> list[StepFailed]:
+        """What went wrong, one error for each failed step."""
+        from kale_pm.local import failures
 
-        error = failure(self.record, self.folder)
-        if error is not None:
+        found = failures(self.record, self.folder)
+        for error in found:
             error.run = self
+        return found
+
+    def check(self) -> None:
+        """Raise the first of the failures, if there are any."""
+        for error in self.failures:
             raise error
 
     def write_report(self) -> Path:

@@ -8,6 +8,7 @@ from kale_pm.analysis.graph import bits
 from kale_pm.analysis.missing import missing_names
 from kale_pm.analysis.resolve import REAL, Flows, Prelude, Write, is_builtin
 from kale_pm.model import Pipeline, Problem, Step
+from kale_pm.notebook.parameters import literal_assignments, parameter_cells, split_prelude
 
 
 def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
@@ -170,6 +171,27 @@ def prelude_problems(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iter
             line=read.place.line,
         )
     yield from _prelude_below(pipeline, prelude, flows)
+    yield from _parameters_set_again(pipeline)
+
+
+def _parameters_set_again(pipeline: Pipeline) -> Iterator[Problem]:
+    """Parameters whose literal stays behind, after code that reads an earlier one."""
+    names = {parameter.name for parameter in pipeline.parameters}
+    numbers = {cell.number for cell in parameter_cells(pipeline.prelude)}
+    for cell in split_prelude(pipeline.prelude)[1]:
+        if cell.number not in numbers:
+            continue
+        for name, line in literal_assignments(cell):
+            if name in names:
+                yield Problem(
+                    "order-differs",
+                    "warning",
+                    f"'{name}' is set again here, after code that reads it: "
+                    f"a value given with -p {name}=... ends here",
+                    hint="set each parameter once, above all code that reads it",
+                    cell=cell.number,
+                    line=line,
+                )
 
 
 def _prelude_below(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iterator[Problem]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from kale_pm.notebook.source import python_text
 
 # What kale_pm.runtime itself needs in a pod, as distributions.
 RUNTIME = ("cloudpickle", "dill", "ipykernel", "nbclient", "nbconvert", "papermill")
@@ -18,13 +20,14 @@ class Imports:
     """What the code of a step rests on.
 
     ``files`` are local modules relative to the notebook's folder, ``packages`` pinned
-    requirements, ``missing`` the imports that this machine does not know either.
+    requirements, ``missing`` the imports that this machine does not know either, and
+    ``local_only`` distributions that were installed here from a folder or file.
     """
 
     files: frozenset[str] = frozenset()
     packages: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
-    local_only: frozenset[str] = field(default=frozenset())
+    local_only: frozenset[str] = frozenset()
 
     def __or__(self, other: Imports) -> Imports:
         return Imports(
@@ -99,12 +102,12 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 
 def _python(source: str) -> str:
     """A cell as Python: magics become calls, and the body of a cell magic stays to be seen."""
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    lines = source.lstrip().splitlines(keepends=True)
-    if lines and lines[0].startswith("%%"):
-        source = "".join(lines[1:])
-    return TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
+    if source.lstrip().startswith("%%"):
+        source = source.lstrip().partition("\n")[2]
+    try:
+        return python_text(source)
+    except SyntaxError:
+        return ""
 
 
 def _local_files(top: str, folder: Path) -> set[str]:

@@ -61,7 +61,7 @@ def task_settings(task: str, step: Step, configuration: Configuration) -> Settin
     if options.timeout:
         on_cluster("set_timeout", f"seconds={options.timeout} + {TIMEOUT_GRACE}")
     for secret in options.secrets:
-        variables = literal({secret.key: secret.variable})
+        variables = f"{{{literal(secret.key)}: {literal(secret.variable)}}}"
         on_cluster(
             "use_secret_as_env",
             f"secret_name={literal(secret.name)}",

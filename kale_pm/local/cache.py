@@ -51,7 +51,7 @@ class CachedStep:
 def remember(store: Store, key: str, entry: CachedStep) -> None:
     """Store ``entry`` under ``key``.  Raises StoreError where it cannot be written."""
     content = asdict(entry)
-    text = json.dumps({"seal": _seal(content), **content}, indent=1, sort_keys=True)
+    text = json.dumps({"seal": _seal(content), **content}, indent=1)
     write_text(store.cache / f"{key}.json", text)
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -21,6 +23,7 @@ from kale_pm.model import Cell, Pipeline, Step
 from kale_pm.notebook import parse, split_prelude
 from kale_pm.runtime.manifest import FORMAT, Change, Version
 
+_ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]+")
 KEY_FORMAT = 1
 
 # With one of these any function of the prelude may be found by a computed name.
@@ -44,6 +47,8 @@ def step_key(
     trees = code_trees(pipeline, step)
     content = {
         "format": [KEY_FORMAT, FORMAT],
+        # The executed notebook that is kept must be one of this pipeline.
+        "pipeline": pipeline.name,
         "python": sys.version.split()[0],
         "kernel": kernel,
         "code": [ast.dump(tree) for tree in trees],
@@ -56,9 +61,40 @@ def step_key(
         else None,
         "options": repr(step.options),
         "packages": package_versions(imported_names(trees)),
+        "missing": missing_modules(pipeline),
+        "environment": environment(trees),
     }
     text = json.dumps(content, sort_keys=True, default=repr)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def missing_modules(pipeline: Pipeline) -> list[str]:
+    """Modules that the prelude imports and that are not there: every step would fail."""
+    trees = [parse(cell.source) for cell in pipeline.prelude if cell.is_code]
+    return sorted(
+        name
+        for name in imported_names(trees)
+        if importlib.util.find_spec(name) is None
+        and not (pipeline.folder / name).is_dir()
+        and not (pipeline.folder / f"{name}.py").is_file()
+    )
+
+
+def environment(trees: Iterable[ast.AST]) -> dict[str, str | None]:
+    """The environment variables that the code names, as hashes: a value may be a secret."""
+    names = {
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and _ENVIRONMENT_NAME.fullmatch(node.value)
+    }
+    return {name: _hash(os.environ.get(name)) for name in sorted(names)}
+
+
+def _hash(value: str | None) -> str | None:
+    return None if value is None else hashlib.blake2b(value.encode(), digest_size=16).hexdigest()
 
 
 def _component(version: Version | None) -> str | None:

@@ -234,11 +234,12 @@ def _final_state(record: RunRecord) -> State:
     return State.FAILED if State.FAILED in states else State.DONE
 
 
-def failure(record: RunRecord, folder: Path) -> StepFailed | None:
-    """The first failure of a run as an error that says it all; None if all went well."""
-    if not record.failures:
-        return None
-    step = record.failures[0]
+def failures(record: RunRecord, folder: Path) -> list[StepFailed]:
+    """Every failure of a run as an error that says it all, in the order of the steps."""
+    return [_failure(step, folder) for step in record.failures]
+
+
+def _failure(step: StepRecord, folder: Path) -> StepFailed:
     error = step.error or CellError("Failed", "")
     added = "a cell that kale-pm added" if step.notebook else "before its first cell"
     where = f"cell {error.cell}" if error.cell else added

@@ -231,6 +231,12 @@ def _movable(prelude: Sequence[Cell], cells: Sequence[Cell]) -> Iterator[_Assign
                 yield _Assignment(name, value, cell, statement)
 
 
+def literal_assignments(cell: Cell) -> list[tuple[str, int]]:
+    """(name, line) of every top-level assignment of a literal to one name."""
+    found = ((_literal_assignment(part)[0], part.lineno) for part in _statements(cell))
+    return [(name, line) for name, line in found if name is not None]
+
+
 def _statements(cell: Cell) -> list[ast.stmt]:
     try:
         return parse(cell.source).body

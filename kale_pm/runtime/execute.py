@@ -204,7 +204,7 @@ def _cell_error(
     found = next((o for o in cell.outputs if o.output_type == "error"), None)
     if monitor.died is not None:
         ename, evalue = _death(monitor.died, timeout)
-        return CellError(ename, evalue, number, source=_line(cell.source, 1))
+        return CellError(ename, evalue, number)  # nobody knows the line
     if found is None:
         # A magic that fails raises nothing: it writes its reason to stderr.
         said = "".join(o.text for o in cell.outputs if o.get("name") == "stderr")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from functools import cache
 from html import escape, unescape
 from importlib import resources
@@ -78,7 +79,9 @@ def render_fragment(notebook: NotebookNode) -> str:
     exporter = HTMLExporter(
         template_name="basic", raw_template=_TEMPLATE, exclude_anchor_links=True, config=config
     )
-    html, _ = exporter.from_notebook_node(_prepared(notebook))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scraps, for instance, are not meant to be shown
+        html, _ = exporter.from_notebook_node(_prepared(notebook))
     return _self_contained(html)
 
 

@@ -374,3 +374,23 @@ def test_a_cache_entry_of_another_shape_is_no_entry(run: Runner) -> None:
     for path in (run.store / "cache").iterdir():
         path.write_text(json.dumps(["something", "else"]))
     assert run().executed == ["a"]
+
+
+# -- the place ------------------------------------------------------------------------------
+
+
+def test_an_environment_variable_that_the_code_names(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [("block:a", "import os\nprint(os.environ.get('LAW_MODE'))")]
+    monkeypatch.setenv("LAW_MODE", "one")
+    assert run(cells).printed("a") == "one\n"
+    assert run().executed == []
+    monkeypatch.setenv("LAW_MODE", "two")
+    assert run().printed("a") == "two\n"
+
+
+def test_an_import_that_is_not_there_fails_every_step(done: Runner) -> None:
+    ran = done([("imports", "import math, no_such_module_at_all"), *CHAIN[1:]])
+    assert ran.executed == ["make"]
+    assert ran.error("make").ename == "ModuleNotFoundError"

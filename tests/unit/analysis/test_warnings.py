@@ -132,3 +132,12 @@ def test_known_names_are_no_dynamic_access(chain: Any, access: str) -> None:
     found = chain("x = 1\ny = 2\ntable = []", access)
     assert "dynamic-access" not in found.codes
     assert "y" not in found.needs("b")
+
+
+def test_a_parameter_that_is_set_again_below_its_use(notebook: Any) -> None:
+    found = notebook(
+        ("parameters", "n = 1\nm = n * 2"), ("parameters", "n = 2"), ("block:a", "print(n, m)")
+    )
+    problem = found.problem("order-differs")
+    assert (problem.cell, problem.line) == (2, 1)
+    assert "-p n=" in problem.message

@@ -1,0 +1,83 @@
+"""A notebook in a log survives its size, and can be put together again."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import random
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from kale_pm.runtime.frames import LARGEST, frames
+from kale_pm.runtime.pod import writable_places
+
+
+def read(lines: Iterable[str]) -> dict[str, Any]:
+    pieces = []
+    for number, line in enumerate(lines, start=1):
+        mark, step, attempt, place, checksum, piece = line.split()
+        assert (mark, step, attempt) == ("KALEPM", "train", "2")
+        assert place.split("/")[0] == str(number)
+        assert zlib.crc32(piece.encode()) == int(checksum, 16)
+        pieces.append(piece)
+    return dict(json.loads(gzip.decompress(base64.b64decode("".join(pieces)))))
+
+
+def notebook(first: int, failing: int) -> NotebookNode:
+    """Two cells that wrote so many bytes, of which the second failed."""
+    noise = random.Random(0)
+
+    def text(size: int) -> str:
+        return base64.b64encode(noise.randbytes(size)).decode()
+
+    error = new_output("error", ename="ValueError", evalue="boom", traceback=["boom"])
+    return new_notebook(
+        cells=[
+            new_code_cell("1", outputs=[new_output("stream", text=text(first))]),
+            new_code_cell("2", outputs=[new_output("stream", text=text(failing)), error]),
+        ]
+    )
+
+
+def outputs(content: dict[str, Any]) -> list[int]:
+    return [len(cell["outputs"]) for cell in content["cells"]]
+
+
+def test_lines_are_short_and_the_notebook_is_whole() -> None:
+    made = notebook(20_000, 20_000)
+    lines = list(frames(made, "train", 2))
+    assert len(lines) > 5
+    assert max(map(len, lines)) <= 4096
+    assert read(lines) == made
+
+
+def test_a_large_notebook_keeps_the_outputs_of_the_failing_cell() -> None:
+    assert outputs(read(frames(notebook(2 * LARGEST, 1_000), "train", 2))) == [0, 2]
+
+
+def test_a_failing_cell_that_wrote_too_much_loses_its_outputs_too() -> None:
+    made = notebook(1_000, 2 * LARGEST)
+    assert outputs(read(frames(made, "train", 2))) == [0, 0]
+    assert outputs(made) == [1, 2]
+
+
+class TestWithoutAHome:
+    def test_a_place_is_made(self, tmp_path: Path) -> None:
+        changes = writable_places({"HOME": "/proc/nowhere"}, tmp_path / "home")
+        assert changes == {"HOME": str(tmp_path / "home")}
+        assert (tmp_path / "home").is_dir()
+
+    def test_folders_that_can_be_written_stay(self, tmp_path: Path) -> None:
+        environment = {"HOME": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "new" / "one")}
+        assert writable_places(environment, tmp_path / "home") == {}
+
+    def test_only_what_cannot_be_written_moves(self, tmp_path: Path) -> None:
+        environment = {"HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": "/proc/nowhere"}
+        (name,) = writable_places(environment, tmp_path / "home")
+        assert name == "JUPYTER_RUNTIME_DIR"

@@ -1,0 +1,120 @@
+"""The tags of a step as lines of the DSL, and quantities that Kubernetes would refuse."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kale_pm.errors import CompileError
+from kale_pm.kfp.component import components
+from kale_pm.kfp.options import not_carried, task_settings
+from kale_pm.model import Configuration, Pipeline, Secret, Step, StepOptions, Volume
+
+
+def lines(**options: Any) -> tuple[str, ...]:
+    step = Step("train", (), options=StepOptions(**options))
+    return task_settings("task", step, Configuration("nb")).lines
+
+
+@pytest.mark.parametrize(
+    ("written", "carried"),
+    [
+        ("2Gi", "2Gi"),
+        ("1.5Gi", "1610612736"),
+        ("512k", "512000"),
+        ("512K", "512000"),
+        ("1e3", "1000"),
+    ],
+)
+def test_memory_is_spelt_as_kfp_takes_it(written: str, carried: str) -> None:
+    assert f'task.set_memory_limit("{carried}")' in lines(limits={"memory": written})
+
+
+@pytest.mark.parametrize(
+    ("written", "carried"), [("500m", "500m"), ("0.5", "0.5"), ("1e0", "1000m")]
+)
+def test_cpus_are_spelt_as_kfp_takes_them(written: str, carried: str) -> None:
+    assert f'task.set_cpu_request("{carried}")' in lines(requests={"cpu": written})
+
+
+@pytest.mark.parametrize("text", ["lots", "", "-1", "2GB", "NaN", "inf"])
+def test_what_is_no_quantity_is_refused(text: str) -> None:
+    with pytest.raises(CompileError, match=f"step train: limit:memory:{text}"):
+        lines(limits={"memory": text})
+
+
+def test_a_request_above_its_limit_is_refused() -> None:
+    with pytest.raises(CompileError, match="more than limit:memory:1Gi"):
+        lines(limits={"memory": "1Gi"}, requests={"memory": "2Gi"})
+
+
+def test_a_step_gets_one_kind_of_accelerator() -> None:
+    assert 'task.set_accelerator_type("amd.com/gpu")' in lines(requests={"amd.com/gpu": "2"})
+    with pytest.raises(CompileError, match="amd.com/gpu, nvidia.com/gpu"):
+        lines(limits={"amd.com/gpu": "1", "nvidia.com/gpu": "1"})
+
+
+def test_no_text_of_a_tag_becomes_code() -> None:
+    evil = "\"); import os  # \\\n'"
+    made = lines(env={evil: evil}, labels={evil: evil}, secrets=(Secret(evil, evil, evil),))
+    for line in made:
+        (statement,) = ast.parse(line).body
+        assert isinstance(statement, ast.Expr)
+        assert isinstance(statement.value, ast.Call)
+
+
+def test_one_key_of_a_secret_may_be_two_variables() -> None:
+    secrets = (Secret("db", "password", "A"), Secret("db", "password", "B"))
+    made = lines(secrets=secrets)
+    assert [line for line in made if '"A"' in line or '"B"' in line] == [
+        'kubernetes.use_secret_as_env(task, secret_name="db", secret_key_to_env={"password": "A"})',
+        'kubernetes.use_secret_as_env(task, secret_name="db", secret_key_to_env={"password": "B"})',
+    ]
+
+
+def test_existing_claims_are_mounted_and_identities_set() -> None:
+    configuration = Configuration(
+        "nb",
+        volumes=(Volume("pvc", "data", "/data"),),
+        security_context={"run_as_user": 1000, "run_as_non_root": True},
+    )
+    made = task_settings("task", Step("train", ()), configuration).lines
+    assert 'kubernetes.mount_pvc(task, pvc_name="data", mount_path="/data")' in made
+    assert "kubernetes.set_security_context(task, run_as_user=1000, run_as_non_root=True)" in made
+
+
+def test_everything_that_is_left_out_is_said() -> None:
+    configuration = Configuration(
+        "nb",
+        volumes=(
+            Volume("new_pvc", "fresh", "/fresh"),
+            Volume("pvc", "data", "/data", snapshot=True, env_variable="DATA"),
+        ),
+        snapshot_volumes=True,
+        marshal_volume=True,
+        security_context={"privileged": True},
+    )
+    said = " ".join(not_carried(configuration))
+    for word in (
+        "'fresh'", "snapshot is", "env_variable", "snapshot_volumes", "marshal_volume", "privileged"
+    ):  # fmt: skip
+        assert word in said
+
+
+@pytest.mark.parametrize("pair", [("a", "a_"), ("a_b", "a__b"), ("_a", "a")])
+def test_two_steps_that_kfp_would_take_for_one_are_refused(pair: tuple[str, str]) -> None:
+    steps = tuple(Step(name, ()) for name in pair)
+    pipeline = Pipeline(Path("nb.ipynb"), Configuration("nb"), (), steps)
+    with pytest.raises(CompileError, match="name-collision") as caught:
+        components(pipeline, {})
+    assert all(f"'{name}'" in str(caught.value) for name in pair)
+
+
+def test_variables_of_the_file_never_hide_each_other() -> None:
+    steps = tuple(Step(name, ()) for name in ("class", "step_a", "a", "kubernetes"))
+    pipeline = Pipeline(Path("nb.ipynb"), Configuration("nb"), (), steps)
+    tasks = [part.task for part in components(pipeline, {})]
+    assert tasks == ["class_task", "step_a_task", "a", "kubernetes_task"]
