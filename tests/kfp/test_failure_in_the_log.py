@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
@@ -68,8 +69,14 @@ def test_a_failing_cell_that_wrote_too_much_loses_its_outputs_too() -> None:
 
 
 class TestWithoutAHome:
-    def test_a_place_is_made(self, tmp_path: Path) -> None:
-        changes = writable_places({"HOME": "/proc/nowhere"}, tmp_path / "home")
+    @pytest.fixture
+    def blocked(self, tmp_path: Path) -> str:
+        """A folder that not even root can make, for its parent is a file."""
+        (tmp_path / "file").touch()
+        return str(tmp_path / "file" / "folder")
+
+    def test_a_place_is_made(self, tmp_path: Path, blocked: str) -> None:
+        changes = writable_places({"HOME": blocked}, tmp_path / "home")
         assert changes == {"HOME": str(tmp_path / "home")}
         assert (tmp_path / "home").is_dir()
 
@@ -77,7 +84,6 @@ class TestWithoutAHome:
         environment = {"HOME": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "new" / "one")}
         assert writable_places(environment, tmp_path / "home") == {}
 
-    def test_only_what_cannot_be_written_moves(self, tmp_path: Path) -> None:
-        environment = {"HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": "/proc/nowhere"}
-        (name,) = writable_places(environment, tmp_path / "home")
-        assert name == "JUPYTER_RUNTIME_DIR"
+    def test_only_what_cannot_be_written_moves(self, tmp_path: Path, blocked: str) -> None:
+        environment = {"HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": blocked}
+        assert set(writable_places(environment, tmp_path / "home")) == {"JUPYTER_RUNTIME_DIR"}

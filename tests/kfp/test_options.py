@@ -53,7 +53,7 @@ def test_a_request_above_its_limit_is_refused() -> None:
 
 def test_a_step_gets_one_kind_of_accelerator() -> None:
     assert 'task.set_accelerator_type("amd.com/gpu")' in lines(requests={"amd.com/gpu": "2"})
-    with pytest.raises(CompileError, match="amd.com/gpu, nvidia.com/gpu"):
+    with pytest.raises(CompileError, match=r"amd\.com/gpu, nvidia\.com/gpu"):
         lines(limits={"amd.com/gpu": "1", "nvidia.com/gpu": "1"})
 
 
