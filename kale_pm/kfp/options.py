@@ -110,10 +110,17 @@ def not_carried(configuration: Configuration) -> tuple[str, ...]:
                 warnings.append(f"{what}: its {key} is left out")
     if configuration.snapshot_volumes:
         warnings.append("snapshot_volumes is left out: the pipeline takes no snapshots")
-    if configuration.marshal_volume:
-        warnings.append(
-            "marshal_volume is left out: variables travel through the object store as artifacts"
-        )
+    for key in (
+        "marshal_volume",
+        "marshal_volume_size",
+        "marshal_path",
+        "storage_class",
+        "access_mode",
+    ):
+        if getattr(configuration, key):
+            warnings.append(
+                f"{key} is left out: variables travel through the object store as artifacts"
+            )
     known = {*_SECURITY, *_SECURITY.values()}
     warnings += [
         f"security_context: KFP carries no {key}"

@@ -95,11 +95,13 @@ def test_everything_that_is_left_out_is_said() -> None:
         ),
         snapshot_volumes=True,
         marshal_volume=True,
+        storage_class="fast",
         security_context={"privileged": True},
     )
     said = " ".join(not_carried(configuration))
     for word in (
-        "'fresh'", "snapshot is", "env_variable", "snapshot_volumes", "marshal_volume", "privileged"
+        "'fresh'", "snapshot is", "env_variable", "snapshot_volumes", "marshal_volume", "storage_class",
+        "privileged",
     ):  # fmt: skip
         assert word in said
 
