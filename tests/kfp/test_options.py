@@ -100,9 +100,14 @@ def test_everything_that_is_left_out_is_said() -> None:
     )
     said = " ".join(not_carried(configuration))
     for word in (
-        "'fresh'", "snapshot is", "env_variable", "snapshot_volumes", "marshal_volume", "storage_class",
+        "'fresh'",
+        "snapshot is",
+        "env_variable",
+        "snapshot_volumes",
+        "marshal_volume",
+        "storage_class",
         "privileged",
-    ):  # fmt: skip
+    ):
         assert word in said
 
 
