@@ -25,6 +25,7 @@ from kale_pm.local.files import (
 )
 from kale_pm.local.fingerprint import code_trees, step_key
 from kale_pm.local.store import Store
+from kale_pm.local.unsaved import with_origin
 from kale_pm.model import Pipeline, Step
 from kale_pm.record import CellError, State, StepRecord
 from kale_pm.runtime.execute import Outcome, execute
@@ -263,10 +264,14 @@ def _execute(
             listener=place.listener,
             register=lambda monitor: register(step.name, monitor),
         )
-        if outcome.error is None or attempt >= step.options.retry or place.stopped.is_set():
+        if outcome.error is None:
+            return outcome
+        error = with_origin(outcome.error, place.pipeline, step)
+        outcome = replace(outcome, error=error)
+        if attempt >= step.options.retry or place.stopped.is_set():
             return outcome
         attempt += 1
-        place.listener(StepRetried(step.name, attempt + 1, outcome.error))
+        place.listener(StepRetried(step.name, attempt + 1, error))
 
 
 def _moved_file(

@@ -12,7 +12,7 @@ import pytest
 
 from kale_pm.errors import PipelineError, UsageError
 from kale_pm.events import StepRetried
-from kale_pm.local import failure, read_run
+from kale_pm.local import failures, read_run
 from kale_pm.local.journal import read_journal
 from kale_pm.record import State
 
@@ -62,8 +62,7 @@ def test_a_failing_cell_is_named_and_everything_independent_finishes(run: Runner
     }
 
     # One error says it all, run.json and the journal tell the same.
-    told = failure(ran.record, ran.folder)
-    assert told is not None
+    (told,) = failures(ran.record, ran.folder)
     assert "broken" in str(told)
     assert "cell 4, line 2: share / 0" in str(told)
     assert Path(told.notebook).is_file()
@@ -230,6 +229,8 @@ def test_a_variable_that_cannot_be_stored_is_named_with_a_hint_and_nothing_is_le
     assert error.ename == "SaveError"
     assert path in error.evalue
     assert hint in error.evalue
+    assert "needed by step b" in error.evalue
+    assert (error.cell, error.source) == (1, code.splitlines()[-1])
     assert list((run.store / "packs").iterdir()) == []
     assert list((ran.folder / "manifests").iterdir()) == []
     assert list((run.store / "cache").iterdir()) == []
