@@ -20,7 +20,7 @@ RUN pip install --no-cache-dir \
         "cloudpickle>=3.0" \
         "dill>=0.3.8" \
         "ipykernel>=6.29" \
-        "kfp>=2.14,<3" \
+        "kfp>=2.17,<3" \
         "nbclient>=0.10" \
         "nbconvert>=7.16" \
         "papermill>=2.6"
