@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
-from kale_pm.analysis.edges import Edges, infer_edges, serialise
-from kale_pm.analysis.graph import bits
-from kale_pm.analysis.groups import Groups
-from kale_pm.analysis.knowledge import Knowledge
-from kale_pm.analysis.problems import flow_problems, prelude_problems
-from kale_pm.analysis.resolve import MAKING, Flows, Prelude, Write, resolve, words_of
-from kale_pm.analysis.scan import scan
+from kale_pm.analysis.code.groups import Groups
+from kale_pm.analysis.code.knowledge import Knowledge
+from kale_pm.analysis.code.scan import scan
+from kale_pm.analysis.flow.edges import Edges, infer_edges, serialise
+from kale_pm.analysis.flow.graph import bits
+from kale_pm.analysis.flow.problems import flow_problems, prelude_problems
+from kale_pm.analysis.flow.sources import MAKING, Flows, Prelude, Write, resolve, words_of
 from kale_pm.model import Need, Pipeline, Problem, Source, Step
 from kale_pm.notebook.source import parse
 

@@ -18,7 +18,7 @@ from kale_pm.kfp.dsl_source import dsl_source
 from kale_pm.kfp.plan import Plan, plan
 from kale_pm.kfp.sizes import StepSize, argument_size, check_sizes
 from kale_pm.model import Pipeline
-from kale_pm.runtime.files import replacing
+from kale_pm.runtime.atomic import replacing
 
 MODULE = "kale_pm_compiled_pipeline"
 

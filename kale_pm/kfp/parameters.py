@@ -16,7 +16,7 @@ from typing import Any
 
 from kale_pm.errors import ParameterError
 from kale_pm.model import Parameter, Pipeline
-from kale_pm.runtime.parameters import PREFIX
+from kale_pm.runtime.pod.parameters import PREFIX
 
 # KFP keeps every number as a double: beyond this, two integers become one.
 LARGEST_INTEGER = 2**53

@@ -18,7 +18,7 @@ from typing import Any
 from kale_pm.errors import PackError
 from kale_pm.local.store import Store, write_text
 from kale_pm.runtime.manifest import Variable
-from kale_pm.runtime.pack import Pack
+from kale_pm.runtime.storage.pack import Pack
 
 Look = tuple[int, int]  # size in bytes, time of the last change in nanoseconds
 

@@ -112,7 +112,7 @@ def run_pipeline(
 
 
 def _check_kernel(name: str) -> None:
-    from kale_pm.runtime.kernel import find_spec, kernel_names
+    from kale_pm.runtime.execution.kernel import find_spec, kernel_names
 
     if find_spec(name) is None:
         listing = ", ".join(kernel_names())

@@ -14,7 +14,10 @@ from kale_pm.errors import KalePmError
 from kale_pm.events import Listener, StepRetried, StepStarted, Warned
 from kale_pm.local import cache
 from kale_pm.local.cache import CachedStep
-from kale_pm.local.files import (
+from kale_pm.local.fingerprint import code_trees, step_key
+from kale_pm.local.store import Store
+from kale_pm.local.unsaved import with_origin
+from kale_pm.local.watched import (
     Stamp,
     changed_file,
     digests,
@@ -23,12 +26,9 @@ from kale_pm.local.files import (
     stamps,
     touched_since,
 )
-from kale_pm.local.fingerprint import code_trees, step_key
-from kale_pm.local.store import Store
-from kale_pm.local.unsaved import with_origin
 from kale_pm.model import Pipeline, Step
 from kale_pm.record import CellError, State, StepRecord
-from kale_pm.runtime.execute import Outcome, execute
+from kale_pm.runtime.execution.execute import Outcome, execute
 from kale_pm.runtime.manifest import (
     Change,
     Exchange,
@@ -79,7 +79,7 @@ class Place:
 
     @cached_property
     def _spec(self) -> KernelSpec:
-        from kale_pm.runtime.kernel import choose_spec
+        from kale_pm.runtime.execution.kernel import choose_spec
 
         spec, warning = choose_spec(self.pipeline.kernelspec, self.kernel)
         if spec is None:

@@ -25,7 +25,7 @@ from typing import Any
 
 from kale_pm.errors import StoreError
 from kale_pm.record import CellError, RunRecord, State, StepRecord
-from kale_pm.runtime.files import replacing
+from kale_pm.runtime.atomic import replacing
 
 NAME = ".kale-pm"
 

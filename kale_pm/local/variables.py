@@ -16,7 +16,7 @@ def load_variable(folder: Path, name: str) -> Any:
     Raises LoadError if no step stored it, or if its class lives in the notebook only, and
     PackError if it is damaged.
     """
-    from kale_pm.runtime.pack import Pack
+    from kale_pm.runtime.storage.pack import Pack
 
     manifests = {m.step: m for m in map(read_manifest, (folder / "manifests").glob("*.json"))}
     versions = merge_versions(manifests.values())

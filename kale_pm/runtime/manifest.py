@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import LoadError
-from kale_pm.runtime.files import replacing
+from kale_pm.runtime.atomic import replacing
 
 FORMAT = 1
 

@@ -20,9 +20,8 @@ from typing import Any
 
 from kale_pm.errors import KalePmError, LoadError, SaveError
 from kale_pm.runtime import metrics as metrics_module
-from kale_pm.runtime import opened, process_state
+from kale_pm.runtime import opened_files, process_state
 from kale_pm.runtime.by_hand import exchange_by_hand
-from kale_pm.runtime.graph import components, fingerprint
 from kale_pm.runtime.manifest import (
     Change,
     Exchange,
@@ -34,7 +33,8 @@ from kale_pm.runtime.manifest import (
     read_manifest,
     write_manifest,
 )
-from kale_pm.runtime.pack import Pack, write_pack
+from kale_pm.runtime.storage.components import components, fingerprint
+from kale_pm.runtime.storage.pack import Pack, write_pack
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,9 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
             versions=versions,
             context=context,
             metrics=metrics_module.recorded(),
-            read=opened.read_files(),
-            written=opened.written_files(),
-            modules=opened.local_modules() if session.exchange.audit else (),
+            read=opened_files.read_files(),
+            written=opened_files.written_files(),
+            modules=opened_files.local_modules() if session.exchange.audit else (),
         ),
         session.exchange.manifest,
     )

@@ -15,8 +15,8 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from kale_pm.runtime.frames import LARGEST, frames
-from kale_pm.runtime.pod import writable_places
+from kale_pm.runtime.pod.frames import LARGEST, frames
+from kale_pm.runtime.pod.step import writable_places
 
 
 def read(lines: Iterable[str]) -> dict[str, Any]:

@@ -82,3 +82,21 @@ def test_only_the_command_line_prints(file: Path) -> None:
         return
     calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
     assert not [c.lineno for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    ("room", "above"),
+    [
+        ("analysis/code", {"flow", "understand"}),
+        ("analysis/flow", {"understand"}),
+        ("runtime/storage", {"execution", "pod", "step", "manifest", "by_hand"}),
+        ("runtime/execution", {"pod", "storage", "step"}),
+    ],
+)
+def test_rooms_of_one_part_are_in_order_too(file: Path, room: str, above: set[str]) -> None:
+    inner = str(file.relative_to(PACKAGE))
+    if inner.startswith(room + "/"):
+        part = room.split("/")[0]
+        beside = {m.split(".")[2] for m in imports(file) if m.startswith(f"kale_pm.{part}.")}
+        assert not beside & above

@@ -101,7 +101,7 @@ def test_every_code_of_the_program_has_a_section() -> None:
 def codes_in_the_program() -> Iterator[str]:
     """What stands first in ``Problem(...)`` or is assigned to ``code``."""
     for folder in ("notebook", "analysis"):
-        for file in (ROOT / "kale_pm" / folder).glob("*.py"):
+        for file in (ROOT / "kale_pm" / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 match node:
                     case ast.Call(func=ast.Name(id="Problem"), args=[first, *_]):

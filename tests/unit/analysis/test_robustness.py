@@ -64,7 +64,7 @@ def test_what_is_too_deep_to_follow_needs_all(chain: Any, monkeypatch: Any) -> N
     def follow(*_: Any) -> None:
         raise RecursionError
 
-    monkeypatch.setattr("kale_pm.analysis.statements.Flow.on_assert", follow, raising=False)
+    monkeypatch.setattr("kale_pm.analysis.code.statements.Flow.on_assert", follow, raising=False)
     found = chain("x = 1\nz = 2", "assert x")
     assert found.errors == []
     assert found.needs("b").keys() >= {"x", "z"}

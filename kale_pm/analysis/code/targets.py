@@ -1,0 +1,77 @@
+"""The targets of assignments: names, parts of objects, several at once."""
+
+from __future__ import annotations
+
+import ast
+
+from kale_pm.analysis.code.calls import Calls
+from kale_pm.analysis.code.catalogue import GLOBAL_STATE_TARGETS, UNSERIALISABLE_CALLS
+from kale_pm.analysis.code.expressions import is_namespace
+from kale_pm.analysis.code.sharing import shared
+
+
+class Targets(Calls):
+    """Follows what is assigned to."""
+
+    def assign(self, target: ast.expr, value: ast.expr | None) -> None:
+        """``target`` gets the value of ``value``, or a part of it."""
+        self.at(target)
+        match target:
+            case ast.Name(id=name):
+                self.bind(name, value)
+                self._unserialisable(name, value)
+            case ast.Starred(value=inner):
+                self.assign(inner, value)
+            case ast.Tuple(elts=targets) | ast.List(elts=targets):
+                self._unpack(targets, value)
+            case ast.Attribute() | ast.Subscript():
+                self._assign_part(target, value)
+
+    def _unpack(self, targets: list[ast.expr], value: ast.expr | None) -> None:
+        parts: list[ast.expr | None] = [value] * len(targets)
+        if (
+            isinstance(value, (ast.Tuple, ast.List))
+            and len(value.elts) == len(targets)
+            and not any(isinstance(e, ast.Starred) for e in (*value.elts, *targets))
+        ):
+            parts = [*value.elts]
+        names = {target.id for target in targets if isinstance(target, ast.Name)}
+        # In a, b = b, a both sides mean other objects: what shared with the old, may with the new.
+        crossed = names & shared(value, self.known).keys()
+        mates = [mate for name in crossed for mate in self.known.groups.of(name)]
+        for target, part in zip(targets, parts, strict=True):
+            self.assign(target, part)
+        if crossed:
+            self.link_all([*sorted(names), *mates])
+
+    def _assign_part(self, target: ast.Attribute | ast.Subscript, value: ast.expr | None) -> None:
+        if isinstance(target, ast.Subscript) and is_namespace(target.value):
+            name = self.namespace_key(target)
+            if name is not None:
+                self.bind(name, value)
+            else:
+                self.anything("globals()[...] = ...")
+            return
+        self.change_part(target)
+        self.hold(shared(target.value, self.known), [value] if value else [])
+
+    def change_part(self, target: ast.Attribute | ast.Subscript) -> None:
+        """An attribute or an item is set or deleted: its owner changes in place."""
+        self.evaluate(target.value)
+        if isinstance(target, ast.Subscript):
+            self.evaluate(target.slice)
+        library = self.library_name(target) or self.library_name(target.value)
+        if library is None:
+            self.mutate(shared(target.value, self.known))
+        elif any(library == t or library.startswith(t + ".") for t in GLOBAL_STATE_TARGETS):
+            self.notice("global-state", library)
+        elif isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Call):
+            self.notice("stays-behind", library)
+
+    def _unserialisable(self, name: str, value: ast.expr | None) -> None:
+        if isinstance(value, ast.GeneratorExp):
+            self.known.unserialisable[name] = ("a generator", self.place)
+        elif isinstance(value, ast.Call):
+            library = self.library_name(value.func)
+            if library in UNSERIALISABLE_CALLS:
+                self.known.unserialisable[name] = (UNSERIALISABLE_CALLS[library], self.place)

@@ -1,0 +1,217 @@
+"""What to tell the user about the flow of variables: one function for each kind of problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kale_pm.analysis.flow.graph import bits
+from kale_pm.analysis.flow.missing import missing_names
+from kale_pm.analysis.flow.sources import REAL, Flows, Prelude, Write, is_builtin
+from kale_pm.model import Pipeline, Problem, Step
+from kale_pm.notebook.parameters import literal_assignments, parameter_cells, split_prelude
+
+
+def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
+    """All problems that the resolved flow of ``pipeline`` shows."""
+    for place, name in enumerate(flows.graph.order):
+        yield from missing_names(pipeline, flows, place, prelude)
+        yield from lost_state(pipeline, flows, place)
+        yield from unserialisable(pipeline.step(name), flows, place)
+        yield from stays_behind(flows, place, prelude)
+        yield from dynamic_access(flows, place)
+    yield from outside_of_order(pipeline, flows, prelude)
+    yield from unused_parameters(pipeline)
+
+
+def outside_of_order(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
+    """Values that the notebook, run from top to bottom, would have shown differently."""
+    order = flows.graph.order
+    last_writer: dict[str, int] = {}
+    for step in pipeline.steps:
+        place = flows.graph.place[step.name]
+        for name, read in flows.effects[place].reads.items():
+            last = last_writer.get(name)
+            if last is None or flows.graph.is_before(last, place):
+                continue
+            if name in flows.sources[place] or name in prelude.names:
+                yield Problem(
+                    "order-differs",
+                    "warning",
+                    f"run from top to bottom, the notebook would read '{name}' as step "
+                    f"{order[last]} leaves it; step {step.name} does not follow that step",
+                    hint=f"add the tag prev:{order[last]} if that value is meant",
+                    step=step.name,
+                    cell=read.place.cell,
+                    line=read.place.line,
+                )
+        for name, write in flows.writes[place].items():
+            if write in REAL:
+                last_writer[name] = place
+
+
+def lost_state(pipeline: Pipeline, flows: Flows, place: int) -> Iterator[Problem]:
+    """Changes of global state: descendants get them by replay, the other steps below do not."""
+    order = flows.graph.order
+    names = [step.name for step in pipeline.steps]
+    below = names[names.index(order[place]) + 1 :]
+    without = [n for n in below if not flows.graph.is_before(place, flows.graph.place[n])]
+    said = "the steps after it get the change by replay"
+    if without:
+        said = f"the steps that follow it get the change by replay, but not {', '.join(without)}"
+    elif not flows.graph.descendants[place]:
+        return
+    for notice in flows.effects[place].notices:
+        if notice.code == "global-state":
+            yield Problem(
+                "global-state",
+                "warning",
+                f"{notice.text} changes global state in step {order[place]}; {said}",
+                hint="set it in a cell tagged imports, then every step runs it itself",
+                step=order[place],
+                cell=notice.place.cell,
+                line=notice.place.line,
+            )
+
+
+def unserialisable(step: Step, flows: Flows, place: int) -> Iterator[Problem]:
+    """Variables that other steps need and that cannot leave their process."""
+    given = {*step.gives, *step.gives_if_changed}
+    for name, (kind, where) in flows.known[place].unserialisable.items():
+        if name in given and flows.writes[place].get(name) in (Write.BINDS, Write.MAY_BIND):
+            yield Problem(
+                "not-serialisable",
+                "warning",
+                f"'{name}' is {kind}: it cannot leave step {step.name}, but later steps need it",
+                hint="create it in the step that uses it, or in a cell tagged functions",
+                step=step.name,
+                cell=where.cell,
+                line=where.line,
+            )
+
+
+def stays_behind(flows: Flows, place: int, prelude: Prelude) -> Iterator[Problem]:
+    """Changes that do not follow: of modules, and of what the prelude makes anew in every step."""
+    step = flows.graph.order[place]
+    later = flows.graph.descendants[place]
+    for notice in flows.effects[place].notices:
+        if notice.code == "stays-behind" and later:
+            yield Problem(
+                "not-serialisable",
+                "warning",
+                f"the change of {notice.text} stays in step {step}: "
+                f"the steps after it import the module anew",
+                hint="make the change in a cell tagged imports, then every step makes it",
+                step=step,
+                cell=notice.place.cell,
+                line=notice.place.line,
+            )
+    for name, where in flows.effects[place].code_changes.items():
+        if name in prelude.names and any(name in flows.effects[p].reads for p in bits(later)):
+            yield Problem(
+                "not-serialisable",
+                "warning",
+                f"'{name}' itself changes here, and the change stays in step {step}: "
+                f"the prelude defines '{name}' anew in every step",
+                hint="keep what changes in a variable, not in the function or class",
+                step=step,
+                cell=where.cell,
+                line=where.line,
+            )
+
+
+def dynamic_access(flows: Flows, place: int) -> Iterator[Problem]:
+    for notice in flows.effects[place].notices:
+        if notice.code == "dynamic-access":
+            yield Problem(
+                "dynamic-access",
+                "warning",
+                f"{notice.text} may use any variable: the step receives all that there are, "
+                f"and may change each of them",
+                hint="write the names of the variables that it uses",
+                step=flows.graph.order[place],
+                cell=notice.place.cell,
+                line=notice.place.line,
+            )
+
+
+def unused_parameters(pipeline: Pipeline) -> Iterator[Problem]:
+    used = {name for step in pipeline.steps for name in step.parameters}
+    for parameter in pipeline.parameters:
+        if parameter.name not in used:
+            yield Problem(
+                "unused-parameter",
+                "warning",
+                f"no step uses the parameter '{parameter.name}'",
+                hint="remove it, or check its spelling in the steps",
+                cell=parameter.cell or None,
+                line=parameter.line or None,
+            )
+
+
+def prelude_problems(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iterator[Problem]:
+    """Prelude cells run first in every step: what that changes against the notebook."""
+    defined = {
+        name: flows.graph.order[place]
+        for place in reversed(range(len(flows.graph.order)))
+        for name, write in flows.writes[place].items()
+        if write in (Write.BINDS, Write.MAY_BIND)
+    }
+    for name, read in prelude.effects.reads.items():
+        if read.soft or not read.certain or prelude.known.unknown_star:
+            continue
+        if is_builtin(name):
+            continue
+        where = f"; step {defined[name]} defines it" if name in defined else ""
+        yield Problem(
+            "undefined-name",
+            "error",
+            f"'{name}' is not defined when this cell runs, first in every step{where}",
+            hint="tag the cell block:NAME to make it part of a step",
+            cell=read.place.cell,
+            line=read.place.line,
+        )
+    yield from _prelude_below(pipeline, prelude, flows)
+    yield from _parameters_set_again(pipeline)
+
+
+def _parameters_set_again(pipeline: Pipeline) -> Iterator[Problem]:
+    """Parameters whose literal stays behind, after code that reads an earlier one."""
+    names = {parameter.name for parameter in pipeline.parameters}
+    numbers = {cell.number for cell in parameter_cells(pipeline.prelude)}
+    for cell in split_prelude(pipeline.prelude)[1]:
+        if cell.number not in numbers:
+            continue
+        for name, line in literal_assignments(cell):
+            if name in names:
+                yield Problem(
+                    "order-differs",
+                    "warning",
+                    f"'{name}' is set again here, after code that reads it: "
+                    f"a value given with -p {name}=... ends here",
+                    hint="set each parameter once, above all code that reads it",
+                    cell=cell.number,
+                    line=line,
+                )
+
+
+def _prelude_below(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iterator[Problem]:
+    for cell in pipeline.prelude:
+        for name, place in prelude.effects.places.items():
+            if place.cell != cell.number:
+                continue
+            for step in pipeline.steps:
+                writes = flows.writes[flows.graph.place[step.name]]
+                if (
+                    step.cells
+                    and step.cells[0].number < cell.number
+                    and (writes.get(name) in (Write.BINDS, Write.MAY_BIND))
+                ):
+                    yield Problem(
+                        "order-differs",
+                        "warning",
+                        f"'{name}' is set here, below step {step.name} which sets it too; "
+                        f"this cell runs first in every step",
+                        hint="move the cell above the steps, or tag it block:NAME",
+                        cell=cell.number,
+                        line=place.line,
+                    )

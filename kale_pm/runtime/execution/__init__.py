@@ -1,0 +1,1 @@
+"""One slice executed: kernel, papermill engine, and what is told meanwhile."""

@@ -1,0 +1,1 @@
+"""One step of the compiled pipeline, inside its pod."""

@@ -1,0 +1,257 @@
+"""Which variables belong together, and whether they changed.
+
+Variables that share objects form one component: it is stored, loaded and compared as a
+whole, so that ``a is b`` and ``a.part is b.part`` stay true in every later step.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import logging
+import pickle
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, BinaryIO
+
+from kale_pm.runtime.storage import memory
+from kale_pm.runtime.storage.culprit import explain
+from kale_pm.runtime.storage.pickler import Pickler
+
+_ATOMS = (type(None), bool, int, float, complex, str, bytes)
+# What is found again by its name, or is nothing but its value, is not shared by two variables.
+_NEVER_SHARED = (
+    *_ATOMS,
+    tuple,
+    frozenset,
+    range,
+    slice,
+    type,
+    Enum,
+    logging.Logger,
+    types.CodeType,
+    types.ModuleType,
+)
+_VALUES = frozenset(
+    {
+        "numpy.ufunc",
+        "pandas._libs.tslibs.offsets.BaseOffset",
+        "pandas.api.extensions.ExtensionDtype",
+        "pandas.core.dtypes.base.ExtensionDtype",
+        "pandas.core.indexes.base.Index",
+        "pandas.Index",
+        "pyarrow.lib._Weakrefable",
+        "torch.device",
+        "torch.dtype",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Dump:
+    """One component, taken apart: a stream, the memory it refers to, and their hashes.
+
+    ``id`` is a hash of the names, the stream and the memory.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    stream_size: int
+    stream_digest: str
+    layout: memory.Layout
+    digests: tuple[str, ...]
+
+
+def dump(
+    variables: Mapping[str, object], prelude: frozenset[str], file: BinaryIO | None = None
+) -> Dump:
+    """Pickle the variables as one graph, writing the stream to ``file`` if there is one.
+
+    Raises SaveError when an object cannot be pickled, OSError when the file cannot be written.
+    """
+    names = tuple(sorted(variables))
+    stream = _Stream(file)
+    buffers: list[pickle.PickleBuffer] = []
+    pickler = Pickler(stream, prelude, _collector(buffers))
+    try:
+        with _collection_paused():
+            # Without their names, which may be the same strings as attributes further down.
+            pickler.dump([variables[name] for name in names])
+    except Exception as error:
+        if stream.error is not None:
+            raise stream.error from None
+        raise explain(variables, error, prelude) from error
+    layout = memory.arrange(buffers)
+    known = memory.untouched() if buffers else {}
+    digests = tuple(
+        known.get((memory.address(segment), segment.nbytes)) or memory.digest(segment)
+        for segment in layout.segments
+    )
+    stream_digest = stream.digest()
+    content = json.dumps([names, stream_digest, digests, layout.references])
+    return Dump(
+        id=hashlib.sha256(content.encode()).hexdigest()[:32],
+        names=names,
+        stream_size=stream.size,
+        stream_digest=stream_digest,
+        layout=layout,
+        digests=digests,
+    )
+
+
+def fingerprint(variables: Mapping[str, object], prelude: frozenset[str]) -> str:
+    """A hash of all that the variables hold, 32 hexadecimal digits.
+
+    As long as nothing changes it stays the same inside one process; it is also the id that
+    the component would get in a pack.  Raises SaveError when an object cannot be pickled.
+    """
+    return dump(variables, prelude).id
+
+
+def components(variables: Mapping[str, object], prelude: frozenset[str]) -> list[dict[str, object]]:
+    """Group the variables that share mutable objects or memory.
+
+    Groups and their members keep the order of ``variables``.  Raises SaveError when an
+    object cannot be pickled.
+    """
+    leader = {name: name for name in variables}
+
+    def find(name: str) -> str:
+        while leader[name] != name:
+            leader[name] = name = leader[leader[name]]
+        return name
+
+    holder: dict[int, str] = {}
+    extents: list[memory.Extent] = []
+    extent_holders: list[str] = []
+    tracers = []  # the ids in a memo are those of living objects only as long as it lives
+    candidates = [name for name, value in variables.items() if not isinstance(value, _ATOMS)]
+    common = _common_to_frames()
+    with _collection_paused():
+        for name in candidates if len(candidates) > 1 else ():
+            tracer, buffers = _trace(name, variables[name], prelude)
+            tracers.append(tracer)
+            memo = tracer.memo.copy()
+            for identity in (memo.keys() & holder.keys()) - common:
+                if tracer.is_shareable(memo[identity][1]):
+                    leader[find(name)] = find(holder[identity])
+            if name != candidates[-1]:
+                holder.update(dict.fromkeys(memo, name))
+            extents += [memory.extent(buffer) for buffer in buffers]
+            extent_holders += [name] * len(buffers)
+    for cluster in memory.clusters(extents):
+        if not all(extents[index].readonly for index in cluster):
+            for index in cluster[1:]:
+                leader[find(extent_holders[index])] = find(extent_holders[cluster[0]])
+    groups: dict[str, dict[str, object]] = {}
+    for name, value in variables.items():
+        groups.setdefault(find(name), {})[name] = value
+    return list(groups.values())
+
+
+class _Tracer(Pickler):
+    """Goes through the objects of one variable only to see which they are."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        # Two objects of one class share nothing by that, nor do two frames with one index.
+        if isinstance(obj, type) or _is_value(obj):
+            return _nothing, ()
+        return super().reducer_override(obj)
+
+    def is_shareable(self, obj: object) -> bool:
+        """Whether it matters if two variables hold this very object, or equal ones."""
+        if isinstance(obj, _NEVER_SHARED) or _is_value(obj):
+            return False
+        if isinstance(obj, types.FunctionType) and obj.__globals__ is self._namespace:
+            return self.prelude_name(obj) is None
+        if _is_imported(obj):
+            return False
+        # Objects that compare by value and have no attributes, such as dates.
+        own_hash = type(obj).__hash__ not in (None, object.__hash__)
+        return not own_hash or hasattr(obj, "__dict__")
+
+
+def _nothing() -> None:
+    """Stands for an object that the tracer does not go into."""
+
+
+def _is_imported(obj: object) -> bool:
+    """Whether every process finds the object in its module, such as ``numpy.log``."""
+    module = sys.modules.get(getattr(obj, "__module__", None) or "")
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    return isinstance(name, str) and getattr(module, name, None) is obj
+
+
+def _common_to_frames() -> set[int]:
+    """The ids of lists that pandas stores with every frame, though they belong to its classes."""
+    pandas = sys.modules.get("pandas")
+    kinds = (getattr(pandas, "DataFrame", None), getattr(pandas, "Series", None))
+    return {id(kind._metadata) for kind in kinds if kind is not None}
+
+
+def _is_value(obj: object) -> bool:
+    return any(f"{base.__module__}.{base.__qualname__}" in _VALUES for base in type(obj).__mro__)
+
+
+def _trace(
+    name: str, value: object, prelude: frozenset[str]
+) -> tuple[_Tracer, list[pickle.PickleBuffer]]:
+    buffers: list[pickle.PickleBuffer] = []
+    tracer = _Tracer(_Stream(None), prelude, _collector(buffers))
+    try:
+        tracer.dump(value)
+    except Exception as error:
+        raise explain({name: value}, error, prelude) from error
+    return tracer, buffers
+
+
+def _collector(buffers: list[pickle.PickleBuffer]) -> Any:
+    def collect(buffer: pickle.PickleBuffer) -> bool:
+        if memory.keeps_in_stream(buffer):
+            return True
+        buffers.append(buffer)
+        return False
+
+    return collect
+
+
+class _Stream:
+    """Counts and hashes what the pickler writes on its way to the file."""
+
+    def __init__(self, file: BinaryIO | None) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self._hash.update(data)
+        self.size += size
+        if self._file is not None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.error = error
+                raise
+        return size
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()[:32]
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Pickling makes millions of small objects that live: collecting garbage finds nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
