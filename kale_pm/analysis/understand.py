@@ -10,7 +10,7 @@ from functools import cache
 from kale_pm.analysis.code.groups import Groups
 from kale_pm.analysis.code.knowledge import Knowledge
 from kale_pm.analysis.code.scan import scan
-from kale_pm.analysis.flow.edges import Edges, infer_edges, serialise
+from kale_pm.analysis.flow.edges import Edges, infer_edges, rivalries, without_cycles
 from kale_pm.analysis.flow.graph import bits
 from kale_pm.analysis.flow.problems import flow_problems, prelude_problems
 from kale_pm.analysis.flow.sources import MAKING, Flows, Prelude, Write, resolve, words_of
@@ -88,15 +88,17 @@ def _settle(
     pipeline: Pipeline, implied: Edges, prelude: Prelude
 ) -> tuple[Flows, Edges, list[Problem]]:
     """Resolve, and put rival writers one after the other, until nothing is left to order."""
-    warnings: list[Problem] = []
+    settled: list[Problem] = []
     while True:
-        flows = resolve(pipeline.steps, (*pipeline.edges, *implied), prelude)
-        more, found = serialise(flows)
-        new = tuple(edge for edge in more if edge not in implied)
+        edges = (*pipeline.edges, *implied)
+        flows = resolve(pipeline.steps, edges, prelude)
+        found = rivalries(pipeline.steps, flows)
+        more = tuple(edge for rivalry in found for edge in rivalry.edges)
+        new = without_cycles(pipeline.steps, edges, more)
         if not new:
-            return flows, implied, warnings + found
-        # What else is found now may be settled by the new edges.
-        warnings += (problem for problem in found if problem.code == "serialised")
+            return flows, implied, settled + [rivalry.problem for rivalry in found]
+        # What has no edges may be settled by those of others.
+        settled += (rivalry.problem for rivalry in found if rivalry.edges)
         implied += new
 
 

@@ -7,9 +7,10 @@ the notebook; and a notebook without any ``prev:`` gets its edges from its varia
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
-from kale_pm.analysis.flow.graph import bits
+from kale_pm.analysis.flow.graph import bits, make_graph
 from kale_pm.analysis.flow.sources import Flows, Prelude, Write, resolve
 from kale_pm.model import Problem, Step
 
@@ -19,7 +20,8 @@ Edges = tuple[tuple[str, str], ...]
 def infer_edges(steps: Sequence[Step], prelude: Prelude) -> Edges:
     """Each step depends on the last step above that writes a variable which it reads.
 
-    The steps are followed as one chain first, which tells who reads and writes what.
+    The steps are followed as one chain first, which tells who reads and writes what.  A
+    step that may leave a variable alone does not hide who wrote it before.
     """
     names = [step.name for step in steps]
     chain = tuple(pairwise(names))
@@ -32,48 +34,80 @@ def infer_edges(steps: Sequence[Step], prelude: Prelude) -> Edges:
     return tuple(edges)
 
 
-def serialise(flows: Flows) -> tuple[Edges, list[Problem]]:
-    """Edges between parallel steps that change one variable, and the warnings about it.
+@dataclass(frozen=True)
+class Rivalry:
+    """Parallel steps that write one variable: what the user is told, and edges that settle it."""
 
-    Parallel steps that bind a variable anew need no edge: the last one in the notebook is
-    the source, with the warning ``ambiguous-source``.
+    problem: Problem
+    edges: Edges = ()
+
+
+def rivalries(steps: Sequence[Step], flows: Flows) -> list[Rivalry]:
+    """What to do about each variable that several parallel steps hand to a later one.
+
+    Steps that change one variable run one after the other, in the order of the notebook.
+    Of steps that bind it anew the last one in the notebook is the source; they need no edges,
+    unless the edges of the notebook point upwards somewhere, so that it might run first.
     """
-    edges: dict[tuple[str, str], None] = {}
-    problems: dict[tuple[str, ...], Problem] = {}
-    order = flows.graph.order
-    for name, rivals, reader in flows.conflicts:
-        steps = [order[place] for place in rivals]
-        listing = f"{', '.join(steps[:-1])} and {steps[-1]}"
+    found: dict[Rivalry, None] = {}
+    position = {step.name: index for index, step in enumerate(steps)}
+    for name, parallel, reader in flows.conflicts:
+        rivals = sorted(parallel, key=lambda place: position[flows.graph.order[place]])
+        edges = tuple(pairwise(flows.graph.order[place] for place in rivals))
         if all(flows.writes[place][name] is Write.BINDS for place in rivals):
-            where = flows.effects[reader].reads[name].place
-            problems.setdefault(
-                ("ambiguous-source", name, *steps),
-                Problem(
-                    "ambiguous-source",
-                    "warning",
-                    f"'{name}' is set in the parallel steps {listing}; "
-                    f"{order[reader]} gets that of {steps[-1]}, the last in the notebook",
-                    hint="give the variable another name in each branch",
-                    step=order[reader],
-                    cell=where.cell,
-                    line=where.line,
-                ),
-            )
+            problem = _ambiguous(flows, name, rivals, reader)
+            found[Rivalry(problem, edges if rivals != parallel else ())] = None
+        else:
+            found[Rivalry(_serialised(flows, name, rivals), edges)] = None
+    return list(found)
+
+
+def _ambiguous(flows: Flows, name: str, rivals: list[int], reader: int) -> Problem:
+    listing, last = _listing(flows, rivals)
+    where = flows.effects[reader].reads[name].place
+    step = flows.graph.order[reader]
+    return Problem(
+        "ambiguous-source",
+        "warning",
+        f"'{name}' is set in the parallel steps {listing}; "
+        f"{step} gets that of {last}, the last in the notebook",
+        hint="give the variable another name in each branch",
+        step=step,
+        cell=where.cell,
+        line=where.line,
+    )
+
+
+def _serialised(flows: Flows, name: str, rivals: list[int]) -> Problem:
+    listing, last = _listing(flows, rivals)
+    effects = flows.effects[rivals[-1]]
+    where = effects.mutates.get(name) or effects.places.get(name) or effects.may_delete.get(name)
+    return Problem(
+        "serialised",
+        "warning",
+        f"the parallel steps {listing} change '{name}', each of them: "
+        f"they run one after the other, in the order of the notebook",
+        hint="use one variable per branch, and join them in a later step",
+        step=last,
+        cell=where.cell if where else None,
+        line=where.line if where else None,
+    )
+
+
+def _listing(flows: Flows, rivals: list[int]) -> tuple[str, str]:
+    """The names of the steps as a text, and the last of them."""
+    *names, last = (flows.graph.order[place] for place in rivals)
+    return f"{', '.join(names)} and {last}", last
+
+
+def without_cycles(steps: Sequence[Step], edges: Edges, more: Edges) -> Edges:
+    """As many of the edges ``more`` as are new and close no cycle with ``edges``."""
+    names = [step.name for step in steps]
+    found: list[tuple[str, str]] = []
+    for edge in more:
+        if edge in edges:
             continue
-        edges |= dict.fromkeys(pairwise(steps))
-        last = flows.effects[rivals[-1]]
-        changed = last.mutates.get(name) or last.places.get(name) or last.may_delete.get(name)
-        problems.setdefault(
-            ("serialised", name, *steps),
-            Problem(
-                "serialised",
-                "warning",
-                f"the parallel steps {listing} change '{name}', each of them: "
-                f"they run one after the other, in the order of the notebook",
-                hint="use one variable per branch, and join them in a later step",
-                step=steps[-1],
-                cell=changed.cell if changed else None,
-                line=changed.line if changed else None,
-            ),
-        )
-    return tuple(edges), list(problems.values())
+        graph = make_graph(names, (*edges, *found))
+        if not graph.is_before(graph.place[edge[1]], graph.place[edge[0]]):
+            found.append(edge)
+    return tuple(found)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from kale_pm.analysis.flow.graph import bits
 from kale_pm.analysis.flow.missing import missing_names
-from kale_pm.analysis.flow.sources import REAL, Flows, Prelude, Write, is_builtin
+from kale_pm.analysis.flow.order import order_differs
+from kale_pm.analysis.flow.sources import Flows, Prelude, Write, is_builtin
 from kale_pm.model import Pipeline, Problem, Step
 from kale_pm.notebook.parameters import literal_assignments, parameter_cells, split_prelude
 
@@ -19,34 +20,8 @@ def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterato
         yield from unserialisable(pipeline.step(name), flows, place)
         yield from stays_behind(flows, place, prelude)
         yield from dynamic_access(flows, place)
-    yield from outside_of_order(pipeline, flows, prelude)
+    yield from order_differs(pipeline, flows, prelude)
     yield from unused_parameters(pipeline)
-
-
-def outside_of_order(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
-    """Values that the notebook, run from top to bottom, would have shown differently."""
-    order = flows.graph.order
-    last_writer: dict[str, int] = {}
-    for step in pipeline.steps:
-        place = flows.graph.place[step.name]
-        for name, read in flows.effects[place].reads.items():
-            last = last_writer.get(name)
-            if last is None or flows.graph.is_before(last, place):
-                continue
-            if name in flows.sources[place] or name in prelude.names:
-                yield Problem(
-                    "order-differs",
-                    "warning",
-                    f"run from top to bottom, the notebook would read '{name}' as step "
-                    f"{order[last]} leaves it; step {step.name} does not follow that step",
-                    hint=f"add the tag prev:{order[last]} if that value is meant",
-                    step=step.name,
-                    cell=read.place.cell,
-                    line=read.place.line,
-                )
-        for name, write in flows.writes[place].items():
-            if write in REAL:
-                last_writer[name] = place
 
 
 def lost_state(pipeline: Pipeline, flows: Flows, place: int) -> Iterator[Problem]:

@@ -45,9 +45,9 @@ class Write(Enum):
 
 # Nothing of an older version can be seen after these.
 FINAL = (Write.BINDS, Write.DELETES)
-# After these there is another version, or may be; of the others only the run can tell.
 # These give a value.
 MAKING = (Write.BINDS, Write.MAY_BIND, Write.MUTATES)
+# After these there is another version, or may be; of the others only the run can tell.
 REAL = (*FINAL, Write.MAY_BIND, Write.MAY_DELETE, Write.MUTATES)
 
 

@@ -165,6 +165,43 @@ class TestRivals:
         assert found.needs("d") == {"r": "c b a"}
         assert (found.problem("serialised").step, found.problem("serialised").cell) == ("c", 3)
 
+    def test_changes_run_in_the_order_of_the_notebook_where_edges_point_upwards(
+        self, notebook: Any
+    ) -> None:
+        found = notebook(
+            ("block:start", "x = {}"),
+            ("block:a prev:late", "x[0] = 'a'"),
+            ("block:b prev:start", "x[0] = 'b'"),
+            ("block:join prev:a prev:b", "print(x)"),
+            ("block:late prev:start", "y = 1"),
+        )
+        assert found.pipeline.implied_edges == (("a", "b"),)
+        assert found.needs("join")["x"] == "b a start"
+
+    def test_of_bindings_too_the_last_of_the_notebook_wins_where_edges_point_upwards(
+        self, notebook: Any
+    ) -> None:
+        found = notebook(
+            ("block:a prev:late", "x = 'a'"),
+            ("block:b", "x = 'b'"),
+            ("block:join prev:a prev:b", "print(x)"),
+            ("block:late", "y = 1"),
+        )
+        assert found.needs("join")["x"] == "b"
+        assert "b, the last in the notebook" in found.problem("ambiguous-source").message
+
+    def test_never_close_a_cycle(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a prev:d", "x[0] = 1"),
+            ("block:b prev:start", "x[0] = 2"),
+            ("block:c prev:b", "y[0] = 3"),
+            ("block:d prev:start", "y[0] = 4"),
+            ("block:start", "x = {}; y = {}"),
+            ("block:join prev:a prev:c", "print(x, y)"),
+        )
+        assert found.pipeline.implied_edges
+        assert len(found.pipeline.order) == 6
+
     def test_three_branches(self, notebook: Any) -> None:
         third = ("block:d prev:a", "r['d'] = 1")
         found = notebook(*BRANCHES, third, ("block:e prev:b prev:c prev:d", "print(r)"))
@@ -318,6 +355,61 @@ class TestOrder:
         problem = found.problem("order-differs")
         assert (problem.step, problem.cell) == ("c", 3)
         assert problem.hint == "add the tag prev:b if that value is meant"
+
+    def test_a_step_that_its_edges_put_before_another_which_stands_above_it(
+        self, notebook: Any
+    ) -> None:
+        found = notebook(
+            ("block:a prev:b", "x = 1"),
+            ("block:b", "x = 2"),
+            ("block:c prev:a", "print(x)"),
+        )
+        problem = found.problem("order-differs")
+        assert (problem.step, problem.cell) == ("c", 3)
+        assert (
+            "as step b leaves it; here step a changes it in between, in cell 1" in problem.message
+        )
+
+    def test_a_cell_further_down_of_a_step_that_runs_before(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a", "x = 1"),
+            ("block:b prev:a", "print(x)"),
+            ("block:a", "x = 2"),
+        )
+        problem = found.problem("order-differs")
+        assert (problem.step, problem.cell) == ("b", 2)
+        assert (
+            "as step a leaves it; here step a changes it in between, in cell 3" in problem.message
+        )
+
+    def test_a_cell_in_between_of_a_step_that_runs_afterwards(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a", "x = [1]"),
+            ("block:b prev:a", "x.append(2)"),
+            ("block:a", "print(x)"),
+            ("block:b", "print(x)"),
+        )
+        assert (found.problem("order-differs").step, found.problem("order-differs").cell) == (
+            "a",
+            3,
+        )
+
+    def test_a_name_of_the_prelude_that_a_step_below_has_changed_before(
+        self, notebook: Any
+    ) -> None:
+        found = notebook(
+            ("functions", "x = [1]"), ("block:a prev:b", "print(x)"), ("block:b", "x.append(2)")
+        )
+        assert "as the prelude leaves it" in found.problem("order-differs").message
+
+    def test_scattered_cells_that_agree_are_fine(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a", "x = 1"),
+            ("block:b prev:a", "y = x"),
+            ("block:a", "z = x + 1"),
+            ("block:b", "print(x, y, z)"),
+        )
+        assert found.codes == []
 
     def test_a_prelude_cell_below_the_steps(self, notebook: Any) -> None:
         found = notebook(("block:a", "x = 1"), ("functions", "x = 2"), ("block:b prev:a", "x"))

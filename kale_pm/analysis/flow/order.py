@@ -1,0 +1,114 @@
+"""Values that the notebook, run from top to bottom, would have shown differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+
+from kale_pm.analysis.code.effects import Read
+from kale_pm.analysis.flow.sources import REAL, Flows, Prelude, Write, resolve
+from kale_pm.model import Pipeline, Problem
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Cells of one step that stand together: steps whose cells are scattered have several.
+
+    ``index`` counts them from the top of the notebook, ``cell`` is the number of the first.
+    """
+
+    index: int
+    step: str
+    cell: int
+    reads: Mapping[str, Read]
+    writes: Mapping[str, Write]
+
+
+def order_differs(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
+    """A warning for each value of the notebook's order that the order of the steps replaces.
+
+    Compared is who changed a variable last: above in the notebook, and in the pipeline, where
+    a step sees nothing but what comes before it and runs as a whole.
+    """
+    pieces = _pieces(pipeline, flows, prelude)
+    changing: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        for name, write in piece.writes.items():
+            if write in REAL:
+                changing.setdefault(name, []).append(piece)
+    for piece in pieces:
+        for name in sorted(piece.reads.keys() & changing.keys()):
+            above = _last_above(piece, changing[name])
+            before = _last_before(piece, changing[name], name, flows)
+            is_there = before.writes[name] is not Write.DELETES if before else name in prelude.names
+            if is_there and above is not before and (above or name in prelude.names):
+                yield from _problem(name, piece, above, before, flows)
+
+
+def _pieces(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> list[Piece]:
+    """All pieces of all steps, from the top of the notebook to its end."""
+    cells = sorted(
+        ((cell, step) for step in pipeline.steps for cell in step.code),
+        key=lambda found: found[0].number,
+    )
+    runs = [
+        (step, tuple(cell for cell, _ in run))
+        for step, run in groupby(cells, key=lambda found: found[1])
+    ]
+    found = flows
+    places = [flows.graph.place[step.name] for step, _ in runs]
+    if len({step.name for step, _ in runs}) < len(runs):
+        parts = [
+            replace(step, name=f"{step.name} {number}", cells=cells)
+            for number, (step, cells) in enumerate(runs)
+        ]
+        found = resolve(parts, tuple(pairwise(part.name for part in parts)), prelude)
+        places = list(range(len(runs)))
+    return [
+        Piece(index, step.name, cells[0].number, found.effects[place].reads, found.writes[place])
+        for index, (place, (step, cells)) in enumerate(zip(places, runs, strict=True))
+    ]
+
+
+def _last_above(piece: Piece, changing: list[Piece]) -> Piece | None:
+    return _last([other for other in changing if other.index < piece.index])
+
+
+def _last_before(piece: Piece, changing: list[Piece], name: str, flows: Flows) -> Piece | None:
+    """Who changed ``name`` last when the pipeline comes to ``piece``."""
+    own = [p for p in changing if p.step == piece.step and p.index < piece.index]
+    writers = flows.writers(name, REAL) & flows.graph.ancestors[flows.graph.place[piece.step]]
+    if own or not writers:
+        return _last(own)
+    last = flows.graph.order[writers.bit_length() - 1]
+    return _last([other for other in changing if other.step == last])
+
+
+def _last(pieces: list[Piece]) -> Piece | None:
+    return pieces[-1] if pieces else None
+
+
+def _problem(
+    name: str, piece: Piece, above: Piece | None, before: Piece | None, flows: Flows
+) -> Iterator[Problem]:
+    place = flows.graph.place
+    read = piece.reads[name]
+    seen = f"as step {above.step} leaves it" if above else "as the prelude leaves it"
+    if above and not flows.graph.is_before(place[above.step], place[piece.step]):
+        instead = f"step {piece.step} does not follow that step"
+        hint = f"add the tag prev:{above.step} if that value is meant"
+    elif before:
+        instead = f"here step {before.step} changes it in between, in cell {before.cell}"
+        hint = "a step runs as a whole, after all that it follows: give those cells another step"
+    else:
+        return
+    yield Problem(
+        "order-differs",
+        "warning",
+        f"run from top to bottom, the notebook would read '{name}' {seen}; {instead}",
+        hint=hint,
+        step=piece.step,
+        cell=read.place.cell,
+        line=read.place.line,
+    )
