@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from kale_pm.analysis.code.bindings import State
+from kale_pm.analysis.code.class_state import changes_class, shared_attributes
 from kale_pm.analysis.code.effects import ITSELF, Code
 from kale_pm.analysis.code.knowledge import Knowledge
 from kale_pm.analysis.code.namespace import ClassBody
@@ -118,12 +120,16 @@ class Definitions(Targets):
         self.evaluate_all(parts)
         bases = frozenset(c for c in code_of_all(parts, self.known) if c.is_class)
         methods = {name: method for base in bases for name, method in base.methods.items()}
+        shared_here = shared_attributes(node.body)
         names = ClassBody()
         facts = {name: self.known.take(name) for name in assigned(node.body)}
         self.scopes.append(names)
         for statement in node.body:
             if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                methods[statement.name] = self._method(statement, bases)
+                method = self._method(statement, bases)
+                if changes_class(statement, shared_here):
+                    method = replace(method, mutates=method.mutates | {node.name})
+                methods[statement.name] = method
                 names.add(statement.name)
             else:
                 # Names become the class's own in the order of the body: x = x reads outside.

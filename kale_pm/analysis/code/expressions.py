@@ -12,7 +12,7 @@ from kale_pm.analysis.code.bindings import join
 from kale_pm.analysis.code.catalogue import SHELL_NAMESPACE
 from kale_pm.analysis.code.effects import Code
 from kale_pm.analysis.code.namespace import ClassBody, Namespace
-from kale_pm.analysis.code.sharing import LAMBDA_CODE, code_of, names_of, operands, shared
+from kale_pm.analysis.code.sharing import LAMBDA_CODE, callees, code_of, names_of, operands, shared
 
 
 class Expressions(Namespace):
@@ -144,6 +144,8 @@ class Expressions(Namespace):
 
     def on_attribute(self, node: ast.Attribute) -> None:
         self.evaluate(node.value)
+        for method in callees(node, self.known):
+            self.refer(method)
         if node.attr in SHELL_NAMESPACE and magics.is_shell(node.value):
             self.anything(f"get_ipython().{node.attr}")
 

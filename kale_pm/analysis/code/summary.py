@@ -112,7 +112,8 @@ def class_code(
         reads=union(lambda code: code.reads),
         binds=init.binds if init else frozenset(),
         may_bind=union(lambda code: code.binds | code.may_bind),
-        mutates=union(lambda code: code.mutates),
+        # Who has an instance need not call what changes the class.
+        mutates=union(lambda code: code.mutates) - {name} | (init.mutates if init else frozenset()),
         touches=union(lambda code: code.touches),
         mutates_parameters=init.mutates_parameters & set(parameters) if init else frozenset(),
         touches_parameters=init.touches_parameters & set(parameters) if init else frozenset(),

@@ -6,8 +6,9 @@ import ast
 
 from kale_pm.analysis.code.calls import Calls
 from kale_pm.analysis.code.catalogue import GLOBAL_STATE_TARGETS, UNSERIALISABLE_CALLS
+from kale_pm.analysis.code.class_state import is_class
 from kale_pm.analysis.code.expressions import is_namespace
-from kale_pm.analysis.code.sharing import shared
+from kale_pm.analysis.code.sharing import Shared, code_of, shared
 
 
 class Targets(Calls):
@@ -61,12 +62,18 @@ class Targets(Calls):
         if isinstance(target, ast.Subscript):
             self.evaluate(target.slice)
         library = self.library_name(target) or self.library_name(target.value)
-        if library is None:
-            self.mutate(shared(target.value, self.known))
+        if library is None or is_class(target.value):
+            self.mutate(self._owners(target.value))
         elif any(library == t or library.startswith(t + ".") for t in GLOBAL_STATE_TARGETS):
             self.notice("global-state", library)
         elif isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Call):
             self.notice("stays-behind", library)
+
+    def _owners(self, node: ast.expr) -> Shared:
+        """What changes with a part of ``node``; of ``type(x)`` it is the class of x."""
+        if is_class(node):
+            return {code.name: True for code in code_of(node, self.known) if code.is_class}
+        return shared(node, self.known)
 
     def _unserialisable(self, name: str, value: ast.expr | None) -> None:
         if isinstance(value, ast.GeneratorExp):
