@@ -22,8 +22,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 Values = dict[str, Any]
@@ -90,35 +95,85 @@ def changes(before: Mapping[str, Values]) -> dict[str, str]:
 
 
 def replay(values: Mapping[str, str]) -> list[str]:
-    """Set what ``changes`` found elsewhere; returns what could not be set, for a warning."""
+    """Set what ``changes`` found elsewhere; returns what could not be set, for a warning.
+
+    The state of a library that is not imported yet is set as soon as it is: many steps never
+    import it, and their place may not even have it.
+    """
     failed = []
-    by_probe: dict[str, Values] = {}
-    for name, encoded in values.items():
-        probe_name, _, key = name.partition(":")
-        try:
-            by_probe.setdefault(probe_name, {})[key] = pickle.loads(base64.b64decode(encoded))
-        except Exception as error:  # noqa: BLE001 - any class may be missing here
-            failed.append(f"{name} ({error})")
+    later: dict[str, list[_Set]] = {}
     for probe in PROBES:
-        if probe.name not in by_probe:
-            continue
+        encoded = {
+            name.removeprefix(f"{probe.name}:"): value
+            for name, value in values.items()
+            if name.startswith(f"{probe.name}:")
+        }
+        if encoded and probe.module in sys.modules:
+            failed += _set(probe, encoded)
+        elif encoded:
+            later.setdefault(probe.module, []).append(partial(_set, probe, encoded))
+    if later:
+        sys.meta_path.insert(0, _AfterImport(later))
+    return failed
+
+
+def _set(probe: Probe, encoded: Mapping[str, str]) -> list[str]:
+    """What could not be set."""
+    failed = []
+    values: Values = {}
+    for key, value in encoded.items():
         try:
-            import_module(probe.module)
-            probe.write(by_probe[probe.name])
-        except Exception as error:  # noqa: BLE001 - the place may lack the library or the folder
+            values[key] = pickle.loads(base64.b64decode(value))
+        except Exception as error:  # noqa: BLE001 - any class may be missing here
+            failed.append(f"{probe.name}:{key} ({error})")
+    if values:
+        try:
+            probe.write(values)
+        except Exception as error:  # noqa: BLE001 - the place may lack the folder, or the option
             failed.append(f"{probe.name} ({error})")
     return failed
+
+
+_Set = Callable[[], list[str]]
+
+
+class _AfterImport(MetaPathFinder):
+    """Sets the state of libraries right after their import; finds nothing by itself."""
+
+    def __init__(self, waiting: dict[str, list[_Set]]) -> None:
+        self._waiting = waiting
+
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        waiting = self._waiting.pop(fullname, None)
+        spec = find_spec(fullname) if waiting else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def execute_and_set(module: ModuleType) -> None:
+            execute(module)
+            for setting in waiting or ():
+                for failure in setting():
+                    warnings.warn(f"global state not replayed: {failure}", stacklevel=2)
+
+        spec.loader.exec_module = execute_and_set  # type: ignore[method-assign]
+        return spec
 
 
 # -- the standard library ---------------------------------------------------------------------
 
 
 def _read_filters() -> Values:
-    return {"list": list(warnings.filters)}
+    # One by one: a category may belong to a library that another place lacks.
+    return {"list": [pickle.dumps(entry) for entry in warnings.filters]}
 
 
 def _write_filters(values: Values) -> None:
-    warnings.filters[:] = values["list"]  # type: ignore[index]
+    entries = []
+    for entry in values["list"]:
+        with suppress(ImportError, AttributeError):  # then nobody can warn of that category
+            entries.append(pickle.loads(entry))
+    warnings.filters[:] = entries  # type: ignore[index]
     warnings._filters_mutated()  # type: ignore[attr-defined]
 
 
@@ -225,23 +280,33 @@ def _write_rc(values: Values) -> None:
     import_module("matplotlib").rcParams.update(values)
 
 
+# Switches of torch: what reads them, and what sets them.
+_TORCH_SWITCHES = {
+    "dtype": ("get_default_dtype", "set_default_dtype"),
+    "deterministic": ("are_deterministic_algorithms_enabled", "use_deterministic_algorithms"),
+    "gradients": ("is_grad_enabled", "set_grad_enabled"),
+    "threads": ("get_num_threads", "set_num_threads"),
+    "precision": ("get_float32_matmul_precision", "set_float32_matmul_precision"),
+}
+_CUDNN_SWITCHES = ("enabled", "benchmark", "deterministic", "allow_tf32")
+
+
 def _read_torch() -> Values:
     torch = sys.modules["torch"]
-    return {
-        "rng": torch.get_rng_state().numpy().tobytes(),
-        "dtype": torch.get_default_dtype(),
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-    }
+    values = {name: getattr(torch, reads)() for name, (reads, _) in _TORCH_SWITCHES.items()}
+    cudnn = {f"cudnn.{name}": getattr(torch.backends.cudnn, name) for name in _CUDNN_SWITCHES}
+    return {**values, **cudnn, "rng": torch.get_rng_state().numpy().tobytes()}
 
 
 def _write_torch(values: Values) -> None:
-    torch = import_module("torch")
-    if "rng" in values:
-        torch.set_rng_state(torch.frombuffer(bytearray(values["rng"]), dtype=torch.uint8))
-    if "dtype" in values:
-        torch.set_default_dtype(values["dtype"])
-    if "deterministic" in values:
-        torch.use_deterministic_algorithms(values["deterministic"])
+    torch = sys.modules["torch"]
+    for name, value in values.items():
+        if name == "rng":
+            torch.set_rng_state(torch.frombuffer(bytearray(value), dtype=torch.uint8))
+        elif name in _TORCH_SWITCHES:
+            getattr(torch, _TORCH_SWITCHES[name][1])(value)
+        else:
+            setattr(torch.backends.cudnn, name.removeprefix("cudnn."), value)
 
 
 PROBES: tuple[Probe, ...] = (
@@ -276,7 +341,6 @@ PROBES: tuple[Probe, ...] = (
         _read_print_options,
         lambda v: _numpy().set_printoptions(**v),
         module="numpy",
-        initial=_read_print_options,
     ),
     Probe("pandas", _read_pandas, _write_pandas, module="pandas", initial=_initial_pandas),
     Probe(

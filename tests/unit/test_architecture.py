@@ -97,6 +97,6 @@ def test_only_the_command_line_prints(file: Path) -> None:
 def test_rooms_of_one_part_are_in_order_too(file: Path, room: str, above: set[str]) -> None:
     inner = str(file.relative_to(PACKAGE))
     if inner.startswith(room + "/"):
-        part = room.split("/")[0]
+        part = room.split("/", maxsplit=1)[0]
         beside = {m.split(".")[2] for m in imports(file) if m.startswith(f"kale_pm.{part}.")}
         assert not beside & above

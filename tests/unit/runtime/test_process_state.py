@@ -178,3 +178,15 @@ def test_what_cannot_be_set_here_is_reported_and_the_rest_is_set() -> None:
     assert any(text.startswith("cwd") for text in failed)
     assert any(text.startswith("random:state") for text in failed)
     assert os.environ["MODE"] == "fast"
+
+
+def test_a_filter_for_warnings_of_a_library_that_is_not_here_does_not_matter() -> None:
+    filters = [
+        ("ignore", None, UserWarning, None, 0),
+        ("error", None, DeprecationWarning, None, 0),
+    ]
+    entries = [pickle.dumps(entry) for entry in filters]
+    entries[0] = entries[0].replace(b"builtins", b"nolibrar")
+    found = base64.b64encode(pickle.dumps(entries)).decode()
+    assert replay({"warnings:list": found}) == []
+    assert list(warnings.filters) == filters[1:]

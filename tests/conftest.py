@@ -1,4 +1,4 @@
-"""What several of the unit tests use."""
+"""What tests of several folders use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
