@@ -156,13 +156,18 @@ def _given(flows: Flows, prelude: Prelude) -> tuple[list[set[str]], list[set[str
 
 
 def _stored(flows: Flows, place: int, gives: Iterable[str], prelude: Prelude) -> tuple[str, ...]:
-    """What is given even unchanged: the new bindings, and what the step may not receive."""
+    """What is given even if it equals what was there.
+
+    After new bindings and certain changes nobody asks an older step; and then there is what
+    the step may not receive.
+    """
     writes = flows.writes[place]
     return tuple(
         sorted(
             name
             for name in gives
-            if writes[name] is Write.BINDS or not _receives(flows, place, name, prelude)
+            if writes[name] in (Write.BINDS, Write.CHANGES)
+            or not _receives(flows, place, name, prelude)
         )
     )
 
@@ -170,7 +175,8 @@ def _stored(flows: Flows, place: int, gives: Iterable[str], prelude: Prelude) ->
 def _receives(flows: Flows, place: int, name: str, prelude: Prelude) -> bool:
     """Does the step get ``name`` from another for certain?"""
     sources = flows.sources[place].get(name, 0)
-    bound = name in prelude.names or flows.writers(name, (Write.BINDS,)) & sources
+    certain = flows.writers(name, (Write.BINDS, Write.CHANGES))
+    bound = name in prelude.names or certain & sources
     kept = all(name not in flows.effects[source].may_delete for source in bits(sources))
     return bool(sources and bound and kept)
 

@@ -103,8 +103,8 @@ class Effects:
     """What one block of code does to the namespace, seen from outside.
 
     ``binds`` holds for certain at the end, ``may_bind`` possibly; ``deletes`` are certainly
-    gone.  ``mutates`` are changed in place, ``touches`` handed to code that may change them,
-    ``shares`` only became parts of one another.  ``code_changes`` are variables whose very
+    gone.  ``mutates`` are changed in place, those of ``changes`` for certain; ``touches`` were
+    handed to code that may change them, ``shares`` only became parts of one another.  ``code_changes`` are variables whose very
     function or class changes: an attribute, a default, a closure.  ``places`` say where a
     name is first bound.
     """
@@ -115,6 +115,7 @@ class Effects:
     deletes: set[str] = field(default_factory=set)
     may_delete: dict[str, Place] = field(default_factory=dict)
     mutates: dict[str, Place] = field(default_factory=dict)
+    changes: set[str] = field(default_factory=set)
     touches: set[str] = field(default_factory=set)
     shares: set[str] = field(default_factory=set)
     code_changes: dict[str, Place] = field(default_factory=dict)

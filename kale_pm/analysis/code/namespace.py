@@ -182,9 +182,13 @@ class Namespace:
         """Objects of these variables change in place."""
         for name, surely in share.items():
             if surely and not self.known.plain.get(name, False):
-                if self._is_new(name, self.known.same.of(name), self.effects.mutates):
-                    for mate in self.known.same.of(name):
+                mates = self.known.same.of(name)
+                if self._is_new(name, mates, self.effects.mutates):
+                    for mate in mates:
                         self.effects.mutates.setdefault(mate, self.place)
+                if not self.conditional:
+                    # Of its mates only the run can tell whether they really share.
+                    self.effects.changes.add(name)
                 if any(code.name == name for code in self.known.code.get(name, ())):
                     self.effects.code_changes.setdefault(name, self.place)
         self.touch(share)
@@ -248,7 +252,8 @@ class Namespace:
             for argument in arguments:
                 share = shared(argument, self.known)
                 if parameter in code.mutates_parameters:
-                    self.mutate(share)
+                    with self.maybe():
+                        self.mutate(share)
                 elif parameter in code.touches_parameters:
                     self.touch(share)
         if ITSELF in code.mutates_parameters and isinstance(node.func, ast.Name):
@@ -291,7 +296,8 @@ class Namespace:
             for name in sorted(code.reads):
                 self.read(name)
         self._running.pop()
-        self.mutate(dict.fromkeys(sorted(code.mutates), True))
+        with self.maybe():
+            self.mutate(dict.fromkeys(sorted(code.mutates), True))
         self.touch(code.touches)
         for name in sorted(code.binds | code.may_bind):
             if self.is_local(name):

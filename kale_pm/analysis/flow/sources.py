@@ -38,15 +38,16 @@ class Write(Enum):
     DELETES = "deletes"
     MAY_BIND = "may bind"
     MAY_DELETE = "may delete"
-    MUTATES = "mutates"
+    CHANGES = "changes in place"
+    MUTATES = "may change in place"
     TOUCHES = "hands to unknown code"
     SHARES = "makes a part of another"
 
 
 # Nothing of an older version can be seen after these.
-FINAL = (Write.BINDS, Write.DELETES)
+FINAL = (Write.BINDS, Write.DELETES, Write.CHANGES)
 # These give a value.
-MAKING = (Write.BINDS, Write.MAY_BIND, Write.MUTATES)
+MAKING = (Write.BINDS, Write.CHANGES, Write.MAY_BIND, Write.MUTATES)
 # After these there is another version, or may be; of the others only the run can tell.
 REAL = (*FINAL, Write.MAY_BIND, Write.MAY_DELETE, Write.MUTATES)
 
@@ -160,6 +161,7 @@ def _writes(flows: Flows, place: int, prelude: Prelude) -> dict[str, Write]:
     found.update(dict.fromkeys(effects.shares, Write.SHARES))
     found.update(dict.fromkeys(effects.touches, Write.TOUCHES))
     found.update(dict.fromkeys(effects.mutates, Write.MUTATES))
+    found.update(dict.fromkeys(effects.changes, Write.CHANGES))
     found = {
         name: write
         for name, write in found.items()

@@ -74,7 +74,7 @@ def test_timeit_binds_nothing(chain: Any) -> None:
 
 
 def test_timeit_changes_for_good(chain: Any) -> None:
-    assert chain("x = []", "%timeit x.append(1)", "print(x)").needs("c") == {"x": "b a"}
+    assert chain("x = []", "%timeit x.append(1)", "print(x)").needs("c") == {"x": "b"}
 
 
 @pytest.mark.parametrize("magic", ["%env A=1", "%cd ..", "%load_ext lab_black"])

@@ -79,4 +79,4 @@ def test_many_names_of_one_object(chain: Any) -> None:
     made = "\n".join(f"v{i} = x[{i}]" for i in range(600))
     changed = "\n".join(f"v{i}.append(1)" for i in range(600))
     found = chain(f"x = [1]\n{made}", changed, "print(x, v7)")
-    assert found.needs("c") == {"v7": "b a", "x": "b a"}
+    assert found.needs("c") == {"v7": "b", "x": "b a"}

@@ -115,7 +115,7 @@ class TestSources:
         assert chain("x = 1", "x = 2", "y = 1", "print(x)").needs("d") == {"x": "b"}
 
     def test_who_may_leave_it_alone_is_followed_by_its_own_sources(self, chain: Any) -> None:
-        found = chain("x = []", "if x: x = [1]", "x.append(2)", "print(x)")
+        found = chain("x = []", "if x: x = [1]", "if x: x.append(2)", "print(x)")
         assert found.needs("d") == {"x": "c b a"}
 
     def test_a_short_way_is_not_a_better_one(self, notebook: Any) -> None:
@@ -162,7 +162,7 @@ class TestRivals:
     def test_changes_run_one_after_the_other(self, notebook: Any) -> None:
         found = notebook(*BRANCHES, ("block:d prev:b prev:c", "print(r)"))
         assert found.pipeline.implied_edges == (("b", "c"),)
-        assert found.needs("d") == {"r": "c b a"}
+        assert found.needs("d") == {"r": "c"}
         assert (found.problem("serialised").step, found.problem("serialised").cell) == ("c", 3)
 
     def test_changes_run_in_the_order_of_the_notebook_where_edges_point_upwards(
@@ -176,7 +176,7 @@ class TestRivals:
             ("block:late prev:start", "y = 1"),
         )
         assert found.pipeline.implied_edges == (("a", "b"),)
-        assert found.needs("join")["x"] == "b a start"
+        assert found.needs("join")["x"] == "b"
 
     def test_of_bindings_too_the_last_of_the_notebook_wins_where_edges_point_upwards(
         self, notebook: Any
@@ -258,7 +258,7 @@ class TestDeletion:
         assert "deleted-upstream" in chain("x = y = 1", deletion, "x").errors
 
     def test_of_a_part_is_a_change(self, chain: Any) -> None:
-        assert chain("x = {1: 2}", "del x[1]", "print(x)").needs("c") == {"x": "b a"}
+        assert chain("x = {1: 2}", "del x[1]", "print(x)").needs("c") == {"x": "b"}
 
 
 class TestMissingNames:
@@ -434,7 +434,7 @@ class TestInferredEdges:
         assert self.edges(notebook, "x = 1", "y = x", "z = 1", "print(y)") == {"ab", "bd"}
 
     def test_follow_changes(self, notebook: Any) -> None:
-        assert self.edges(notebook, "x = []", "x.append(1)", "print(x)") == {"ab", "ac", "bc"}
+        assert self.edges(notebook, "x = []", "x.append(1)", "print(x)") == {"ab", "bc"}
 
     def test_follow_what_unknown_code_may_have_changed(self, notebook: Any) -> None:
         assert "bc" in self.edges(notebook, "x = []", "x.learn(1)", "print(x)")
