@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -12,10 +11,10 @@ from kale_pm.analysis.code.knowledge import Knowledge
 from kale_pm.analysis.code.scan import scan
 from kale_pm.analysis.flow.edges import Edges, infer_edges, rivalries, without_cycles
 from kale_pm.analysis.flow.graph import bits
-from kale_pm.analysis.flow.problems import flow_problems, prelude_problems
+from kale_pm.analysis.flow.parameters import parameters_of_prelude, used_parameters
+from kale_pm.analysis.flow.problems import flow_problems, prelude_problems, unknown_metrics
 from kale_pm.analysis.flow.sources import MAKING, Flows, Prelude, Write, resolve, words_of
 from kale_pm.model import Need, Pipeline, Problem, Source, Step
-from kale_pm.notebook.source import parse
 
 # With one of these the steps themselves are not certain: there is nothing to follow.
 _STRUCTURAL = frozenset({"bad-tags", "cycle", "unknown-step"})
@@ -62,15 +61,16 @@ def _with_flow(pipeline: Pipeline, infer: bool) -> Pipeline:
             )
         )
     flows, implied, warnings = _settle(pipeline, implied, prelude)
+    owners = _metric_owners(pipeline, flows, prelude)
     pipeline = replace(
         pipeline,
-        steps=_filled(pipeline, flows, prelude),
+        steps=_filled(pipeline, flows, prelude, owners),
         implied_edges=implied,
         aliases=_aliases(flows),
     )
     problems += [*flows.problems, *prelude_problems(pipeline, prelude, flows), *warnings]
     problems += flow_problems(pipeline, flows, prelude)
-    problems += _unknown_metrics(pipeline, flows, prelude)
+    problems += unknown_metrics(pipeline, owners, flows)
     problems = list(dict.fromkeys(problems))
     problems.sort(key=lambda p: (not p.is_error, p.cell or 0, p.line or 0))
     return replace(pipeline, problems=tuple(problems))
@@ -102,12 +102,13 @@ def _settle(
         implied += new
 
 
-def _filled(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> tuple[Step, ...]:
+def _filled(
+    pipeline: Pipeline, flows: Flows, prelude: Prelude, owners: Mapping[str, int]
+) -> tuple[Step, ...]:
     order = flows.graph.order
     gives, maybe = _given(flows, prelude)
     made = cache(lambda place, name: Source(order[place], name))
-    owners = _metric_owners(pipeline, flows, prelude)
-    in_prelude = _parameters_of_prelude(pipeline)
+    in_prelude = parameters_of_prelude(pipeline)
     filled = []
     for step in pipeline.steps:
         place = flows.graph.place[step.name]
@@ -126,7 +127,7 @@ def _filled(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> tuple[Step, .
                 stores=_stored(flows, place, gives[place], prelude),
                 gives_if_changed=tuple(sorted(maybe[place])),
                 watch=tuple(sorted(watch)),
-                parameters=_used_parameters(pipeline, flows, place, in_prelude, metrics),
+                parameters=used_parameters(pipeline, flows, place, in_prelude, metrics),
                 metrics=metrics,
             )
         )
@@ -181,42 +182,6 @@ def _receives(flows: Flows, place: int, name: str, prelude: Prelude) -> bool:
     return bool(sources and bound and kept)
 
 
-def _used_parameters(
-    pipeline: Pipeline, flows: Flows, place: int, in_prelude: set[str], metrics: tuple[str, ...]
-) -> tuple[str, ...]:
-    """The parameters that the step's own code or its prelude reads."""
-    effects = flows.effects[place]
-    read = effects.reads.keys() | in_prelude | set(metrics)
-    return tuple(
-        parameter.name
-        for parameter in pipeline.parameters
-        if parameter.name in read or effects.dynamic
-    )
-
-
-def _parameters_of_prelude(pipeline: Pipeline) -> set[str]:
-    """Parameters that the prelude itself reads: it runs in every step."""
-    names = {parameter.name for parameter in pipeline.parameters}
-    read: set[str] = set()
-    for cell in pipeline.prelude:
-        if not cell.is_code:
-            continue
-        try:
-            pending: list[ast.AST] = [parse(cell.source)]
-        except SyntaxError:
-            continue
-        while pending:
-            node = pending.pop()
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                read.add(node.id)
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                # The body runs when it is called; its reads are those of the caller.
-                pending += [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
-                continue
-            pending.extend(ast.iter_child_nodes(node))
-    return read & names
-
-
 def _metric_owners(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> dict[str, int]:
     """Metric -> the last step in notebook order that writes it.
 
@@ -230,20 +195,6 @@ def _metric_owners(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> dict[s
             if flows.writes[place].get(name) in MAKING:
                 owners[name] = place
     return owners
-
-
-def _unknown_metrics(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> list[Problem]:
-    owners = _metric_owners(pipeline, flows, prelude)
-    return [
-        Problem(
-            "undefined-name",
-            "warning",
-            f"no step sets the metric '{name}'",
-            hint="name a variable of a step in the cell tagged metrics",
-        )
-        for name in pipeline.metrics
-        if name not in owners
-    ]
 
 
 def _aliases(flows: Flows) -> tuple[tuple[str, ...], ...]:

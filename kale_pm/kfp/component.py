@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import keyword
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.parameters import KfpParameter
 from kale_pm.model import Pipeline, Step
+from kale_pm.notebook.names import collisions, folded
 
 # What every step gives, in the order in which the user interface shows it.
 OUTPUTS = {
@@ -29,6 +29,7 @@ class Component:
 
     ``function`` and ``task`` are names in the generated file.  ``parameters`` are those that
     the step uses, ``states`` the steps whose variables it may read, ``contexts`` its parents.
+    Of these only the manifests travel, since a pod fetches every input as a whole.
     """
 
     step: Step
@@ -42,7 +43,7 @@ class Component:
     @property
     def kfp_name(self) -> str:
         """What KFP calls the task and, after ``comp-`` and ``exec-``, its parts."""
-        return _folded(self.function)
+        return folded(self.step.name)
 
     @property
     def inputs(self) -> dict[str, tuple[str, str]]:
@@ -57,6 +58,12 @@ def function_name(step: str) -> str:
     return f"step_{step}"
 
 
+def reserved_names(pipeline: Pipeline) -> tuple[str, ...]:
+    """The names that the generated file needs for itself."""
+    functions = (function_name(step.name) for step in pipeline.steps)
+    return ("kubernetes", "carry_runtime", RUNTIME_TASK, *functions)
+
+
 def components(pipeline: Pipeline, parameters: Mapping[str, KfpParameter]) -> tuple[Component, ...]:
     """All steps, parents first.
 
@@ -64,10 +71,7 @@ def components(pipeline: Pipeline, parameters: Mapping[str, KfpParameter]) -> tu
     """
     _refuse_collisions(pipeline)
     reserved = {
-        "kubernetes",
-        "carry_runtime",
-        RUNTIME_TASK,
-        *(function_name(step.name) for step in pipeline.steps),
+        *reserved_names(pipeline),
         *(parameter.kfp_name for parameter in parameters.values()),
     }
     tasks: dict[str, str] = {}
@@ -110,18 +114,9 @@ def _listing(names: list[str] | tuple[str, ...]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _folded(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
 def _refuse_collisions(pipeline: Pipeline) -> None:
-    folded: dict[str, str] = {}
-    for step in pipeline.steps:
-        name = _folded(function_name(step.name))
-        if name in folded:
-            raise CompileError(
-                f"name-collision: the steps '{folded[name]}' and '{step.name}' "
-                f"are both '{name}' for KFP",
-                hint="rename one of them by more than underscores",
-            )
-        folded[name] = step.name
+    for first, other in collisions(step.name for step in pipeline.steps):
+        raise CompileError(
+            f"name-collision: the steps '{first}' and '{other}' are both '{folded(other)}' for KFP",
+            hint="rename one of them by more than underscores",
+        )

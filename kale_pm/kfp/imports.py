@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kale_pm.notebook.imports import Import, imports_of, local_files
 from kale_pm.notebook.source import python_text
 
 # What kale_pm.runtime itself needs in a pod, as distributions.
@@ -20,8 +21,9 @@ class Imports:
     """What the code of a step rests on.
 
     ``files`` are local modules relative to the notebook's folder, ``packages`` pinned
-    requirements, ``missing`` the imports that this machine does not know either, and
-    ``local_only`` distributions that were installed here from a folder or file.
+    requirements, ``missing`` the imports that no distribution here provides and the code
+    cannot do without, and ``local_only`` distributions that were installed here from a folder
+    or file.
     """
 
     files: frozenset[str] = frozenset()
@@ -44,25 +46,23 @@ def imports(sources: Iterable[str], folder: Path) -> Imports:
     Cells may hold IPython's own syntax; one that is no Python even then is passed over.
     """
     files: set[str] = set()
-    outside: set[str] = set()
-    waiting = [name for source in sources for name in imported_names(_python(source))]
-    seen: set[str] = set()
+    outside: set[Import] = set()
+    waiting = [entry for source in sources for entry in _imports(_python(source))]
+    seen: set[Import] = set()
     while waiting:
-        name = waiting.pop()
-        top = name.partition(".")[0]
-        if name in seen or top in ("kale_pm", "__main__"):
+        entry = waiting.pop()
+        if entry in seen or entry.top in ("kale_pm", "__main__"):
             continue
-        seen.add(name)
-        local = _local_files(top, folder)
+        seen.add(entry)
+        local = local_files(entry.top, folder)
         if not local:
-            outside.add(name)
+            outside.add(entry)
         for file in local - files:
             files.add(file)
-            text = (folder / file).read_text(encoding="utf-8", errors="replace")
-            waiting += imported_names(text)
+            waiting += _imports((folder / file).read_text(encoding="utf-8", errors="replace"))
     found = Imports(files=frozenset(files))
-    for name in outside:
-        found |= _installed(name)
+    for entry in outside:
+        found |= _installed(entry)
     return found
 
 
@@ -79,25 +79,14 @@ def imported_names(source: str) -> list[str]:
     >>> imported_names("import os.path, json as j\nfrom a.b import c\nfrom . import d")
     ['os.path', 'json', 'a.b.c']
     """
+    return [entry.name for entry in _imports(source)]
+
+
+def _imports(source: str) -> list[Import]:
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
+        return list(imports_of(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError):
         return []
-    names: list[str] = []
-    for node in _walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
-
-
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker sees."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
-            yield from _walk(child)
 
 
 def _python(source: str) -> str:
@@ -110,29 +99,15 @@ def _python(source: str) -> str:
         return ""
 
 
-def _local_files(top: str, folder: Path) -> set[str]:
-    """The files of module or package ``top`` in ``folder``, as Python would find it there."""
-    package = folder / top
-    if (package / "__init__.py").is_file():
-        return {path.relative_to(folder).as_posix() for path in sorted(package.rglob("*.py"))}
-    if (folder / f"{top}.py").is_file():
-        return {f"{top}.py"}
-    if top not in sys.stdlib_module_names and top not in _distributions() and package.is_dir():
-        # A folder without __init__.py is a package too, if nobody else has the name.
-        return {path.relative_to(folder).as_posix() for path in sorted(package.rglob("*.py"))}
-    return set()
-
-
-def _installed(name: str) -> Imports:
+def _installed(entry: Import) -> Imports:
     from importlib.metadata import version
 
-    top = name.partition(".")[0]
-    if top in sys.stdlib_module_names:
+    if entry.top in sys.stdlib_module_names:
         return Imports()
-    candidates = sorted(set(_distributions().get(top, ())))
+    candidates = sorted(set(_distributions().get(entry.top, ())))
     if not candidates:
-        return Imports(missing=frozenset([top]))
-    chosen = candidates if len(candidates) == 1 else _owners(name, candidates)
+        return Imports() if entry.optional else Imports(missing=frozenset([entry.top]))
+    chosen = candidates if len(candidates) == 1 else _owners(entry.name, candidates)
     return Imports(
         packages=frozenset(_pin(d, version(d)) for d in chosen if not _is_local(d)),
         local_only=frozenset(d for d in chosen if _is_local(d)),

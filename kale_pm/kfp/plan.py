@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kale_pm.errors import CompileError, PipelineError
+from kale_pm.errors import PipelineError
 from kale_pm.kfp.bundle import named_files, runtime_archive, step_bundle
-from kale_pm.kfp.component import RUNTIME_TASK, Component, components, function_name
+from kale_pm.kfp.component import Component, components, reserved_names
 from kale_pm.kfp.imports import Imports, imports, runtime_packages
 from kale_pm.kfp.options import not_carried, task_settings
 from kale_pm.kfp.parameters import KfpParameter, kfp_parameters
@@ -17,6 +16,8 @@ from kale_pm.model import Pipeline
 
 # A task of its own costs the run two pods; the runtime costs every step some 55 kB.
 SHARED_ABOVE = 3  # steps
+# A KFP server refuses longer names of pipelines.
+LONGEST_NAME = 128  # characters
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,7 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
     """
     if pipeline.errors:
         raise PipelineError(pipeline.path, pipeline.errors)
-    if not pipeline.steps:
-        raise CompileError(
-            f"{pipeline.path}: there is no step to compile",
-            hint="tag the cells of a step with step:NAME",
-        )
-    reserved = (
-        "kubernetes",
-        "carry_runtime",
-        RUNTIME_TASK,
-        *(function_name(step.name) for step in pipeline.steps),
-    )
-    parameters, warnings = kfp_parameters(pipeline, reserved)
+    parameters, warnings = kfp_parameters(pipeline, reserved_names(pipeline))
     parts = components(pipeline, parameters)
     settings = {
         part.step.name: task_settings(part.task, part.step, pipeline.configuration)
@@ -74,33 +64,29 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
     shared, shared_warnings = named_files(pipeline.folder, pipeline.configuration.files)
     slices = _slices(pipeline)
     needed = _imports(pipeline, slices)
+    modules = {
+        name: (pipeline.folder / name).read_bytes()
+        for name in sorted(set().union(*(found.files for found in needed.values())))
+    }
     bundles = {
         part.step.name: step_bundle(
             part,
             slices[part.step.name],
-            {
-                **{
-                    name: (pipeline.folder / name).read_bytes()
-                    for name in needed[part.step.name].files
-                },
-                **shared,
-            },
+            {name: modules[name] for name in needed[part.step.name].files} | shared,
         )
         for part in parts
     }
     default_image = image or pipeline.configuration.image or _python_image()
     images = {part.step.name: part.step.options.image or default_image for part in parts}
+    runtime = runtime_packages()
     packages = {
-        part.step.name: tuple(
-            sorted(needed[part.step.name].packages | runtime_packages(), key=str.lower)
-        )
-        if install
-        else ()
-        for part in parts
+        name: tuple(sorted(found.packages | runtime, key=str.lower)) if install else ()
+        for name, found in needed.items()
     }
     return Plan(
         pipeline=pipeline,
-        name=_kfp_name(pipeline.name),
+        # The configuration made it legal, but for its length.
+        name=pipeline.name[:LONGEST_NAME].rstrip("-"),
         parameters=tuple(parameters.values()),
         components=parts,
         settings={name: found.lines for name, found in settings.items()},
@@ -169,8 +155,3 @@ def _package_warnings(
 
 def _python_image() -> str:
     return f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
-
-
-def _kfp_name(name: str) -> str:
-    """The name as KFP takes it: lower case, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:128].strip("-") or "pipeline"

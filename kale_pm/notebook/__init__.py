@@ -10,24 +10,15 @@ from kale_pm.model import Pipeline
 from kale_pm.notebook.configuration import read_configuration
 from kale_pm.notebook.document import Document, read_document
 from kale_pm.notebook.outline import outline
-from kale_pm.notebook.parameters import (
-    bind,
-    convert,
-    describe,
-    parameter_cells,
-    parse_assignment,
-    read_parameters,
-    split_parameters,
-    split_prelude,
-)
+from kale_pm.notebook.parameters import parameter_cells, read_parameters, split_prelude
 from kale_pm.notebook.source import is_blank, parse, python_text
 from kale_pm.notebook.tags import CellTags, parse_tags
+from kale_pm.notebook.values import bind, describe, parse_assignment
 
 __all__ = [
     "CellTags",
     "Document",
     "bind",
-    "convert",
     "describe",
     "is_blank",
     "outline",
@@ -40,7 +31,6 @@ __all__ = [
     "read_configuration",
     "read_document",
     "read_parameters",
-    "split_parameters",
     "split_prelude",
 ]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NoReturn
 
 from kale_pm.model import Configuration, Problem, Severity, StepOptions, Volume
 from kale_pm.notebook.document import Document
+from kale_pm.notebook.names import legal_pipeline_name
 from kale_pm.notebook.tags import Setting, bad_tags, options_from, parse_default
 
 _ACCESS_MODES = {
@@ -59,12 +59,6 @@ def read_configuration(
         _read_source(source, fields, defaults, problems)
     fields.setdefault("name", legal_pipeline_name(document.path.stem))
     return Configuration(**fields), options_from(defaults), problems
-
-
-def legal_pipeline_name(text: str) -> str:
-    """Lower-case letters, digits and inner dashes: ``My Notebook`` gives ``my-notebook``."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "pipeline"
 
 
 def _metadata(document: Document) -> _Source:

@@ -1,4 +1,4 @@
-"""The parameters of a pipeline: reading them, cutting them out, and giving them values.
+"""The parameters of a pipeline: reading them, and cutting them out of their cells.
 
 A parameter is a top-level assignment of a literal to one name in a ``parameters`` cell.  The
 slices run all of them first, so one stays where it is when a statement above it that stays
@@ -10,23 +10,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-import copy
-import json
-import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from kale_pm.errors import ParameterError, UsageError
-from kale_pm.model import Cell, Parameter, ParameterType
+from kale_pm.model import Cell, Parameter
+from kale_pm.notebook.literals import LiteralAssignment, movable
 from kale_pm.notebook.source import is_blank, parse, python_text
 from kale_pm.notebook.tags import parse_tags
-
-_TYPES: dict[str, ParameterType] = {
-    "bool": "bool", "int": "int", "float": "float", "str": "str", "list": "list", "dict": "dict",
-    "List": "list", "Dict": "dict", "Any": "any", "object": "any",
-}  # fmt: skip
-_NEVER = object()
 
 
 def parameter_cells(prelude: Iterable[Cell]) -> tuple[Cell, ...]:
@@ -43,7 +33,7 @@ def parameter_cells(prelude: Iterable[Cell]) -> tuple[Cell, ...]:
 def read_parameters(prelude: Sequence[Cell]) -> tuple[Parameter, ...]:
     """The parameters of a notebook, in the order in which they first appear."""
     found: dict[str, Parameter] = {}
-    for part in _movable(prelude, parameter_cells(prelude)):
+    for part in movable(prelude, parameter_cells(prelude)):
         found[part.name] = part.parameter()
     return tuple(found.values())
 
@@ -65,277 +55,14 @@ def split_prelude(
     return assignments, tuple(cell for cell in kept if cell.number not in emptied)
 
 
-def split_parameters(cells: Sequence[Cell]) -> tuple[list[tuple[str, str]], str]:
-    """Cut parameters cells into [(name, source of its assignment)] and the source that remains.
-
-    All ``cells`` are taken for parameters cells.  What remains runs after the assignments; it
-    is empty where it would hold comments only.
-    """
-    assignments, rests = _cut(cells, cells)
-    return list(assignments), "\n".join(rest for rest in rests.values() if rest)
-
-
-def describe(parameter: Parameter) -> str:
-    """``name: type = default``, as a listing shows it."""
-    null = " | None" if parameter.optional and parameter.type != "any" else ""
-    return f"{parameter.name}: {parameter.type}{null} = {parameter.default!r}"
-
-
-def parse_assignment(text: str) -> tuple[str, str]:
-    """Split ``name=value`` at the first ``=``.  Raises UsageError where there is none."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise UsageError(f"'{text}' is no name=value", hint="write it as -p name=value")
-    return name.strip(), value
-
-
-def convert(parameter: Parameter, text: str) -> Any:
-    """The value that ``text`` means for this parameter.
-
-    str is taken as it is; bool is true or false, in any case of letters; int and float are
-    Python's spelling (``inf`` and ``nan`` too); list and dict are JSON; any is JSON where it
-    parses, else the text.  ``null`` is None where None is allowed.
-
-    Raises ParameterError where the text does not fit.
-    """
-    return _fitted(parameter, text, [parameter])
-
-
-def bind(parameters: Sequence[Parameter], given: Mapping[str, str | object]) -> dict[str, object]:
-    """The value of every parameter: the given ones converted and checked, else the default.
-
-    A text is converted as by :func:`convert`; any other value must be of the type (an int will
-    do for a float).  Raises ParameterError for an unknown name or a value that does not fit.
-    """
-    known = {parameter.name: parameter for parameter in parameters}
-    for name in given:
-        if name not in known:
-            listing = [describe(parameter) for parameter in parameters]
-            raise ParameterError(name, "there is no such parameter", listing)
-    return {
-        name: _fitted(parameter, given[name], parameters)
-        if name in given
-        else copy.deepcopy(parameter.default)
-        for name, parameter in known.items()
-    }
-
-
-def _fitted(parameter: Parameter, value: object, known: Sequence[Parameter]) -> Any:
-    try:
-        if isinstance(value, str):
-            return _from_text(parameter, value)
-        return _checked(parameter, value)
-    except (ValueError, RecursionError) as error:
-        listing = [describe(entry) for entry in known]
-        raise ParameterError(parameter.name, str(error), listing) from None
-
-
-def _from_text(parameter: Parameter, text: str) -> Any:
-    if parameter.optional and text.strip() == "null":
-        return None
-    match parameter.type:
-        case "str":
-            return text
-        case "bool":
-            word = text.strip().lower()
-            if word not in ("true", "false"):
-                raise ValueError(f"'{text}' is neither true nor false")
-            return word == "true"
-        case "int" | "float":
-            try:
-                return int(text) if parameter.type == "int" else float(text)
-            except ValueError:
-                raise ValueError(f"'{text}' is no {parameter.type}") from None
-        case "any":
-            try:
-                return json.loads(text)
-            except ValueError:
-                return text
-        case "list" | "dict":
-            try:
-                value = json.loads(text)
-            except ValueError:
-                raise ValueError(f"'{text}' is no JSON, as a {parameter.type} has to be") from None
-            return _checked(parameter, value)
-
-
-def _checked(parameter: Parameter, value: object) -> object:
-    if value is None and (parameter.optional or parameter.type == "any"):
-        return None
-    # The numeric towers take numpy's scalars in; a bool is an int only to Python.
-    is_bool = isinstance(value, bool)
-    match parameter.type:
-        case "int" if isinstance(value, numbers.Integral) and not is_bool:
-            return int(value)
-        case "float" if isinstance(value, numbers.Real) and not is_bool:
-            return float(value)
-        case "bool" if is_bool:
-            return value
-        case "list" if isinstance(value, (list, tuple)) and _is_json(list(value)):
-            return list(value)
-        case "dict" if isinstance(value, dict) and _is_json(value):
-            return value
-        case "any" if _is_json(value):
-            return value
-    wanted = "a JSON value" if parameter.type == "any" else f"of type {parameter.type}"
-    raise ValueError(f"{value!r} is not {wanted}")
-
-
-def _is_json(value: object) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(entry) for key, entry in value.items())
-    if isinstance(value, list):
-        return all(_is_json(entry) for entry in value)
-    return value is None or isinstance(value, (bool, int, float, str))
-
-
-@dataclass(frozen=True)
-class _Assignment:
-    """A literal assignment that may move to the top."""
-
-    name: str
-    value: Any
-    cell: Cell
-    statement: ast.Assign | ast.AnnAssign
-
-    def parameter(self) -> Parameter:
-        noted: ParameterType | None = None
-        optional = self.value is None
-        if isinstance(self.statement, ast.AnnAssign):
-            noted, may_be_none = _annotated(self.statement.annotation)
-            optional = optional or may_be_none
-        type_ = noted or _TYPES.get(type(self.value).__name__, "any")
-        line = self.statement.lineno
-        return Parameter(self.name, type_, self.value, optional, self.cell.number, line)
-
-
-def _movable(prelude: Sequence[Cell], cells: Sequence[Cell]) -> Iterator[_Assignment]:
-    """The assignments that are parameters.
-
-    ``prelude`` may hold other cells between ``cells``: what they mention does not move either.
-    """
-    numbers_of_cells = {cell.number for cell in cells}
-    passed: set[str] = set()
-    started = False
-    for cell in prelude:
-        ours = cell.number in numbers_of_cells
-        started = started or ours
-        if not started or not cell.is_code:
-            continue
-        for statement in _statements(cell):
-            name, value = _literal_assignment(statement) if ours else (None, None)
-            if name is None or name in passed or "*" in passed:
-                passed |= _mentions(statement)
-            else:
-                assert isinstance(statement, (ast.Assign, ast.AnnAssign))
-                yield _Assignment(name, value, cell, statement)
-
-
-def literal_assignments(cell: Cell) -> list[tuple[str, int]]:
-    """(name, line) of every top-level assignment of a literal to one name."""
-    found = ((_literal_assignment(part)[0], part.lineno) for part in _statements(cell))
-    return [(name, line) for name, line in found if name is not None]
-
-
-def _statements(cell: Cell) -> list[ast.stmt]:
-    try:
-        return parse(cell.source).body
-    except SyntaxError:
-        # The cell stays as it is; the analysis of the prelude reports it.
-        return []
-
-
-def _literal_assignment(statement: ast.stmt) -> tuple[str | None, Any]:
-    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-        target, value = statement.targets[0], statement.value
-    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        target, value = statement.target, statement.value
-    else:
-        return None, None
-    result = _literal(value)
-    if not isinstance(target, ast.Name) or result is _NEVER:
-        return None, None
-    return target.id, result
-
-
-def _literal(node: ast.expr) -> Any:
-    try:
-        value = ast.literal_eval(node)
-        return value if _is_json(value) else _NEVER
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return _NEVER
-
-
-def _mentions(statement: ast.stmt) -> set[str]:
-    """The names that a statement binds or reads as it runs; ``*`` for a star import.
-
-    The bodies of functions run later, when they are called, and are left out.
-    """
-    names: set[str] = set()
-    waiting: list[ast.AST] = [statement]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Name):
-            names.add(node.id)
-        elif isinstance(node, ast.alias):
-            names.add(node.asname or node.name.partition(".")[0])
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            names.add(node.name)
-            waiting += [*node.decorator_list, node.args]
-            continue
-        elif isinstance(node, ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Lambda):
-            waiting.append(node.args)
-            continue
-        waiting += ast.iter_child_nodes(node)
-    return names
-
-
-def _annotated(node: ast.expr) -> tuple[ParameterType | None, bool]:
-    """The type that an annotation names (None for one we do not know), and whether None may be."""
-    match node:
-        case ast.Constant(value=None):
-            return None, True
-        case ast.Constant(value=str(text)):
-            try:
-                return _annotated(ast.parse(text.strip(), mode="eval").body)
-            except (SyntaxError, ValueError):
-                return None, False
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return _TYPES.get(name), name in ("Any", "object")
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _union([left, right])
-        case ast.Subscript(value=value, slice=inner):
-            arguments = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-            match value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", ""):
-                case "Optional":
-                    return _annotated(inner)[0], True
-                case "Union":
-                    return _union(arguments)
-                case "Annotated" | "Final":
-                    return _annotated(arguments[0])
-            return _annotated(value)
-    return None, False
-
-
-def _union(members: list[ast.expr]) -> tuple[ParameterType | None, bool]:
-    read = [_annotated(member) for member in members]
-    optional = any(may_be_none for _, may_be_none in read)
-    values = {
-        type_
-        for member, (type_, _) in zip(members, read, strict=True)
-        if not (isinstance(member, ast.Constant) and member.value is None)
-    }
-    return (values.pop() if len(values) == 1 else "any"), optional
-
-
 def _cut(
     prelude: Sequence[Cell], cells: Sequence[Cell]
 ) -> tuple[tuple[tuple[str, str], ...], dict[int, str]]:
     """The sources of the assignments, and of each of ``cells`` (by number) what remains."""
-    moving: dict[int, dict[tuple[int, int], _Assignment]] = {cell.number: {} for cell in cells}
-    for part in _movable(prelude, cells):
+    moving: dict[int, dict[tuple[int, int], LiteralAssignment]] = {
+        cell.number: {} for cell in cells
+    }
+    for part in movable(prelude, cells):
         place = (part.statement.lineno, part.statement.col_offset)
         moving[part.cell.number][place] = part
     sources: dict[str, str] = {}
@@ -351,7 +78,7 @@ def _cut(
 
 
 def _cut_cell(
-    cell: Cell, moving: Mapping[tuple[int, int], _Assignment]
+    cell: Cell, moving: Mapping[tuple[int, int], LiteralAssignment]
 ) -> tuple[dict[str, str], str]:
     # Lines stand alike in both, but a cell that is indented as a whole moves to the left.
     text = cell.source if _is_plain(cell.source, moving) else python_text(cell.source)
@@ -384,7 +111,7 @@ def _cut_cell(
     return sources, "\n".join(rest).strip("\n") if anything_left else ""
 
 
-def _is_plain(source: str, moving: Mapping[tuple[int, int], _Assignment]) -> bool:
+def _is_plain(source: str, moving: Mapping[tuple[int, int], LiteralAssignment]) -> bool:
     ours, theirs = source.split("\n"), python_text(source).split("\n")
     spans = [(part.statement.lineno - 1, part.statement.end_lineno) for part in moving.values()]
     return all(ours[start:end] == theirs[start:end] for start, end in spans)
@@ -414,7 +141,7 @@ def _comment_after(node: ast.stmt, lines: Sequence[str]) -> str:
     return f"  {after}" if after.startswith("#") else ""
 
 
-def _assignment_source(part: _Assignment, text: str) -> str:
+def _assignment_source(part: LiteralAssignment, text: str) -> str:
     statement = part.statement
     if isinstance(statement, ast.AnnAssign) and statement.value is not None:
         names = {node.id for node in ast.walk(statement.annotation) if isinstance(node, ast.Name)}

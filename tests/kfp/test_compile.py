@@ -75,6 +75,11 @@ def test_the_dsl_file_runs_by_itself(pipeline: Make, tmp_path: Path) -> None:
     assert documents(tmp_path / "b.yaml") == documents(result.path)
 
 
+def test_a_name_that_is_too_long_for_kfp_is_cut(compiled: Any) -> None:
+    spec, _ = compiled([("step:a", "1")], name=f"{'a' * 127}-b")
+    assert spec["pipelineInfo"]["name"] == "a" * 127
+
+
 def test_parameters_have_their_types_and_defaults(compiled: Any) -> None:
     spec, _ = compiled(CHAIN)
     inputs = spec["root"]["inputDefinitions"]["parameters"]

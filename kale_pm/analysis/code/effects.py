@@ -104,9 +104,9 @@ class Effects:
 
     ``binds`` holds for certain at the end, ``may_bind`` possibly; ``deletes`` are certainly
     gone.  ``mutates`` are changed in place, those of ``changes`` for certain; ``touches`` were
-    handed to code that may change them, ``shares`` only became parts of one another.  ``code_changes`` are variables whose very
-    function or class changes: an attribute, a default, a closure.  ``places`` say where a
-    name is first bound.
+    handed to code that may change them, ``shares`` only became parts of one another.
+    ``code_changes`` are variables whose very function or class changes: an attribute, a
+    default, a closure.  ``places`` say where a name is first bound.
     """
 
     reads: dict[str, Read] = field(default_factory=dict)

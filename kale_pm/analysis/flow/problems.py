@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 
+from kale_pm.analysis.flow.dead_steps import dead_steps
+from kale_pm.analysis.flow.files import local_files
 from kale_pm.analysis.flow.graph import bits
 from kale_pm.analysis.flow.missing import missing_names
 from kale_pm.analysis.flow.order import order_differs
+from kale_pm.analysis.flow.packages import missing_packages
+from kale_pm.analysis.flow.parameters import unused_parameters
 from kale_pm.analysis.flow.sources import Flows, Prelude, Write, is_builtin
 from kale_pm.model import Pipeline, Problem, Step
-from kale_pm.notebook.parameters import literal_assignments, parameter_cells, split_prelude
+from kale_pm.notebook.literals import literal_assignments
+from kale_pm.notebook.names import collisions, folded
+from kale_pm.notebook.parameters import parameter_cells, split_prelude
 
 
 def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
@@ -22,6 +29,10 @@ def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterato
         yield from dynamic_access(flows, place)
     yield from order_differs(pipeline, flows, prelude)
     yield from unused_parameters(pipeline)
+    yield from dead_steps(pipeline, flows, prelude)
+    yield from name_collisions(pipeline)
+    yield from local_files(pipeline)
+    yield from missing_packages(pipeline)
 
 
 def lost_state(pipeline: Pipeline, flows: Flows, place: int) -> Iterator[Problem]:
@@ -109,18 +120,39 @@ def dynamic_access(flows: Flows, place: int) -> Iterator[Problem]:
             )
 
 
-def unused_parameters(pipeline: Pipeline) -> Iterator[Problem]:
-    used = {name for step in pipeline.steps for name in step.parameters}
-    for parameter in pipeline.parameters:
-        if parameter.name not in used:
+def unknown_metrics(
+    pipeline: Pipeline, owners: Mapping[str, int], flows: Flows
+) -> Iterator[Problem]:
+    """Metrics that nobody records; ``owners`` are the places of those that somebody does."""
+    set_somewhere = {name for writes in flows.writes for name in writes}
+    for name in pipeline.metrics:
+        if name not in owners:
             yield Problem(
-                "unused-parameter",
+                "undefined-name",
                 "warning",
-                f"no step uses the parameter '{parameter.name}'",
-                hint="remove it, or check its spelling in the steps",
-                cell=parameter.cell or None,
-                line=parameter.line or None,
+                f"no step sets the metric '{name}'",
+                hint=_near(name, set_somewhere)
+                or "name a variable of a step in the cell tagged metrics",
             )
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted({*known} - {name}), n=1, cutoff=0.75)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
+def name_collisions(pipeline: Pipeline) -> Iterator[Problem]:
+    """Steps that KFP takes for one: a run here does not mind, ``compile`` refuses them."""
+    for first, other in collisions(step.name for step in pipeline.steps):
+        yield Problem(
+            "name-collision",
+            "warning",
+            f"Kubeflow Pipelines takes the steps {first} and {other} for one, '{folded(other)}': "
+            f"compile refuses them",
+            hint="rename one of them by more than underscores",
+            step=other,
+            cell=pipeline.step(other).cells[0].number,
+        )
 
 
 def prelude_problems(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iterator[Problem]:
@@ -141,7 +173,9 @@ def prelude_problems(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iter
             "undefined-name",
             "error",
             f"'{name}' is not defined when this cell runs, first in every step{where}",
-            hint="tag the cell block:NAME to make it part of a step",
+            hint="tag the cell block:NAME to make it part of a step"
+            if where
+            else _near(name, prelude.names) or "define it above, in a cell of the prelude",
             cell=read.place.cell,
             line=read.place.line,
         )

@@ -2,9 +2,46 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kale_pm.analysis import understand
+from kale_pm.model import Problem
+from kale_pm.notebook import read
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+IMPORTS = "import glob, json, os\nimport pandas as pd\nimport numpy as np\nfrom pathlib import Path"
+
+Find = Callable[..., list[Problem]]
+
+
+@pytest.fixture
+def find(tmp_path: Path) -> Find:
+    """The problems of one code in a notebook of steps a, b, c..., each after the one before."""
+    (tmp_path / "pyproject.toml").write_text("")
+
+    def problems(code: str, *steps: str, prelude: str = IMPORTS, **settings: Any) -> list[Problem]:
+        cells = [("imports", prelude)]
+        for before, step, source in zip(" abcdefg", "abcdefg", steps, strict=False):
+            cells.append((f"block:{step} prev:{before}".removesuffix(" prev: "), source))
+        content = {
+            "nbformat": 4,
+            "nbformat_minor": 4,
+            "metadata": {"kale_pm": settings},
+            "cells": [
+                {"cell_type": "code", "source": source, "metadata": {"tags": tags.split()}}
+                for tags, source in cells
+            ],
+        }
+        path = tmp_path / "wine.ipynb"
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return [problem for problem in understand(read(path)).problems if problem.code == code]
+
+    return problems
 
 
 @pytest.mark.parametrize(
@@ -52,7 +89,7 @@ def test_no_global_state(chain: Any, source: str) -> None:
 
 
 def test_global_state_of_the_last_step_troubles_nobody(chain: Any) -> None:
-    assert chain("x = 1", "import random\nrandom.seed(1)").codes == []
+    assert chain("print(1)", "import random\nrandom.seed(1)").codes == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +131,7 @@ def test_changes_that_stay_behind(chain: Any, change: str) -> None:
     )
     found = chain(change, "print(K, f, counter)", functions=functions)
     assert "stays in step a" in found.problem("not-serialisable").message
-    assert chain("x = 1", change, functions=functions).codes == []
+    assert "not-serialisable" not in chain("x = 1", change, functions=functions).codes
 
 
 @pytest.mark.parametrize(
@@ -141,3 +178,366 @@ def test_a_parameter_that_is_set_again_below_its_use(notebook: Any) -> None:
     problem = found.problem("order-differs")
     assert (problem.cell, problem.line) == (2, 1)
     assert "-p n=" in problem.message
+
+
+@pytest.mark.parametrize("example", ["candies", "report", "wine"])
+def test_the_examples_have_no_problems(example: str) -> None:
+    assert understand(read(EXAMPLES / f"{example}.ipynb")).problems == ()
+
+
+class TestLocalFiles:
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "pd.read_csv('data/x.csv')",
+            "pd.read_csv(sep=';', filepath_or_buffer='data/x.csv')",
+            "open('data/x.csv').read()",
+            "open('data/x.csv', 'r+')",
+            "json.load(open('data/x.csv'))",
+            "np.load('data/x.csv', allow_pickle=True)",
+            "(Path('data') / 'x.csv').read_text()",
+            "Path('data', 'x.csv').open()",
+            "pd.read_csv(os.path.join('data', 'x.csv'))",
+            "pd.read_csv(Path.cwd() / 'data' / 'x.csv')",
+            "pd.read_csv('./data/x.csv')",
+            "folder = Path('data')\npd.read_csv(folder / 'x.csv')",
+            "name = 'x'\npd.read_csv(f'data/{name}.csv')",
+            "def load():\n    return pd.read_csv('data/x.csv')\nload()",
+            "from PIL import Image\nImage.open('data/x.csv')",
+            "import joblib\njoblib.load('data/x.csv')",
+            "import sqlite3\nconnection = sqlite3.connect('data/x.csv')",
+            "spark.read.csv('data/x.csv')",
+            "print('reading data/x.csv')\npd.read_csv('data/x.csv')",
+        ],
+    )
+    def test_that_a_step_reads(self, find: Find, tmp_path: Path, source: str) -> None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "x.csv").write_text("1")
+        (problem,) = find("local-file", source)
+        assert (problem.step, problem.severity) == ("a", "warning")
+        assert "step a reads 'data/x.csv', which is here, but not in a pod" in problem.message
+        assert 'files = ["data/x.csv"]' in problem.hint
+        assert find("local-file", source, files=["data/*.csv"]) == []
+        assert find("local-file", source, files=["data"]) == []
+
+    def test_that_are_nowhere(self, find: Find, tmp_path: Path) -> None:
+        (problem,) = find("local-file", "pd.read_csv('data/table.csv')")
+        assert "neither here nor in a pod" in problem.message
+        assert problem.hint == "check the path"
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "tables.csv").write_text("1")
+        (problem,) = find("local-file", "pd.read_csv('data/table.csv')")
+        assert "did you mean 'tables.csv'" in problem.hint
+
+    def test_of_a_folder(self, find: Find, tmp_path: Path) -> None:
+        (tmp_path / "data").mkdir()
+        for source in ("os.listdir('data')", "list(Path('data').glob('*.csv'))"):
+            (problem,) = find("local-file", source)
+            assert "'data'" in problem.message
+            assert find("local-file", source, files=["data/*.csv"]) == []
+
+    def test_of_the_prelude(self, find: Find) -> None:
+        (problem,) = find("local-file", "table", prelude=f"{IMPORTS}\ntable = pd.read_csv('x.csv')")
+        assert problem.step is None
+        assert "every step" in problem.message
+
+    def test_that_are_too_large_to_travel_or_outside(self, find: Find, tmp_path: Path) -> None:
+        (tmp_path / "x.csv").write_bytes(b"1" * 2_000_000)
+        (problem,) = find("local-file", "pd.read_csv('x.csv')")
+        assert "too large" in problem.hint
+        (tmp_path.parent / "x.csv").write_text("1")
+        (problem,) = find("local-file", "pd.read_csv('../x.csv')")
+        assert "move it into the notebook's folder" in problem.hint
+
+    @pytest.mark.parametrize(
+        "writing",
+        [
+            "pd.DataFrame().to_csv('x.csv')",
+            "open('x.csv', 'w').write('1')",
+            "Path('x.csv').write_text('1')",
+            "!curl -o x.csv https://example.org",
+            "%%writefile x.csv\n1",
+        ],
+    )
+    def test_that_another_step_writes(self, find: Find, writing: str) -> None:
+        (problem,) = find("local-file", writing, "pd.read_csv('x.csv')", files=["x.csv"])
+        assert problem.step == "b"
+        assert "which step a writes" in problem.message
+        assert "variable" in problem.hint
+        assert find("local-file", f"{writing}\n", "1") == []
+
+    def test_that_the_step_itself_writes(self, find: Find) -> None:
+        own = "pd.DataFrame().to_csv('x.csv')\npd.read_csv('x.csv')"
+        assert find("local-file", own) == []
+        assert find("local-file", "pd.DataFrame().to_csv('x.csv')", own) == []
+        assert find("local-file", "np.save('x', [1])\nnp.load('x.npy')") == []
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "pd.read_csv('https://example.org/x.csv')",
+            "open('x.csv', 'w')",
+            "open('x.csv', mode='a')",
+            "fetch('x.csv')\npd.read_csv('x.csv')",
+            "!wget https://example.org/x.csv\npd.read_csv('x.csv')",
+            "archive.extractall('data')\npd.read_csv('data/x.csv')",
+            "if os.path.exists('x.csv'):\n    pd.read_csv('x.csv')",
+            "try:\n    pd.read_csv('x.csv')\nexcept FileNotFoundError:\n    pass",
+            "import zipfile\nwith zipfile.ZipFile(path) as archive:\n    archive.open('x.csv')",
+            "path.open('w')",
+            "path.glob('*.csv')",
+            "import sqlite3\na = sqlite3.connect(':memory:')\nb = sqlite3.connect('new.db')",
+            "pd.read_sql('select * from x', connection)",
+            "pd.read_csv(path)",
+            "for name in names:\n    pd.read_csv(name)",
+            "path = 'x.csv'\npath = other\npd.read_csv(path)",
+            "model.load('x.csv')",
+            "import spacy\nspacy.load('en_core_web_sm')",
+            "json.loads('{}')",
+            "open('/dev/null')",
+            "open('/no/such/x.csv')",
+            "open('~nobody/x.csv')",
+            "open('a\\0b')",
+            "os.chdir('data')\npd.read_csv('x.csv')",
+            "%cd data\npd.read_csv('x.csv')",
+            "label = 'x.csv'",
+        ],
+    )
+    def test_no_false_alarm(self, find: Find, source: str) -> None:
+        assert find("local-file", source) == []
+
+    def test_of_the_home_folder(
+        self, find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        path = tmp_path / "x.csv"
+        volume = {"type": "pvc", "name": "v", "mount_point": str(tmp_path)}
+        assert find("local-file", f"pd.read_csv('{path}')") == []
+        path.write_text("1")
+        for source in (f"pd.read_csv('{path}')", "pd.read_csv(Path.home() / 'x.csv')"):
+            (problem,) = find("local-file", source)
+            assert "home folder of this machine" in problem.message
+            assert find("local-file", source, volumes=[volume]) == []
+
+
+class TestMissingPackages:
+    @pytest.mark.parametrize(
+        ("source", "line"),
+        [
+            ("import nobodys", 1),
+            ("\nimport os, nobodys.part as part", 2),
+            ("from nobodys.part import thing", 1),
+            ("def f():\n    import nobodys", 2),
+            ("x = 1; import nobodys", 1),
+            ("%%time\nimport nobodys", 2),
+            ("try:\n    import nobodys\nexcept KeyError:\n    pass", 2),
+            ("if deep:\n    import nobodys", 2),
+            ("# %pip install nobodys\nimport nobodys", 2),
+            ("!pip install numpy\nimport nobodys", 2),
+            ("import sys\nsys.path.append('lib')\nimport nobodys", 3),
+        ],
+    )
+    def test_are_found_where_they_are_imported(self, find: Find, source: str, line: int) -> None:
+        (problem,) = find("missing-package", source, "import nobodys")
+        assert (problem.step, problem.cell, problem.line) == ("a", 2, line)
+        assert "this environment has no package 'nobodys'" in problem.message
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "import os.path, json, numpy.linalg",
+            "try:\n    import nobodys\nexcept ImportError:\n    nobodys = None",
+            "try:\n    import nobodys\nexcept (KeyError, ModuleNotFoundError):\n    pass",
+            "try:\n    import tomllib\nexcept ImportError:\n    import nobodys",
+            "from contextlib import suppress\nwith suppress(ImportError):\n    import nobodys",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nobodys",
+            "import sys\nif 'google.colab' in sys.modules:\n    from google.colab import drive",
+            "%pip install nobodys\nimport nobodys",
+            "!pip install -q 'no-bodys[all]>=2'\nimport nobodys",
+            "%pip install -r requirements.txt\nimport nobodys",
+            "!pip install git+https://example.org/x\nimport nobodys",
+            "%pip install a-package-of-any-modules\nimport nobodys",
+            "%conda install -y -c conda-forge nobodys\nimport nobodys",
+            "import sys, os\nsys.path.insert(0, os.environ['LIB'])\nimport nobodys",
+            "%%bash\nimport nobodys",
+            "%%writefile x.py\nimport nobodys",
+            "text = 'import nobodys'",
+        ],
+    )
+    def test_no_false_alarm(self, find: Find, source: str) -> None:
+        assert find("missing-package", source) == []
+
+    def test_modules_beside_the_notebook_are_there(self, find: Find, tmp_path: Path) -> None:
+        for name in ("beside.py", "package/__init__.py", "plain/inner.py", "lib/inside.py"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("")
+        assert find("missing-package", "import beside, package.part, plain.inner") == []
+        assert len(find("missing-package", "import inside")) == 1
+        assert find("missing-package", "import sys\nsys.path.append('lib')\nimport inside") == []
+
+    def test_of_a_module_beside_the_notebook(self, find: Find, tmp_path: Path) -> None:
+        (tmp_path / "helper.py").write_text("import helper, nobodys")
+        (problem,) = find("missing-package", "from helper import f")
+        assert "'nobodys', which helper.py imports" in problem.message
+        (tmp_path / "helper.py").write_text("try:\n    import nobodys\nexcept ImportError: pass")
+        assert find("missing-package", "from helper import f") == []
+
+    @pytest.mark.parametrize(
+        ("module", "hint"),
+        [
+            ("cv2", "pip install opencv-python"),
+            ("skimage.io", "pip install scikit-image"),
+            ("nobodys", "pip install nobodys"),
+            ("statistcs", "did you mean 'statistics'?"),
+        ],
+    )
+    def test_say_what_to_install(
+        self, find: Find, module: str, hint: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        (problem,) = find("missing-package", f"import {module}", prelude="import os")
+        assert hint in problem.hint
+
+    def test_nothing_is_imported_to_find_out(self, find: Find, tmp_path: Path) -> None:
+        (tmp_path / "beside.py").write_text("raise SystemExit")
+        assert find("missing-package", "import beside") == []
+
+
+class TestNameCollisions:
+    @pytest.mark.parametrize("pair", [("a_b", "a__b"), ("a", "a_"), ("_a", "a")])
+    def test_of_steps_that_kfp_folds_into_one(self, notebook: Any, pair: tuple[str, str]) -> None:
+        found = notebook((f"block:{pair[0]}", "print(1)"), (f"block:{pair[1]}", "print(2)"))
+        problem = found.problem("name-collision")
+        assert (problem.step, problem.cell, problem.severity) == (pair[1], 2, "warning")
+        assert "compile refuses" in problem.message
+
+    @pytest.mark.parametrize("pair", [("ab", "a_b"), ("a", "a_2"), ("a1", "a_1")])
+    def test_not_of_others(self, notebook: Any, pair: tuple[str, str]) -> None:
+        found = notebook((f"block:{pair[0]}", "print(1)"), (f"block:{pair[1]}", "print(2)"))
+        assert "name-collision" not in found.codes
+
+    @pytest.mark.parametrize("names", [("x", "_x"), ("x", "X"), ("a_b", "a__b"), ("x", "x_")])
+    def test_parameters_never_collide(self, chain: Any, names: tuple[str, str]) -> None:
+        parameters = "\n".join(f"{name} = 1" for name in names)
+        assert chain(f"print({', '.join(names)})", parameters=parameters).codes == []
+
+
+class TestDeadSteps:
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "x = 1",
+            "x = [value * 2 for value in range(3)]",
+            "import math\nx, y = math.sqrt(2), sorted([2, 1])",
+            "x = 0\nfor i in range(3):\n    x += i",
+            "if len('a') > 1:\n    x = 1\nelse:\n    x = 2",
+            "def f():\n    print(1)",
+            "class A:\n    n = 1",
+        ],
+    )
+    def test_only_compute(self, chain: Any, source: str) -> None:
+        problem = chain(source, "print('else')").problem("dead-step")
+        assert (problem.step, problem.cell) == ("a", 1)
+        assert "dead-step" not in chain("print(1)", source).codes
+
+    def test_say_what_nobody_reads(self, chain: Any) -> None:
+        message = chain("import math\nx = y = 1", "print(2)").problem("dead-step").message
+        assert "no other step reads 'x' or 'y'" in message
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "x = 1\nx",
+            "x = 1\nprint(x)",
+            "x = compute()",
+            "x = [1]\nx.append(2)",
+            "x = open('f', 'w')",
+            "x = next(rows)",
+            "x = 1\nassert x",
+            "x = 1\nraise SystemExit",
+            "x = 1\n!ls",
+            "%matplotlib inline\nx = 1",
+            "@register\ndef f(): pass",
+            "class A(Base): pass",
+            "rows[0] = 1",
+            "rows.name = 1",
+            "import pandas\nx = 1",
+            "import json",
+            "len = print\nx = len(1)",
+            "with lock:\n    x = 1",
+            "globals()['x'] = 1",
+            "pass",
+            "# to be done",
+        ],
+    )
+    def test_what_may_have_an_effect_is_not_dead(self, chain: Any, source: str) -> None:
+        assert "dead-step" not in chain(source, "print('else')").codes
+
+    def test_what_is_read_or_recorded_is_not_dead(self, chain: Any, notebook: Any) -> None:
+        assert "dead-step" not in chain("x = 1", "print(x)").codes
+        beside = notebook(("block:a", "x = 1"), ("block:c", ""), ("block:b prev:c", "print(x)"))
+        assert beside.codes == ["not-upstream"]
+        metric = notebook(("block:a", "x = 1"), ("block:b", "print(2)"), ("metrics", "x"))
+        assert "dead-step" not in metric.codes
+
+
+class TestUnusedParameters:
+    def test_nobody_reads_it(self, chain: Any) -> None:
+        assert chain("print(m)", parameters="m = 2\nn = 1").problem("unused-parameter").line == 2
+
+    def test_only_a_function_that_is_never_called_reads_it(self, chain: Any) -> None:
+        found = chain("print(1)", parameters="n = 1", functions="def f(): return n")
+        assert "unused-parameter" in found.codes
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "!echo {n}",
+            "!echo $n",
+            "%timeit n",
+            "print(eval('n + 1'))",
+            "print(eval(text))",
+            "print(f'{n:03}')",
+            "print(lambda: n)",
+            "n += 1\nprint(n)",
+        ],
+    )
+    def test_a_step_reads_it_in_its_own_way(self, chain: Any, source: str) -> None:
+        assert "unused-parameter" not in chain(source, parameters="n = 1").codes
+
+    @pytest.mark.parametrize(
+        "functions",
+        [
+            "m = n * 2",
+            "def f(): return n\nm = f()",
+            "def g(): return n\ndef f(): return g()\nm = f()",
+            "class K:\n    def __init__(self): self.n = n\nm = K()",
+            "f = lambda: n\nm = f()",
+            "def m(factor=n): return factor",
+            "m = eval('n')",
+            "m = 1\n%env SEED={n}",
+            "m = 1\n!echo $n",
+        ],
+    )
+    def test_the_prelude_reads_it(self, chain: Any, functions: str) -> None:
+        found = chain("print(m)", parameters="n = 1", functions=functions)
+        assert "unused-parameter" not in found.codes
+        assert found.pipeline.step("a").parameters == ("n",)
+
+    def test_a_metric_is_used(self, notebook: Any) -> None:
+        found = notebook(("parameters", "n = 1"), ("block:a", "print(1)"), ("metrics", "print(n)"))
+        assert found.codes == []
+
+
+class TestSpelling:
+    def test_of_a_metric(self, notebook: Any) -> None:
+        found = notebook(("block:a", "accuracy = 1"), ("metrics", "acuracy"))
+        assert "did you mean 'accuracy'?" in found.problem("undefined-name").hint
+
+    def test_of_a_name_in_the_prelude(self, notebook: Any) -> None:
+        found = notebook(("functions", "limit = 1\ntwice = limt * 2"), ("block:a", "print(twice)"))
+        assert "did you mean 'limit'?" in found.problem("undefined-name").hint
+
+    def test_of_a_name_in_a_step(self, chain: Any) -> None:
+        hint = chain("accuracy = 1\nprint(acuracy)").problem("undefined-name").hint
+        assert "did you mean 'accuracy'?" in hint

@@ -12,12 +12,10 @@ from kale_pm.errors import ParameterError, UsageError
 from kale_pm.model import Cell, Parameter
 from kale_pm.notebook import (
     bind,
-    convert,
     describe,
     parameter_cells,
     parse_assignment,
     read_parameters,
-    split_parameters,
     split_prelude,
 )
 
@@ -36,6 +34,12 @@ def parameters(*sources: str) -> dict[str, Any]:
 def only(source: str) -> Parameter:
     (parameter,) = read_parameters(cells(source))
     return parameter
+
+
+def split(*sources: str) -> tuple[list[tuple[str, str]], str]:
+    """The assignments that move to the top, and the source that remains."""
+    assignments, kept = split_prelude(cells(*sources))
+    return list(assignments), "\n".join(cell.source for cell in kept)
 
 
 def as_one_kernel(*sources: str) -> dict[str, Any]:
@@ -161,47 +165,47 @@ class TestReading:
 class TestSplitting:
     def test_assignments_and_the_rest(self) -> None:
         source = "n = 1\nimport os\nm = n * 2  # twice\nk: int = 3"
-        assignments, rest = split_parameters(cells(source))
+        assignments, rest = split(source)
         assert assignments == [("n", "n = 1"), ("k", "k: int = 3")]
         assert rest == "import os\nm = n * 2  # twice"
 
     def test_comments_go_with_what_they_describe(self) -> None:
         source = "# All\n\n# the rate\nlr = 0.1  # small\n# twice\nm = lr * 2"
-        assignments, rest = split_parameters(cells(source))
+        assignments, rest = split(source)
         assert assignments == [("lr", "# the rate\nlr = 0.1  # small")]
         assert rest == "# All\n\n# twice\nm = lr * 2"
 
     def test_statements_that_share_a_line(self) -> None:
-        assignments, rest = split_parameters(cells("é = 'ü'; m = é * 2; k = 3  # all"))
+        assignments, rest = split("é = 'ü'; m = é * 2; k = 3  # all")
         assert assignments == [("é", "é = 'ü'"), ("k", "k = 3")]
         assert rest == "m = é * 2  # all"
 
     def test_literals_over_several_lines(self) -> None:
         source = "a = [\n    1,  # one\n    2,\n]\nb = ('x'\n     'y')\nc = '''\n# no comment\n'''"
-        assignments, rest = split_parameters(cells(source))
+        assignments, rest = split(source)
         assert as_one_kernel(*(text for _, text in assignments)) == as_one_kernel(source)
         assert rest == ""
 
     def test_magics_stay_as_they_are_written(self) -> None:
-        assignments, rest = split_parameters(cells("%matplotlib inline\nn = 1\n!ls\nm = 2"))
+        assignments, rest = split("%matplotlib inline\nn = 1\n!ls\nm = 2")
         assert assignments == [("n", "n = 1"), ("m", "m = 2")]
         assert rest == "%matplotlib inline\n!ls"
 
     def test_a_cell_that_is_indented_as_a_whole(self) -> None:
-        assignments, rest = split_parameters(cells("    n = 1\n    m = n"))
+        assignments, rest = split("    n = 1\n    m = n")
         assert (assignments, rest) == ([("n", "n = 1")], "m = n")
 
     def test_an_annotation_that_needs_an_import_is_dropped(self) -> None:
         source = "from typing import Optional\nn: Optional[int] = -1\nm: list[int] = []"
-        assignments, _ = split_parameters(cells(source))
+        assignments, _ = split(source)
         assert assignments == [("n", "n = -1"), ("m", "m: list[int] = []")]
 
     def test_comments_alone_are_no_rest(self) -> None:
-        assert split_parameters(cells("n = 1\n\n# the end")) == ([("n", "n = 1")], "")
-        assert split_parameters(cells("# nothing")) == ([], "")
+        assert split("n = 1\n\n# the end") == ([("n", "n = 1")], "")
+        assert split("# nothing") == ([], "")
 
     def test_a_cell_that_does_not_parse_stays(self) -> None:
-        assert split_parameters(cells("n = (", "m = 1")) == ([("m", "m = 1")], "n = (")
+        assert split("n = (", "m = 1") == ([("m", "m = 1")], "n = (")
 
     @pytest.mark.parametrize(
         "sources",
@@ -220,7 +224,7 @@ class TestSplitting:
         ],
     )
     def test_the_parts_give_what_one_kernel_gives(self, sources: tuple[str, ...]) -> None:
-        assignments, rest = split_parameters(cells(*sources))
+        assignments, rest = split(*sources)
         pieces = [*(source for _, source in assignments), rest]
         one, other = as_one_kernel(*pieces), as_one_kernel(*sources)
         plain = (int, list)
@@ -275,6 +279,11 @@ class TestSplittingThePrelude:
 
 def parameter(type_: Any, default: Any = None, optional: bool = False) -> Parameter:
     return Parameter("p", type_, default, optional)
+
+
+def convert(given: Parameter, text: str) -> object:
+    """The value that ``-p p=text`` gives."""
+    return bind([given], {"p": text})["p"]
 
 
 class TestConverting:

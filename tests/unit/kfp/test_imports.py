@@ -1,0 +1,46 @@
+"""What steps import: which packages the pods install, which modules travel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kale_pm.kfp.imports import imported_names, imports
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import a.b, c as d", ["a.b", "c"]),
+        ("from a.b import c, d", ["a.b.c", "a.b.d"]),
+        ("from . import a\nfrom .b import c", []),
+        ("def f():\n    import a", ["a"]),
+        ("if TYPE_CHECKING:\n    import a\nelse:\n    import b", ["b"]),
+        ("if typing.TYPE_CHECKING:\n    import a", []),
+        ("try:\n    import a\nexcept ImportError:\n    import b", ["a", "b"]),
+        ("import (", []),
+        ("import a\0", []),
+    ],
+)
+def test_names(source: str, names: list[str]) -> None:
+    assert imported_names(source) == names
+
+
+def test_what_the_code_can_do_without_is_not_missing(tmp_path: Path) -> None:
+    optional = "try:\n    import nobodys\nexcept ImportError:\n    pass"
+    assert imports([optional], tmp_path).missing == set()
+    assert imports([optional, "import nobodys"], tmp_path).missing == {"nobodys"}
+
+
+def test_what_a_module_beside_the_notebook_lacks_is_missing_too(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("import nobodys")
+    found = imports(["import helper"], tmp_path)
+    assert (found.files, found.missing) == ({"helper.py"}, {"nobodys"})
+
+
+def test_a_folder_is_a_package_unless_one_of_its_name_is_installed(tmp_path: Path) -> None:
+    for name in ("plain", "numpy"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "inner.py").write_text("")
+    assert imports(["import plain.inner, numpy"], tmp_path).files == {"plain/inner.py"}
