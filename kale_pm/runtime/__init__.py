@@ -2,7 +2,7 @@
 
 A slice calls :func:`load` before the step's own cells and :func:`save` after them; both work
 on the namespace of the notebook.  This package travels to the cluster by itself, so it
-imports nothing of kale-pm but ``errors``, ``events`` and ``record``.
+imports nothing of kale-pm but ``errors``, ``events``, ``record`` and ``strict_json``.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from kale_pm import strict_json
 from kale_pm.errors import LoadError
 from kale_pm.runtime.atomic import replacing
 
@@ -27,7 +28,8 @@ class Exchange:
     """Where one execution of a step reads and writes.
 
     ``inputs`` are manifests to read, ``manifest`` the one to write, ``packs`` the folder for
-    the step's pack.  ``audit`` is a folder: files opened below it are listed in the manifest.
+    the step's pack.  ``audit`` is the notebook's folder, where the manifest is to list the
+    files that the step opens.
     """
 
     inputs: tuple[Path, ...]
@@ -37,10 +39,32 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Variable:
-    """Where a given variable lies: in a component of a pack, or it is a module by name.
+class InPack:
+    """The variable lies in a component of a pack; ``pack`` is relative to the manifest's folder."""
 
-    ``pack`` is relative to the manifest's folder; ``size`` counts the bytes of the component.
+    pack: str
+    component: str
+
+
+@dataclass(frozen=True)
+class ByName:
+    """The variable is a module, imported again wherever it is needed."""
+
+    module: str
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """The variable was changed into something that cannot be stored, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A given variable as the manifest lists it; ``place`` says which of three kinds it is.
+
+    ``type`` is for people; ``size`` counts the bytes of the component.
     """
 
     type: str
@@ -48,11 +72,40 @@ class Variable:
     component: str | None = None
     module: str | None = None
     size: int = 0
+    unsaved: str | None = None
+
+    @property
+    def place(self) -> InPack | ByName | Unsaved:
+        """Where the value is to be had; LoadError if the manifest does not say."""
+        if self.module is not None:
+            return ByName(self.module)
+        if self.unsaved is not None:
+            return Unsaved(self.unsaved)
+        if self.pack is None or self.component is None:
+            raise LoadError(
+                f"a manifest does not say where its variable of type {self.type} lies",
+                hint="run the step that gives it again",
+            )
+        return InPack(self.pack, self.component)
+
+    @property
+    def content(self) -> str:
+        """What a version says in the place of a component: the same for the same content."""
+        match self.place:
+            case ByName(module):
+                return f"module {module}"
+            case Unsaved(reason):
+                return f"unsaved {reason}"
+            case InPack(_, component):
+                return component
 
 
 @dataclass(frozen=True)
 class Version:
-    """The current version of a variable: who made it, and its component (None: deleted)."""
+    """The current version of a variable: who made it, and its component (None: deleted).
+
+    What lies in no pack says so in the place of the component.
+    """
 
     step: str
     order: int
@@ -72,8 +125,9 @@ class Change:
 class Manifest:
     """What a step hands on; ``order`` is its place in the pipeline's topological order.
 
-    Where a folder is audited, ``read`` and ``written`` are the files below it that the step
-    opened, and ``modules`` the sources of the modules that no package manager installed.
+    Where a folder is audited, ``read`` and ``written`` are the files that the step opened:
+    those below the folder relative to it, data elsewhere by absolute path.  ``modules`` are
+    the sources of the modules that no package manager installed.
     """
 
     step: str
@@ -106,7 +160,7 @@ def read_manifest(path: Path) -> Manifest:
             variables={k: Variable(**v) for k, v in content["variables"].items()},
             versions={k: Version(**v) for k, v in content["versions"].items()},
             context={k: Change(**v) for k, v in content["context"].items()},
-            metrics=content["metrics"],
+            metrics={k: strict_json.number(v) for k, v in content["metrics"].items()},
             read=tuple(content["read"]),
             written=tuple(content["written"]),
             modules=tuple(content["modules"]),
@@ -123,7 +177,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write the manifest at once or not at all."""
-    text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
+    text = strict_json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(text + "\n")
         file.flush()

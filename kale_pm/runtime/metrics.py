@@ -12,9 +12,12 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+from kale_pm import strict_json
+
 SCRAP_MIME = "application/scrapbook.scrap."
 
 _recorded: dict[str, Any] = {}
+_of_prelude: frozenset[str] | None = None
 
 
 def metric(name: str, value: Any) -> None:
@@ -28,8 +31,20 @@ def metric(name: str, value: Any) -> None:
 
 
 def recorded() -> dict[str, Any]:
-    """The metrics recorded so far in this process."""
+    """The metrics of the prelude and of the step, as recorded so far."""
     return dict(_recorded)
+
+
+def begin() -> None:
+    """The step's cells come next: forget what they recorded when they ran here before.
+
+    The names that the prelude recorded stay, with the values that they have now.
+    """
+    global _of_prelude  # noqa: PLW0603 - one kernel runs one step
+    if _of_prelude is None:
+        _of_prelude = frozenset(_recorded)
+    for name in _recorded.keys() - _of_prelude:
+        del _recorded[name]
 
 
 def plain_value(value: Any) -> Any:
@@ -52,7 +67,7 @@ def scraps(notebook: Mapping[str, Any]) -> dict[str, Any]:
         for output in cell.get("outputs", ()):
             for mime, content in output.get("data", {}).items():
                 if mime.startswith(SCRAP_MIME) and isinstance(content, Mapping):
-                    value = content.get("data")
+                    value = strict_json.number(content.get("data"))
                     if isinstance(value, (bool, int, float, str)):
                         found[str(content.get("name"))] = value
     return found
@@ -64,7 +79,7 @@ def _show(name: str, value: Any) -> None:
 
     if get_ipython() is None:
         return
-    payload = {"name": name, "data": value, "encoder": "json", "version": 1}
+    payload = {"name": name, "data": strict_json.finite(value), "encoder": "json", "version": 1}
     display(  # type: ignore[no-untyped-call]
         {f"{SCRAP_MIME}json+json": payload, "text/plain": f"{name} = {value}"},
         metadata={"scrapbook": {"name": name, "data": True, "display": False}},

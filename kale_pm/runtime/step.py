@@ -11,52 +11,31 @@ from __future__ import annotations
 import json
 import os
 import sys
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kale_pm.errors import KalePmError, LoadError, SaveError
+from kale_pm.errors import KalePmError, SaveError
 from kale_pm.runtime import metrics as metrics_module
 from kale_pm.runtime import opened_files, process_state
 from kale_pm.runtime.by_hand import exchange_by_hand
-from kale_pm.runtime.manifest import (
-    Change,
-    Exchange,
-    Manifest,
-    Variable,
-    Version,
-    merge_context,
-    merge_versions,
-    read_manifest,
-    write_manifest,
-)
-from kale_pm.runtime.storage.components import components, fingerprint
-from kale_pm.runtime.storage.pack import Pack, write_pack
-
-
-@dataclass(frozen=True)
-class Group:
-    """Variables that came together, and what they were before the step's cells ran."""
-
-    values: Mapping[str, object]
-    fingerprint: str | None
+from kale_pm.runtime.giving import Group, observe, store
+from kale_pm.runtime.manifest import Change, Exchange, Manifest, Version, write_manifest
+from kale_pm.runtime.receiving import Inputs, read_inputs
 
 
 @dataclass
 class Session:
     """What :func:`load` leaves for :func:`save` in this kernel."""
 
-    step: str
     order: int
     exchange: Exchange
+    inputs: Inputs
     replay: bool
     code: Mapping[str, object]
     groups: list[Group] = field(default_factory=list)
-    versions: dict[str, Version] = field(default_factory=dict)
-    context: dict[str, Change] = field(default_factory=dict)
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def prelude(self, namespace: Mapping[str, object]) -> frozenset[str]:
@@ -96,33 +75,39 @@ def load(
     Raises LoadError when a value cannot be found, PackError when it is damaged.
     """
     global _session  # noqa: PLW0603 - one kernel runs one step
+    metrics_module.begin()
+    opened_files.begin()
     namespace = _namespace()
     exchange = _exchange_of_environment() or exchange_by_hand(pipeline, step)
-    manifests = [read_manifest(path) for path in exchange.inputs]
-    _session = Session(
-        step=step,
+    session = Session(
         order=int(os.environ.get("KALE_PM_ORDER", "0")),
         exchange=exchange,
+        inputs=read_inputs(step, exchange.inputs),
         replay=replay,
         code=_prelude_code(namespace),
-        versions=merge_versions(manifests),
-        context=merge_context(manifests),
     )
+    _session = session
     if replay:
-        failed = process_state.replay({k: c.value for k, c in _session.context.items()})
-        for item in failed:
+        changes = {name: change.value for name, change in session.inputs.context.items()}
+        for item in process_state.replay(changes):
             print(f"kale-pm: global state not replayed: {item}", file=sys.stderr)
-    by_step = dict(zip((m.step for m in manifests), exchange.inputs, strict=True))
-    given = {manifest.step: manifest for manifest in manifests}
     loaded: set[str] = set()
     for name in names:
-        if name not in loaded:
-            loaded |= _bind(name, _session, given, by_step, namespace)
-    prelude = _session.prelude(namespace)
+        if session.inputs.is_deleted(name):
+            namespace.pop(name, None)
+        elif name not in loaded:
+            values = session.inputs.receive(name)
+            if not values:
+                continue  # nobody defined it this time: the cell says so itself if it reads it
+            namespace.update(values)
+            loaded |= values.keys()
+            # Not before it is bound: the functions of the prelude may be among its parts.
+            session.groups.append(observe(values, session.prelude(namespace)))
+    prelude = session.prelude(namespace)
     for name in watch:
         if name in namespace and name not in loaded:
-            _session.groups.append(_watched({name: namespace[name]}, prelude))
-    _session.state = process_state.snapshot()
+            session.groups.append(observe({name: namespace[name]}, prelude))
+    session.state = process_state.snapshot()
 
 
 @_hint_shown()
@@ -130,9 +115,11 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
     """Store what the step's cells made and changed, for the steps that come after.
 
     ``names`` are stored in any case (if they are bound), what was loaded or watched only if it
-    changed.
-    ``metrics`` are recorded and shown.  Raises SaveError with the path to the culprit when
-    a value cannot be stored; nothing is left half-written.
+    changed.  ``metrics`` are recorded and shown.
+
+    Raises SaveError with the path to the culprit when one of ``names`` cannot be stored;
+    nothing is left half-written.  Another variable that cannot be is noted with the reason,
+    for the step that asks for it.
     """
     session = _session
     if session is None:
@@ -145,22 +132,24 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
     for name in metrics:
         if name in namespace:
             metrics_module.metric(name, namespace[name])
-    variables = _store(names, session, namespace)
-    versions = dict(session.versions)
+    variables = store(
+        names, session.groups, namespace, session.prelude(namespace), session.exchange
+    )
+    step, order = session.inputs.step, session.order
+    versions = dict(session.inputs.versions)
     for name, variable in variables.items():
-        component = variable.component or f"module {variable.module}"
-        versions[name] = Version(session.step, session.order, component)
+        versions[name] = Version(step, order, variable.content)
     for name in (name for group in session.groups for name in group.values):
         if name not in namespace:
-            versions[name] = Version(session.step, session.order, None)
-    context = dict(session.context)
+            versions[name] = Version(step, order, None)
+    context = dict(session.inputs.context)
     if session.replay:
         for name, value in process_state.changes(session.state).items():
-            context[name] = Change(session.step, session.order, value)
+            context[name] = Change(step, order, value)
     write_manifest(
         Manifest(
-            step=session.step,
-            order=session.order,
+            step=step,
+            order=order,
             variables=variables,
             versions=versions,
             context=context,
@@ -196,98 +185,6 @@ def _prelude_code(namespace: Mapping[str, object]) -> dict[str, object]:
         name: value
         for name, value in namespace.items()
         if getattr(value, "__module__", None) == "__main__"
-        and (isinstance(value, type) or callable(value))
+        and callable(value)
         and hasattr(value, "__qualname__")
     }
-
-
-def _bind(
-    name: str,
-    session: Session,
-    given: Mapping[str, Manifest],
-    places: Mapping[str, Path],
-    namespace: dict[str, Any],
-) -> set[str]:
-    """Bind ``name`` and whatever shares objects with it; returns all names bound."""
-    version = session.versions.get(name)
-    if version is None:
-        return set()  # no step defined it this time: the cell says so itself if it reads it
-    if version.component is None:
-        namespace.pop(name, None)
-        return set()
-    if version.step not in given:
-        raise LoadError(
-            f"step {session.step} needs '{name}' as step {version.step} left it, "
-            f"but does not receive anything from that step",
-            hint=f"name '{name}' in the step that changes it, or add the tag prev:{version.step}",
-        )
-    variable = given[version.step].variables[name]
-    if variable.module is not None:
-        namespace[name] = __import__(variable.module, fromlist=["_"])
-        return {name}
-    assert variable.pack is not None
-    assert variable.component is not None
-    pack = Pack(places[version.step].parent / variable.pack)
-    values = {
-        other: value
-        for other, value in pack.load(variable.component).items()
-        if other in session.versions and session.versions[other].component == variable.component
-    }
-    namespace.update(values)
-    session.groups.append(Group(values, fingerprint(values, session.prelude(namespace))))
-    return set(values)
-
-
-def _store(
-    names: Sequence[str], session: Session, namespace: Mapping[str, Any]
-) -> dict[str, Variable]:
-    """Write the pack of all that changed; where each variable lies."""
-    prelude = session.prelude(namespace)
-    untouched: dict[str, object] = {}
-    changed: dict[str, object] = {}
-    for group in session.groups:
-        present = {name: namespace[name] for name in group.values if name in namespace}
-        same_objects = all(
-            name in present and present[name] is value for name, value in group.values.items()
-        )
-        if not same_objects or present.keys() & set(names):
-            changed.update(present)
-        elif group.fingerprint is not None:
-            same_content = fingerprint(present, prelude) == group.fingerprint
-            (untouched if same_content else changed).update(present)
-    for name in names:
-        if name in namespace and name not in untouched:
-            changed[name] = namespace[name]
-    variables = {
-        name: Variable(type="module", module=value.__name__)
-        for name, value in changed.items()
-        if isinstance(value, types.ModuleType)
-    }
-    graph = {name: value for name, value in changed.items() if name not in variables}
-    if not graph:
-        return variables
-    # What a changed variable shares with an untouched one makes both travel again.
-    groups = [
-        group
-        for group in components({**graph, **untouched}, prelude)
-        if group.keys() & graph.keys()
-    ]
-    stored = write_pack(session.exchange.packs, groups, prelude)
-    pack = os.path.relpath(stored.path, session.exchange.manifest.parent)
-    for component in stored.components:
-        for name in component.names:
-            variables[name] = Variable(
-                type=component.types[name],
-                pack=pack,
-                component=component.id,
-                size=component.size,
-            )
-    return variables
-
-
-def _watched(values: Mapping[str, object], prelude: frozenset[str]) -> Group:
-    """A variable of the prelude; one that cannot be stored is watched for rebinding only."""
-    try:
-        return Group(values, fingerprint(values, prelude))
-    except Exception:  # noqa: BLE001 - a prelude may hold locks, connections, anything
-        return Group(values, None)

@@ -93,6 +93,37 @@ def test_a_failing_step_leaves_its_notebook_in_the_log(pipeline: Make, run_under
     )
 
 
+HIDDEN = """\
+class Holder:
+    it = None
+
+def hide(x):
+    holder = Holder()
+    vars(holder).update(it=x)
+    return holder
+
+def grow(holder):
+    holder.it.append(1)
+"""
+
+
+def test_a_change_that_the_code_does_not_show_is_refused_with_the_line_that_shows_it(
+    pipeline: Make, run_under_kfp: Run
+) -> None:
+    """On this machine the parents' variables lie at hand; a pod would have to fetch them all."""
+    made = pipeline(
+        [
+            ("functions", HIDDEN),
+            ("step:a", "rows = []\nbox = hide(rows)"),
+            ("step:b prev:a", "grow(box)"),
+            ("step:c prev:b", "print(rows)"),
+        ]
+    )
+    _, log = run_under_kfp(made, check=False)
+    assert "LoadError: step c needs 'rows' as step b left it" in log
+    assert "write rows = rows as the last line of b" in log
+
+
 def framed_notebook(log: str, step: str) -> dict[str, Any]:
     lines = re.findall(rf"KALEPM {step} (\d+) (\d+)/(\d+) (\S+) (\S+)", log)
     parts = {int(index): data for _, index, _, _, data in lines}

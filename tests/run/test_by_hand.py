@@ -87,3 +87,21 @@ def test_papermills_own_engine_registry_knows_ours(sliced: Runner) -> None:
     done = papermill(sliced.folder, "--engine", "kale-pm", "slices/train.ipynb", "out.ipynb")
     assert done.returncode == 0, done.stderr
     assert printed(sliced.folder / "out.ipynb") == "6.0 0.5 3\n"
+
+
+def test_a_slice_run_twice_in_one_kernel_keeps_nothing_of_the_first_time(sliced: Runner) -> None:
+    """As somebody does who opens it, runs it, edits a cell and runs it all once more."""
+    sliced().raise_for_failures()
+    path = sliced.folder / "slices" / "train.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    once = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    twice = [nbformat.from_dict({**cell, "id": f"again-{n}"}) for n, cell in enumerate(once)]
+    for cells, name in ((once, "first"), (twice, "second")):
+        cells[-2].source += f"\nimport kale_pm\nkale_pm.metric('{name}', 1)"
+        cells[-1].source += "\nprint(sorted(kale_pm.runtime.metrics.recorded()))"
+    notebook.cells = [*once, *twice]
+    nbformat.write(notebook, sliced.folder / "twice.ipynb")
+    done = papermill(sliced.folder, "twice.ipynb", "out.ipynb")
+    assert done.returncode == 0, done.stderr
+    lines = printed(sliced.folder / "out.ipynb").splitlines()
+    assert [line for line in lines if line.startswith("[")] == ["['first']", "['second']"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from conftest import Runner
@@ -142,3 +146,89 @@ def test_a_deleted_variable_is_gone_in_later_steps(run: Runner) -> None:
     ).raise_for_failures()
     assert ran.printed("c") == "gone\n"
     assert run(None, drop=False).printed("c") == "1\n"
+
+
+def test_data_elsewhere_named_by_joined_paths_is_read_again_when_it_changed(
+    run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The folders of the tests lie among the temporary files, and those do not count.
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "project").mkdir()
+    beside = replace(run, folder=tmp_path / "project")
+    data = run.write("data/x.csv", "1")
+    ran = beside(
+        [
+            ("imports", "from pathlib import Path"),
+            ("block:a", "text = (Path('..') / 'data' / 'x.csv').read_text()\nprint(text)"),
+            ("block:b prev:a", "print(text)"),
+        ]
+    ).raise_for_failures()
+    manifest = json.loads((ran.folder / "manifests" / "a.json").read_text())
+    assert manifest["read"] == [str(data.resolve())]
+    assert beside().executed == []
+    data.write_text("2")
+    again = beside().raise_for_failures()
+    assert again.printed("b") == "2\n"
+    assert again.why("a") == f"{data.resolve()} changed"
+
+
+def test_a_change_that_cannot_be_stored_does_not_matter_until_a_step_asks_for_it(
+    run: Runner,
+) -> None:
+    cells = [
+        ("imports", "import sqlite3"),
+        ("block:a", "settings = {}\nrows = [1]"),
+        ("block:b prev:a", "settings['db'] = sqlite3.connect(':memory:')\nrows.append(2)"),
+        ("block:c prev:b", "print(rows)"),
+    ]
+    ran = run(cells).raise_for_failures()
+    assert ran.printed("c") == "[1, 2]\n"
+    assert run().executed == []
+
+    ran = run([*cells, ("block:d prev:c", "print(settings)")])
+    assert ran.states() == {"a": "cached", "b": "done", "c": "cached", "d": "failed"}
+    error = ran.error("d")
+    assert error.ename == "LoadError"
+    assert "step d needs 'settings' as step b left it" in error.evalue
+    assert "settings['db']: a connection belongs to a process" in error.evalue
+
+
+HIDDEN = [
+    (
+        "functions",
+        (
+            "class Holder:\n    def __init__(self):\n        self.it = None\n\n"
+            "def hide(x):\n    holder = Holder()\n    vars(holder).update(it=x)\n"
+            "    return holder\n\n"
+            "def grow(holder):\n    holder.it.append(1)"
+        ),
+    ),
+    ("block:a", "rows = []\nbox = hide(rows)"),
+]
+
+
+def test_a_change_that_the_code_does_not_show_is_refused_where_it_does_not_arrive(
+    run: Runner,
+) -> None:
+    between, use = ("block:between prev:b", "print('here')"), "print(rows)"
+    ran = run([*HIDDEN, ("block:b prev:a", "grow(box)"), between, ("block:c prev:between", use)])
+    error = ran.error("c")
+    assert error.ename == "LoadError"
+    assert "write rows = rows as the last line of b" in error.evalue
+
+    said = "grow(box)\nrows = rows"
+    ran = run([*HIDDEN, ("block:b prev:a", said), between, ("block:c prev:between", use)])
+    assert ran.raise_for_failures().printed("c") == "[1]\n"
+
+
+def test_metrics_and_parameters_that_are_no_finite_numbers_are_strict_json(run: Runner) -> None:
+    cells = [
+        ("parameters", "rate = 1.0"),
+        ("block:a", "loss = rate\nprint(rate)"),
+        ("metrics", "loss"),
+    ]
+    ran = run(cells, rate=float("nan")).raise_for_failures()
+    assert repr(dict(ran.record.metrics)) == "{'loss': nan}"
+    for name in ("manifests/a.json", "notebooks/a.ipynb"):
+        json.loads((ran.folder / name).read_text(), parse_constant=pytest.fail)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.events import CellFinished, CellOutput, CellStarted, Listener, ignore
+from kale_pm.events import Listener, ignore
 from kale_pm.record import CellError, State
+from kale_pm.runtime.execution.failure import read_failure
+from kale_pm.runtime.execution.monitor import Monitor, StepMonitor
 from kale_pm.runtime.manifest import Exchange, read_manifest
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
     from nbformat import NotebookNode
-
-    from kale_pm.runtime.execution.monitor import Monitor
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def execute(
     timeout: float | None = None,
     log: Path | None = None,
     listener: Listener = ignore,
-    register: Any = None,
+    register: Callable[[Monitor], None] | None = None,
 ) -> Outcome:
     """Run the slice ``notebook`` in ``folder``, and keep the executed notebook at ``output``.
 
@@ -58,7 +57,7 @@ def execute(
 
     began = time.monotonic()
     cells = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(parameters)
-    monitor = _monitor(step, cells, listener)
+    monitor = StepMonitor(step, cells, listener)
     if register is not None:
         register(monitor)
     spec = spec or interpreter_spec()
@@ -97,7 +96,7 @@ def _run(
     parameters: Mapping[str, Any],
     folder: Path,
     exchange: Exchange,
-    spec: Any,
+    spec: KernelSpec,
     env: Mapping[str, str] | None,
     timeout: float | None,
     log: Path | None,
@@ -106,7 +105,6 @@ def _run(
     """Let papermill execute the notebook; what went wrong, or None."""
     import logging
 
-    # papermill imports every registered engine, ours among them: it must come first.
     import papermill
     from papermill.engines import papermill_engines
 
@@ -146,36 +144,11 @@ def _run(
                 deadline=None if timeout is None else began + timeout,
             )
         except Exception as error:  # noqa: BLE001 - every kind of failure becomes a value
-            return _cell_error(output, monitor, error, timeout)
+            return read_failure(output, monitor, error, timeout)
     if monitor.failed_index is not None:
         # papermill takes sys.exit(0) for a success; the cells after it did not run.
-        return _cell_error(output, monitor, None, timeout)
+        return read_failure(output, monitor, None, timeout)
     return None
-
-
-def _monitor(step: str, cells: int, listener: Listener) -> Monitor:
-    from kale_pm.runtime.execution.monitor import Monitor
-
-    class StepMonitor(Monitor):
-        count = 0
-
-        def cell_started(self, cell: Mapping[str, Any]) -> None:
-            self.count += 1
-            listener(CellStarted(step, self.count, cells, source_number(cell)))
-
-        def cell_finished(self, cell: Mapping[str, Any], seconds: float) -> None:
-            listener(CellFinished(step, self.count, cells, source_number(cell), seconds))
-
-        def output(self, stream: str, text: str) -> None:
-            listener(CellOutput(step, stream, text))
-
-    return StepMonitor()
-
-
-def source_number(cell: Mapping[str, Any]) -> int | None:
-    """The number in the source notebook of a slice's cell; None for the cells we add."""
-    number = cell["metadata"].get("kale_pm", {}).get("cell")
-    return number if isinstance(number, int) else None
 
 
 def _metrics(output: Path, manifest: Path) -> dict[str, Any]:
@@ -188,69 +161,3 @@ def _metrics(output: Path, manifest: Path) -> dict[str, Any]:
     if "application/scrapbook.scrap." in text:
         recorded = {**scraps(nbformat.reads(text, as_version=4)), **recorded}
     return recorded
-
-
-def _cell_error(
-    output: Path, monitor: Monitor, error: Exception | None, timeout: float | None
-) -> CellError:
-    """What failed and where, from the executed notebook itself."""
-    import nbformat
-
-    if monitor.failed_index is None or not output.exists():
-        # Nothing of the notebook ran: the kernel did not start, or papermill refused.
-        return CellError(type(error).__name__, _first_line(str(error)))
-    cell = nbformat.read(output, as_version=4).cells[monitor.failed_index]
-    number = source_number(cell)
-    found = next((o for o in cell.outputs if o.output_type == "error"), None)
-    if monitor.died is not None:
-        ename, evalue = _death(monitor.died, timeout)
-        return CellError(ename, evalue, number)  # nobody knows the line
-    if found is None:
-        # A magic that fails raises nothing: it writes its reason to stderr.
-        said = "".join(o.text for o in cell.outputs if o.get("name") == "stderr")
-        last = _last_line(strip_colours(said)) or "the cell failed without a word"
-        return CellError("CellFailed", last, number)
-    traceback = strip_colours("\n".join(found.traceback))
-    line = _failing_line(traceback, cell.get("execution_count"), len(cell.source.splitlines()))
-    evalue = found.evalue
-    if found.ename == "SystemExit":
-        evalue = f"the cell called sys.exit({evalue or ''}): the rest of the step did not run"
-    return CellError(found.ename, evalue, number, line, _line(cell.source, line), traceback)
-
-
-def _death(error: BaseException, timeout: float | None) -> tuple[str, str]:
-    name = type(error).__name__
-    if name == "DeadKernelError":
-        return name, (
-            "the kernel died while the cell ran: out of memory, os._exit or a crash in a library"
-        )
-    if name == "CellTimeoutError":
-        return name, f"the step took longer than its timeout of {timeout:g} seconds"
-    return name, _first_line(str(error))
-
-
-def strip_colours(text: str) -> str:
-    """``text`` without the terminal's colour codes."""
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
-
-
-def _failing_line(traceback: str, count: int | None, lines: int) -> int | None:
-    """The line of the failing cell itself; IPython names each frame ``Cell In[3], line 2``."""
-    for match in re.finditer(r"Cell In\[(\d+)\](?:, |:)line (\d+)", traceback):
-        if count is None or int(match[1]) == count:
-            line = int(match[2])
-            return line if line <= lines else None
-    return None
-
-
-def _line(source: str, line: int | None) -> str:
-    lines = source.splitlines()
-    return lines[line - 1].strip() if line and line <= len(lines) else ""
-
-
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1] if text.strip() else ""
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else ""

@@ -6,7 +6,12 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from kale_pm.events import CellFinished, CellOutput, CellStarted, Listener
+
+if TYPE_CHECKING:
+    from jupyter_client.manager import AsyncKernelManager
 
 
 class Monitor:
@@ -20,7 +25,7 @@ class Monitor:
         self.failed_index: int | None = None
         self.died: BaseException | None = None
         self.interrupted = False
-        self._manager: Any = None
+        self._manager: AsyncKernelManager | None = None
         self._group: int | None = None
 
     def cell_started(self, cell: Mapping[str, Any]) -> None: ...
@@ -29,7 +34,7 @@ class Monitor:
 
     def output(self, stream: str, text: str) -> None: ...
 
-    def kernel_chosen(self, manager: Any) -> None:
+    def kernel_chosen(self, manager: AsyncKernelManager) -> None:
         """``manager`` is about to start the kernel."""
         self._manager = manager
 
@@ -54,6 +59,34 @@ class Monitor:
     def _process_group(self) -> int | None:
         group = getattr(getattr(self._manager, "provisioner", None), "pgid", None)
         return group if isinstance(group, int) else None
+
+
+class StepMonitor(Monitor):
+    """Tells a listener what happens in the slice of ``step``, which has ``cells`` code cells."""
+
+    def __init__(self, step: str, cells: int, listener: Listener) -> None:
+        super().__init__()
+        self._step = step
+        self._cells = cells
+        self._listener = listener
+        self._count = 0
+
+    def cell_started(self, cell: Mapping[str, Any]) -> None:
+        self._count += 1
+        self._listener(CellStarted(self._step, self._count, self._cells, source_number(cell)))
+
+    def cell_finished(self, cell: Mapping[str, Any], seconds: float) -> None:
+        number = source_number(cell)
+        self._listener(CellFinished(self._step, self._count, self._cells, number, seconds))
+
+    def output(self, stream: str, text: str) -> None:
+        self._listener(CellOutput(self._step, stream, text))
+
+
+def source_number(cell: Mapping[str, Any]) -> int | None:
+    """The number in the source notebook of a slice's cell; None for the cells we add."""
+    number = cell["metadata"].get("kale_pm", {}).get("cell")
+    return number if isinstance(number, int) else None
 
 
 class Interrupted(Exception):

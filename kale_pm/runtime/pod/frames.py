@@ -13,10 +13,11 @@ from __future__ import annotations
 import base64
 import copy
 import gzip
-import json
 import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+from kale_pm import strict_json
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -48,7 +49,7 @@ def _pack(notebook: NotebookNode, keep: Callable[[NotebookNode], bool]) -> bytes
     for cell in content.cells:
         if cell.cell_type == "code" and not keep(cell):
             cell.outputs = []
-    return gzip.compress(json.dumps(content, sort_keys=True).encode(), mtime=0)
+    return gzip.compress(strict_json.dumps(content, sort_keys=True).encode(), mtime=0)
 
 
 def _any(_cell: NotebookNode) -> bool:

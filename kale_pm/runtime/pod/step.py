@@ -155,12 +155,6 @@ def _execute(
     exchange: Exchange,
     timeout: float | None,
 ) -> Outcome:
-    from papermill.engines import papermill_engines
-
-    from kale_pm.runtime.execution.engine import Engine
-
-    # An unpacked kale_pm is no installed package: papermill cannot find its entry point.
-    papermill_engines.register("kale-pm", Engine)
     path = os.environ.get("PYTHONPATH")
     return execute(
         slice_,

@@ -83,12 +83,19 @@ def write_pack(
         reason = error.strerror or str(error)
         raise StoreError(
             f"{folder}: cannot write variables: {reason}",
-            hint="make room there, or point --dir to another folder",
+            hint="make room there, or let it be written to another folder",
         ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
     return StoredPack(path, tuple(_stored(entry) for entry in json.loads(index)["components"]))
+
+
+def type_name(value: object) -> str:
+    """The name of the value's type, with its module where that is not the language itself."""
+    kind = type(value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return module + kind.__qualname__
 
 
 def _write(
@@ -100,7 +107,7 @@ def _write(
         offset = _align(file)
         dumped = dump(group, prelude, file)
         stream = (offset, dumped.stream_size, dumped.stream_digest)
-        types = {name: _type_name(group[name]) for name in dumped.names}
+        types = {name: type_name(group[name]) for name in dumped.names}
         segments = _write_segments(file, dumped)
         entries.append(
             {
@@ -132,12 +139,6 @@ def _align(file: BinaryIO) -> int:
     """Fill up with zeros; the position then."""
     file.write(bytes(-file.tell() % _ALIGNMENT))
     return file.tell()
-
-
-def _type_name(value: object) -> str:
-    kind = type(value)
-    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return module + kind.__qualname__
 
 
 def _sync_folder(folder: Path) -> None:
@@ -292,8 +293,3 @@ class Pack:
             hint = "install here what the step that wrote it had, and let every step import it"
         reason = f"{type(error).__name__}: {error}"
         return PackError(f"{self.path}: cannot load {', '.join(names)}: {reason}", hint=hint)
-
-
-def verify(path: Path | str) -> None:
-    """Check every byte of a pack; raises PackError when one has changed."""
-    Pack(path).verify()

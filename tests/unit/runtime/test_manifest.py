@@ -9,8 +9,11 @@ import pytest
 
 from kale_pm.errors import LoadError
 from kale_pm.runtime.manifest import (
+    ByName,
     Change,
+    InPack,
     Manifest,
+    Unsaved,
     Variable,
     Version,
     merge_context,
@@ -22,7 +25,11 @@ from kale_pm.runtime.manifest import (
 FULL = Manifest(
     step="a",
     order=1,
-    variables={"x": Variable("int", "../packs/p.pack", "c1", size=3), "m": Variable("module")},
+    variables={
+        "x": Variable("int", "../packs/p.pack", "c1", size=3),
+        "m": Variable("module", module="wave"),
+        "z": Variable("dict", unsaved="z['db']: a connection"),
+    },
     versions={"x": Version("a", 1, "c1"), "y": Version("a", 1, None)},
     context={"cwd:path": Change("a", 1, "gA==")},
     metrics={"accuracy": 0.5, "größe": "viel"},
@@ -42,6 +49,28 @@ def test_equal_manifests_are_equal_files(tmp_path: Path) -> None:
     write_manifest(FULL, tmp_path / "a")
     write_manifest(read_manifest(tmp_path / "a"), tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_variable_lies_in_a_pack_or_is_a_module_or_was_not_saved() -> None:
+    assert {name: variable.place for name, variable in FULL.variables.items()} == {
+        "x": InPack("../packs/p.pack", "c1"),
+        "m": ByName("wave"),
+        "z": Unsaved("z['db']: a connection"),
+    }
+    assert len({variable.content for variable in FULL.variables.values()}) == 3
+
+
+def test_a_variable_that_lies_nowhere_is_one_clear_error() -> None:
+    with pytest.raises(LoadError, match="does not say where"):
+        _ = Variable("int", pack="../packs/p.pack").place
+
+
+def test_metrics_that_are_not_finite_are_strict_json_and_come_back(tmp_path: Path) -> None:
+    values = {"loss": float("nan"), "most": float("inf"), "least": float("-inf"), "word": "nan"}
+    write_manifest(Manifest("a", 0, metrics=values), tmp_path / "a.json")
+    json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
+    back = read_manifest(tmp_path / "a.json").metrics
+    assert repr(back) == repr(values)
 
 
 def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:

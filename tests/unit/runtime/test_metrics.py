@@ -68,3 +68,9 @@ def test_scraps_are_found_in_an_executed_notebook_and_the_last_one_counts() -> N
         ]
     }
     assert scraps(notebook) == {"f1": 0.75}
+
+
+def test_scraps_that_are_not_finite_come_back_as_numbers() -> None:
+    outputs = [glued("most", "Infinity"), glued("word", "infinite")]
+    notebook = {"cells": [{"cell_type": "code", "outputs": outputs}]}
+    assert scraps(notebook) == {"most": float("inf"), "word": "infinite"}

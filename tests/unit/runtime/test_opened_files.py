@@ -19,13 +19,21 @@ from kale_pm.runtime import opened_files as opened
 TAIL = "\nprint(json.dumps([opened.read_files(), opened.written_files(), opened.local_modules()]))"
 
 
-def audit(folder: Path, code: str) -> tuple[list[str], list[str], list[str]]:
+def audit(
+    folder: Path, code: str, before: str = "", **environment: object
+) -> tuple[list[str], list[str], list[str]]:
     """What ``code`` read, wrote and imported, watched in ``folder``, which it works in."""
-    script = f"{HEAD}opened.watch(Path('.'))\nsys.path.insert(0, '')\n{code}{TAIL}"
+    script = f"{HEAD}{before}\nopened.watch(Path('.'))\nsys.path.insert(0, '')\n{code}{TAIL}"
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=folder,
-        env={"PYTHONPATH": str(Path(kale_pm.__file__).parent.parent)},
+        env={
+            "PYTHONPATH": str(Path(kale_pm.__file__).parent.parent),
+            # The folders of the tests lie among the temporary files themselves.
+            "TMPDIR": str(folder.parent / "temporary"),
+            "HOME": str(folder.parent / "home"),
+            **{name: str(value) for name, value in environment.items()},
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -41,7 +49,9 @@ def folder(tmp_path: Path) -> Path:
     for name in ("data/a.csv", "b.txt", ".git/config", ".kale-pm/run.json", "__pycache__/x.pyc"):
         (inner / name).parent.mkdir(parents=True, exist_ok=True)
         (inner / name).write_text("x")
-    (tmp_path / "outside.txt").write_text("x")
+    for name in ("outside.txt", "data/b.csv", "temporary/t.txt", "home/.cache/c", "hub/d.bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
     return inner
 
 
@@ -75,9 +85,94 @@ def test_every_way_to_write_is_noticed(folder: Path, code: str) -> None:
     assert audit(folder, code)[:2] == ([], ["new"])
 
 
-def test_what_lies_outside_or_hidden_is_not_listed(folder: Path) -> None:
-    code = "for n in ('../outside.txt', '.git/config', '.kale-pm/run.json'): open(n).close()"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('../data/b.csv').read()",
+        "(Path('..') / 'data' / 'b.csv').read_text()",
+        "open(os.path.realpath('../data/b.csv'), 'rb').close()",
+        "os.close(os.open('../data/b.csv', os.O_RDONLY))",
+        "os.chdir('../data'); open('b.csv').close()",
+        "os.symlink('../data', 'link'); open('link/b.csv').close()",
+    ],
+)
+def test_a_file_read_elsewhere_is_listed_by_its_absolute_path(folder: Path, code: str) -> None:
+    assert audit(folder, code)[:2] == ([str(folder.parent / "data" / "b.csv")], [])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('../data/b.csv', 'r+').close()",
+        "open('../data/b.csv', 'a').close(); open('../data/b.csv').close()",
+        "import sqlite3; os.truncate('../data/b.csv', 0); sqlite3.connect('../data/b.csv').close()",
+    ],
+)
+def test_a_file_elsewhere_that_is_read_and_written_is_in_both_lists(
+    folder: Path, code: str
+) -> None:
+    data = str(folder.parent / "data" / "b.csv")
+    assert audit(folder, code)[:2] == ([data], [data])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('../new.txt', 'w').close()",
+        "os.listdir('../data')",
+        "try:\n    open('../missing')\nexcept OSError:\n    pass",
+        "os.close(os.open(os.devnull, os.O_RDONLY))",
+    ],
+    ids=["written", "listed", "missing", "no regular file"],
+)
+def test_elsewhere_only_regular_files_that_are_read_count(folder: Path, code: str) -> None:
     assert audit(folder, code)[:2] == ([], [])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "'.git/config'",
+        "'.kale-pm/run.json'",
+        "os.path.expanduser('~/.cache/c')",
+        "os.path.join(__import__('tempfile').gettempdir(), 't.txt')",
+        "'/etc/hosts'",
+        "'/proc/self/status'",
+        "json.__file__",
+        "opened.__file__",
+        "__import__('packaging').__file__",
+        "'../hub/d.bin'",
+    ],
+)
+def test_what_is_hidden_or_belongs_to_the_machine_is_not_listed(folder: Path, path: str) -> None:
+    places = {"IPYTHONDIR": folder.parent / "hub"}
+    assert audit(folder, f"open({path}, 'rb').close()", **places)[:2] == ([], [])
+
+
+def test_the_store_of_kale_pm_is_not_listed_wherever_it_lies(folder: Path) -> None:
+    for name in ("store/packs/x.pack", "store/runs/1/manifests/a.json"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("x")
+    code = "open('store/packs/x.pack').close(); open('store/runs/1/manifests/a.json').close()"
+    places = {
+        "KALE_PM_PACKS": folder / "store/packs",
+        "KALE_PM_OUTPUT": folder / "store/runs/1/manifests/b.json",
+    }
+    assert audit(folder, code, **places)[:2] == ([], [])
+
+
+def test_an_interpreter_around_the_notebook_hides_nothing(folder: Path) -> None:
+    prefix = f"sys.prefix = {str(folder.parent)!r}"
+    assert audit(folder, "open('b.txt').close()", prefix)[0] == ["b.txt"]
+
+
+def test_a_second_run_of_the_step_forgets_what_the_first_one_opened(folder: Path) -> None:
+    code = (
+        "open('b.txt').close()\nopened.begin()\n"
+        "open('data/a.csv').close(); open('first', 'w').close()\nopened.begin()\n"
+        "open('../outside.txt').close()"
+    )
+    assert audit(folder, code)[:2] == ([str(folder.parent / "outside.txt"), "b.txt"], [])
 
 
 @pytest.mark.parametrize(

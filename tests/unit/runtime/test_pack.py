@@ -11,7 +11,7 @@ import pytest
 
 from kale_pm.errors import PackError, SaveError, StoreError
 from kale_pm.runtime.storage.components import components
-from kale_pm.runtime.storage.pack import Pack, verify, write_pack
+from kale_pm.runtime.storage.pack import Pack, write_pack
 
 NOBODY = frozenset[str]()
 
@@ -252,7 +252,7 @@ class TestFailure:
         numpy = pytest.importorskip("numpy")
         variables = {"rows": [1, "x"], "a": numpy.arange(1025, dtype="f4")}
         path = write(tmp_path, **variables).path
-        verify(path)
+        Pack(path).verify()
         good = path.read_bytes()
         bad = tmp_path / "bad.pack"
         for position in range(len(good)):
@@ -260,7 +260,7 @@ class TestFailure:
             content[position] ^= 0x40
             bad.write_bytes(content)
             with pytest.raises(PackError):
-                verify(bad)
+                Pack(bad).verify()
             with contextlib.suppress(PackError):
                 loaded = load(bad)
                 assert loaded["rows"] == variables["rows"]

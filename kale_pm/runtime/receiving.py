@@ -1,0 +1,95 @@
+"""What a step receives: variables of earlier steps, out of their packs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from kale_pm.errors import LoadError
+from kale_pm.runtime.manifest import (
+    ByName,
+    Change,
+    InPack,
+    Manifest,
+    Unsaved,
+    Version,
+    merge_context,
+    merge_versions,
+    read_manifest,
+)
+from kale_pm.runtime.storage.pack import Pack
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What arrives along the edges of ``step``.
+
+    ``manifests`` and their ``folders`` go by the step that wrote them.
+    """
+
+    step: str
+    manifests: Mapping[str, Manifest]
+    folders: Mapping[str, Path]
+    versions: Mapping[str, Version]
+    context: Mapping[str, Change]
+
+    def receive(self, name: str) -> dict[str, object]:
+        """The variable ``name``, and whatever shares objects with it.
+
+        Empty if no step defined it, or if it was deleted.  Raises LoadError if it does not
+        arrive here, could not be stored, or is a module that is not installed; PackError if
+        it is damaged.
+        """
+        version = self.versions.get(name)
+        if version is None or version.component is None:
+            return {}
+        manifest = self.manifests.get(version.step)
+        variable = manifest.variables.get(name) if manifest is not None else None
+        wanted = f"step {self.step} needs '{name}' as step {version.step} left it"
+        if variable is None:
+            raise LoadError(
+                f"{wanted}, but does not receive it from there: nothing in the code of "
+                f"{version.step} shows that it changes '{name}'",
+                hint=f"write {name} = {name} as the last line of {version.step}",
+            )
+        match variable.place:
+            case ByName(module):
+                return {name: _imported(name, module)}
+            case Unsaved(reason):
+                raise LoadError(
+                    f"{wanted}, but it could not be stored: {reason}",
+                    hint=f"change that in step {version.step}, or make it in step {self.step}",
+                )
+            case InPack(pack, component):
+                values = Pack(self.folders[version.step] / pack).load(component)
+                return {n: v for n, v in values.items() if self._is_current(n, component)}
+
+    def is_deleted(self, name: str) -> bool:
+        return name in self.versions and self.versions[name].component is None
+
+    def _is_current(self, name: str, component: str) -> bool:
+        return name in self.versions and self.versions[name].component == component
+
+
+def read_inputs(step: str, paths: Iterable[Path]) -> Inputs:
+    """The inputs of ``step`` from the manifests at ``paths``; LoadError if one is damaged."""
+    by_path = {path: read_manifest(path) for path in paths}
+    return Inputs(
+        step,
+        {manifest.step: manifest for manifest in by_path.values()},
+        {manifest.step: path.parent for path, manifest in by_path.items()},
+        merge_versions(by_path.values()),
+        merge_context(by_path.values()),
+    )
+
+
+def _imported(name: str, module: str) -> object:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise LoadError(
+            f"'{name}' is the module {module}, which cannot be imported here: {error}",
+            hint=f"install what provides {module.partition('.')[0]} where this step runs",
+        ) from error

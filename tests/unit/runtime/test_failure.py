@@ -1,0 +1,72 @@
+"""What went wrong, read out of an executed notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from kale_pm.record import CellError
+from kale_pm.runtime.execution.failure import read_failure
+from kale_pm.runtime.execution.monitor import Monitor
+
+SOURCE = "x = 1\nhalf(x)"
+TRACEBACK = [
+    "\x1b[31mZeroDivisionError\x1b[39m",
+    "Cell \x1b[32mIn[3], line 2\x1b[39m\n----> 2 half(x)",
+    "Cell \x1b[32mIn[1], line 9\x1b[39m, in half(x)",
+]
+
+
+def failed(folder: Path, *outputs: Any, died: BaseException | None = None) -> CellError:
+    """What is read of a notebook whose second cell failed with these outputs."""
+    place = {"kale_pm": {"cell": 7}}
+    cell = new_code_cell(SOURCE, execution_count=3, outputs=list(outputs), metadata=place)
+    nbformat.write(new_notebook(cells=[new_code_cell(), cell]), folder / "it.ipynb")
+    monitor = Monitor()
+    monitor.failed_index = 1
+    monitor.died = died
+    return read_failure(folder / "it.ipynb", monitor, None, 1.5)
+
+
+def test_an_exception_has_its_cell_its_line_and_a_plain_traceback(tmp_path: Path) -> None:
+    output = new_output("error", ename="ZeroDivisionError", evalue="by zero", traceback=TRACEBACK)
+    error = failed(tmp_path, output)
+    assert (error.ename, error.evalue) == ("ZeroDivisionError", "by zero")
+    assert (error.cell, error.line, error.source) == (7, 2, "half(x)")
+    assert error.traceback.startswith("ZeroDivisionError\nCell In[3], line 2\n")
+    assert "\x1b" not in error.traceback
+
+
+def test_a_cell_that_leaves_python_says_so(tmp_path: Path) -> None:
+    output = new_output("error", ename="SystemExit", evalue="0", traceback=[])
+    assert "sys.exit(0)" in failed(tmp_path, output).evalue
+
+
+def test_a_magic_that_fails_is_quoted_by_its_last_words(tmp_path: Path) -> None:
+    output = new_output("stream", name="stderr", text="first\n\x1b[31mno such magic\x1b[39m\n")
+    error = failed(tmp_path, output)
+    assert (error.ename, error.evalue, error.cell) == ("CellFailed", "no such magic", 7)
+    assert failed(tmp_path).evalue == "the cell failed without a word"
+
+
+def test_a_dead_kernel_or_a_timeout_is_told_in_words(tmp_path: Path) -> None:
+    dead, late = (
+        type(name, (Exception,), {})("") for name in ("DeadKernelError", "CellTimeoutError")
+    )
+    assert "the kernel died" in failed(tmp_path, died=dead).evalue
+    assert "its timeout of 1.5 seconds" in failed(tmp_path, died=late).evalue
+    assert failed(tmp_path, died=late).line is None
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_before_any_cell_ran_the_exception_itself_is_all_there_is(
+    tmp_path: Path, there: bool
+) -> None:
+    if there:
+        nbformat.write(new_notebook(), tmp_path / "it.ipynb")
+    error = read_failure(tmp_path / "it.ipynb", Monitor(), OSError("no room\nat all"), None)
+    assert error == CellError("OSError", "no room")
