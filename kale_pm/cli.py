@@ -170,23 +170,24 @@ def run(
     infer_edges: Infer = False,
 ) -> None:
     """Run the notebook on this machine, steps in parallel."""
+    from kale_pm.local import RunOptions
+
     pipeline = _load(notebook, strict, infer_edges)
     _refuse_errors(pipeline)
-    parameters = _parameters(parameter)
+    options = RunOptions(
+        parameters=_parameters(parameter),
+        folder=folder,
+        jobs=jobs,
+        kernel=kernel,
+        fresh=fresh,
+        start=start,
+        only=only,
+    )
     if not as_json:
         _mention_warnings(pipeline)
     try:
         with _interruptible(), _progress(pipeline, verbose, quiet=as_json) as listener:
-            finished = pipeline.attempt(
-                parameters,
-                folder=folder,
-                jobs=jobs,
-                kernel=kernel,
-                fresh=fresh,
-                start=start,
-                only=only,
-                listener=listener,
-            )
+            finished = pipeline.attempt(options, listener)
     except KeyboardInterrupt:
         typer.echo("interrupted; the next run takes up what is done", err=True)
         raise typer.Exit(130) from None
@@ -340,7 +341,9 @@ def _run_dict(run_: Run) -> dict[str, Any]:
 
 
 def _print_json(content: dict[str, Any]) -> None:
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, default=str))
+    from kale_pm import strict_json
+
+    typer.echo(strict_json.dumps(content, indent=1, ensure_ascii=False, default=str))
 
 
 @contextmanager
@@ -379,7 +382,7 @@ def _print(what: RenderableType, *, error: bool = False, soft_wrap: bool = False
 def _interruptible() -> Iterator[None]:
     """A run that is told to end, or whose terminal is closed, ends in order as by Ctrl-C.
 
-    It takes a moment until the kernels are gone: a second Ctrl-C does not disturb that.
+    Further signals do nothing then, to the very end of the process.
     """
     told = False
 
@@ -398,7 +401,7 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         for number, handler in usual.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if told else handler)
 
 
 def _show_error(error: KalePmError) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from kale_pm.kfp import CompileResult
+    from kale_pm.local import RunOptions
 
 
 class Pipeline(model.Pipeline):
@@ -58,27 +59,29 @@ class Pipeline(model.Pipeline):
         """Run the pipeline on this machine; keyword arguments are parameter values.
 
         ``parameters`` takes values whose names are also options of this method.  The other
-        options are those of kale_pm.local.run_pipeline.  A failing step raises StepFailed,
-        whose ``run`` is the run; what else can be raised is said there too.
+        options are those of kale_pm.local.RunOptions.  A failing step raises StepFailed,
+        whose ``run`` is the run; what else can be raised is said at kale_pm.local.run_pipeline.
         """
-        run = self.attempt(
-            {**(parameters or {}), **values},
+        from kale_pm.local import RunOptions
+
+        options = RunOptions(
+            parameters={**(parameters or {}), **values},
             folder=Path(folder) if folder is not None else None,
             jobs=jobs,
             kernel=kernel,
             fresh=fresh,
             start=start,
             only=only,
-            listener=listener,
         )
+        run = self.attempt(options, listener)
         run.check()
         return run
 
-    def attempt(self, parameters: Mapping[str, Any], **options: Any) -> Run:
+    def attempt(self, options: RunOptions, listener: Listener = ignore) -> Run:
         """As :meth:`run`, but a failing step is told by the run's state, not raised."""
         from kale_pm.local import run_pipeline
 
-        record, folder = run_pipeline(self, parameters, **options)
+        record, folder = run_pipeline(self, options, listener)
         run = Run(record, folder)
         run.write_report()
         return run

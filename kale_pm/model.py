@@ -256,6 +256,20 @@ class Pipeline:
         }
 
     @cached_property
+    def ancestors(self) -> Mapping[str, frozenset[str]]:
+        """Step name -> all steps that must be done before it: its parents, theirs, and so on."""
+        return {name: frozenset(self._above(name)) for name in self.parents}
+
+    def _above(self, name: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            new = set(self.parents[waiting.pop()]) - found
+            found |= new
+            waiting += new
+        return found
+
+    @cached_property
     def order(self) -> tuple[str, ...]:
         """All step names, parents first; where edges leave it open, in notebook order."""
         return topological_order([step.name for step in self.steps], self.parents)

@@ -34,6 +34,9 @@ class CellError:
 
     ``cell`` is the number in the source notebook (None for the cells that kale-pm adds),
     ``line`` the line in that cell; both count from 1.  ``source`` holds the failing line.
+    Where a variable could not be stored, ``variable`` is its name, ``path`` leads from it to
+    the culprit, as in ``model.callbacks[2]._lock``, and ``needed_by`` are the steps that
+    wanted it.
     """
 
     ename: str
@@ -42,6 +45,9 @@ class CellError:
     line: int | None = None
     source: str = ""
     traceback: str = ""
+    variable: str = ""
+    path: str = ""
+    needed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a step gave when it was executed, kept as ``cache/<key>.json`` for the runs to come.
 
-An entry is used only if it is whole: it carries a seal over its own content, and it says of
-every pack how it looked when it was written, so that a file which somebody touched since is
-read through before anything is taken from it.
+An entry is used only if it is whole: it carries a seal over its own content, and of every
+pack a stamp (size and time) taken when it was written, so that a file which somebody touched
+since is read through before anything is taken from it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kale_pm import strict_json
 from kale_pm.errors import PackError
-from kale_pm.local.store import Store, write_text
+from kale_pm.local.store import Store, numbers, write_text
+from kale_pm.local.watched import FileState, Stamp, stamps
 from kale_pm.runtime.manifest import Variable
 from kale_pm.runtime.storage.pack import Pack
-
-Look = tuple[int, int]  # size in bytes, time of the last change in nanoseconds
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,19 @@ class CachedStep:
     """The result of one execution.
 
     ``run`` executed the step, ``notebook`` is the name of the kept notebook, ``files`` maps
-    what the step read and wrote to its state, ``packs`` the names of its packs to their look.
+    what the step read and wrote to its state, ``packs`` the names of its packs to their stamp.
     ``stores`` names the variables that it was asked to store, ``gave`` those that it would
     have stored, had it changed them.
     ``versions`` and ``context`` hold only what the step itself changed.
     """
 
     run: str
-    step: str
-    seconds: float
     notebook: str
     stores: tuple[str, ...]
     gave: tuple[str, ...]
     metrics: Mapping[str, Any]
-    files: Mapping[str, str]
-    packs: Mapping[str, Look]
+    files: Mapping[str, FileState]
+    packs: Mapping[str, Stamp | None]
     variables: Mapping[str, Variable]
     versions: Mapping[str, str | None]
     context: Mapping[str, str]
@@ -51,7 +49,7 @@ class CachedStep:
 def remember(store: Store, key: str, entry: CachedStep) -> None:
     """Store ``entry`` under ``key``.  Raises StoreError where it cannot be written."""
     content = asdict(entry)
-    text = json.dumps({"seal": _seal(content), **content}, indent=1)
+    text = strict_json.dumps({"seal": _seal(content), **content}, indent=1)
     write_text(store.cache / f"{key}.json", text)
 
 
@@ -62,7 +60,9 @@ def recall(store: Store, key: str) -> CachedStep | None:
         if content.pop("seal") != _seal(content):
             return None
         content["variables"] = {k: Variable(**v) for k, v in content["variables"].items()}
-        content["packs"] = {name: (look[0], look[1]) for name, look in content["packs"].items()}
+        content["packs"] = {name: (size, time) for name, (size, time) in content["packs"].items()}
+        content["files"] = {name: _file_state(**v) for name, v in content["files"].items()}
+        content["metrics"] = numbers(content["metrics"])
         for name in ("stores", "gave"):
             content[name] = tuple(content[name])
         return CachedStep(**content)
@@ -70,22 +70,28 @@ def recall(store: Store, key: str) -> CachedStep | None:
         return None
 
 
-def looks(packs: Path, variables: Iterable[Variable]) -> dict[str, Look]:
-    """How the packs of ``variables`` in the folder ``packs`` look now."""
+def _file_state(digest: str, look: list[int] | None) -> FileState:
+    return FileState(digest, None if look is None else tuple(look))
+
+
+def pack_stamps(packs: Path, variables: Iterable[Variable]) -> dict[str, Stamp | None]:
+    """The stamps of the packs of ``variables``, which lie in the folder ``packs``."""
     names = {Path(variable.pack).name for variable in variables if variable.pack}
-    return {name: _look(packs / name) for name in sorted(names)}
+    return stamps(packs, sorted(names))
 
 
-def are_whole(packs: Path, expected: Mapping[str, Look]) -> bool:
+def are_whole(packs: Path, expected: Mapping[str, Stamp | None]) -> bool:
     """Whether all these packs are there with the content they had.
 
-    One whose look has changed is read through.  A damaged one is deleted, since packs are
+    One whose stamp has changed is read through.  A damaged one is deleted, since packs are
     named by their content and a new one of the same name would not take its place.
     """
-    for name, look in expected.items():
+    for name, stamp in stamps(packs, expected).items():
         path = packs / name
+        if stamp is None:
+            return False
         try:
-            if _look(path) != look:
+            if stamp != expected[name]:
                 Pack(path).verify()
         except OSError:
             return False
@@ -96,12 +102,7 @@ def are_whole(packs: Path, expected: Mapping[str, Look]) -> bool:
     return True
 
 
-def _look(path: Path) -> Look:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
 def _seal(content: Mapping[str, Any]) -> str:
     # Through JSON, because that is what a reader sees: tuples are lists there.
-    text = json.dumps(content, sort_keys=True)
+    text = strict_json.dumps(content, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

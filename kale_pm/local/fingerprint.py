@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.metadata
-import importlib.util
 import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kale_pm.local.environment import Environment
 from kale_pm.model import Cell, Pipeline, Step
 from kale_pm.notebook import parse, split_prelude
 from kale_pm.runtime.manifest import FORMAT, Change, Version
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]+")
-KEY_FORMAT = 1
+KEY_FORMAT = 2
 
 # With one of these any function of the prelude may be found by a computed name.
 _DYNAMIC = frozenset({"eval", "exec", "globals", "locals", "vars", "__main__", "__dict__"})
@@ -37,19 +35,20 @@ def step_key(
     parameters: Mapping[str, Any],
     versions: Mapping[str, Version],
     context: Mapping[str, Change],
-    kernel: str,
+    kernel: Sequence[object],
+    has: Environment,
 ) -> str:
     """The key of ``step``, 32 hexadecimal digits.
 
-    ``versions`` and ``context`` are what arrives along its edges, ``kernel`` names the
-    kernelspec that will run it.
+    ``versions`` and ``context`` are what arrives along its edges, ``kernel`` says how its
+    kernel is started, and ``has`` what the kernel's interpreter has of ``all_imports``.
     """
     trees = code_trees(pipeline, step)
     content = {
         "format": [KEY_FORMAT, FORMAT],
         # The executed notebook that is kept must be one of this pipeline.
         "pipeline": pipeline.name,
-        "python": sys.version.split()[0],
+        "python": has.python,
         "kernel": kernel,
         "code": [ast.dump(tree) for tree in trees],
         # As text: to JSON the order of a dict would not matter.
@@ -60,24 +59,30 @@ def step_key(
         if pipeline.configuration.replay
         else None,
         "options": repr(step.options),
-        "packages": package_versions(imported_names(trees)),
-        "missing": missing_modules(pipeline),
+        "packages": {name: has.packages.get(name) for name in imported_names(trees)},
+        "missing": missing_modules(pipeline, has),
         "environment": environment(trees),
     }
     text = json.dumps(content, sort_keys=True, default=repr)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def missing_modules(pipeline: Pipeline) -> list[str]:
-    """Modules that the prelude imports and that are not there: every step would fail."""
-    trees = [parse(cell.source) for cell in pipeline.prelude if cell.is_code]
+def missing_modules(pipeline: Pipeline, has: Environment) -> list[str]:
+    """Modules that the prelude imports and that are neither installed nor beside the notebook.
+
+    Every step would fail.
+    """
     return sorted(
         name
-        for name in imported_names(trees)
-        if importlib.util.find_spec(name) is None
-        and not (pipeline.folder / name).is_dir()
-        and not (pipeline.folder / f"{name}.py").is_file()
+        for name in imported_names(_trees(pipeline.prelude)) & {*has.missing}
+        if not (pipeline.folder / name).is_dir() and not (pipeline.folder / f"{name}.py").is_file()
     )
+
+
+def all_imports(pipeline: Pipeline) -> set[str]:
+    """The top-level names of all modules that any cell of the pipeline imports."""
+    cells = [*pipeline.prelude, *(cell for step in pipeline.steps for cell in step.cells)]
+    return imported_names(_trees(cells))
 
 
 def environment(trees: Iterable[ast.AST]) -> dict[str, str | None]:
@@ -97,8 +102,9 @@ def _hash(value: str | None) -> str | None:
     return None if value is None else hashlib.blake2b(value.encode(), digest_size=16).hexdigest()
 
 
-def _component(version: Version | None) -> str | None:
-    return version.component if version else None
+def _component(version: Version | None) -> str:
+    # Of what no step above touched the step sees the prelude's own, of what was deleted nothing.
+    return "inherited" if version is None else version.component or "deleted"
 
 
 def code_trees(pipeline: Pipeline, step: Step) -> list[ast.Module]:
@@ -110,24 +116,13 @@ def code_trees(pipeline: Pipeline, step: Step) -> list[ast.Module]:
     """
     prelude = _trees(split_prelude(pipeline.prelude)[1])
     own = _trees(step.code)
-    above = _ancestors(pipeline, step) if step.needs else []
-    running = [*own, *_trees(cell for other in above for cell in other.code)]
+    above = pipeline.ancestors[step.name] if step.needs else ()
+    running = [*own, *_trees(cell for name in above for cell in pipeline.step(name).code)]
     return [*_reachable(prelude, running), *own]
 
 
 def _trees(cells: Iterable[Cell]) -> list[ast.Module]:
     return [parse(cell.source) for cell in cells if cell.is_code]
-
-
-def _ancestors(pipeline: Pipeline, step: Step) -> list[Step]:
-    found: dict[str, Step] = {}
-    waiting = list(pipeline.parents[step.name])
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = pipeline.step(name)
-            waiting += pipeline.parents[name]
-    return list(found.values())
 
 
 def _reachable(prelude: Iterable[ast.Module], running: Iterable[ast.Module]) -> list[ast.Module]:
@@ -187,24 +182,3 @@ def imported_names(trees: Iterable[ast.AST]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.split(".")[0])
     return names - sys.stdlib_module_names
-
-
-def package_versions(names: Iterable[str]) -> dict[str, str]:
-    """The installed version of the distribution that provides each module."""
-    return {name: _version(name) for name in sorted(names)}
-
-
-@cache
-def _version(module: str) -> str:
-    try:
-        return importlib.metadata.version(module)
-    except importlib.metadata.PackageNotFoundError:
-        pass
-    # sklearn comes with scikit-learn: the whole list is read only for such names.
-    distributions = _distributions().get(module, [])
-    return " ".join(f"{name} {importlib.metadata.version(name)}" for name in distributions)
-
-
-@cache
-def _distributions() -> Mapping[str, list[str]]:
-    return importlib.metadata.packages_distributions()

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from types import TracebackType
 
+from kale_pm import strict_json
 from kale_pm.errors import StoreError
 from kale_pm.events import CellOutput, Event
 
@@ -40,7 +41,7 @@ class Journal:
         line = {"event": type(event).__name__, "time": time.time(), **asdict(event)}
         try:
             with self._lock:
-                self._file.write(json.dumps(line, default=str) + "\n")
+                self._file.write(strict_json.dumps(line, default=str) + "\n")
         except OSError as error:
             raise StoreError(f"cannot write the journal: {error.strerror}", hint="make room") from (
                 error

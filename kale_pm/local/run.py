@@ -4,111 +4,99 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from kale_pm.errors import PipelineError, StepFailed, UsageError
-from kale_pm.events import Event, Listener, RunFinished, RunStarted, StepFinished, ignore
+from kale_pm.events import Listener, RunFinished, RunStarted, StepFinished, ignore
+from kale_pm.local.interruption import deferred_signals
 from kale_pm.local.journal import Journal
+from kale_pm.local.live import LiveRun
 from kale_pm.local.scheduler import schedule
-from kale_pm.local.step import Place, do_step, inputs_of
+from kale_pm.local.step import do_step, inputs_of
 from kale_pm.local.store import NAME, Store, write_run
 from kale_pm.model import Pipeline
 from kale_pm.notebook import bind
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 
 
-@dataclass
-class _Progress:
-    """The record of a run while it grows; steps finish in several threads."""
+@dataclass(frozen=True)
+class RunOptions:
+    """How a pipeline is run on this machine.
 
-    record: RunRecord
-    folder: Path
-    monitors: dict[str, Any] = field(default_factory=dict)
-    lock: Lock = field(default_factory=Lock)
+    ``parameters`` are values by name, ``folder`` is where ``.kale-pm`` lies (default: beside
+    the notebook), ``jobs`` how many steps execute at a time (default: the cores), ``kernel``
+    the name of a kernelspec to use instead of the notebook's.  ``fresh`` reuses nothing,
+    ``start`` names a step that is executed again with all that follow it, ``only`` a step
+    that is executed with nothing that follows it.
+    """
 
-    def update(self, step: StepRecord) -> None:
-        with self.lock:
-            steps = {**self.record.steps, step.name: step}
-            # In the order of the notebook, whichever step is done first.
-            metrics = {k: v for each in steps.values() for k, v in each.metrics.items()}
-            self.record = replace(self.record, steps=steps, metrics=metrics)
-            write_run(self.record, self.folder)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    jobs: int | None = None
+    kernel: str | None = None
+    fresh: bool = False
+    start: str | None = None
+    only: str | None = None
 
 
 def run_pipeline(
-    pipeline: Pipeline,
-    given: Mapping[str, Any] | None = None,
-    *,
-    folder: Path | None = None,
-    jobs: int | None = None,
-    kernel: str | None = None,
-    fresh: bool = False,
-    start: str | None = None,
-    only: str | None = None,
-    listener: Listener = ignore,
+    pipeline: Pipeline, options: RunOptions = RunOptions(), listener: Listener = ignore
 ) -> tuple[RunRecord, Path]:
-    """Run ``pipeline`` with the parameter values ``given``; the record and the run's folder.
+    """Run ``pipeline``; the record and the run's folder.
 
-    ``folder`` is where ``.kale-pm`` lies (default: beside the notebook), ``jobs`` how many
-    steps execute at a time (default: the cores), ``kernel`` the name of a kernelspec to use
-    instead of the notebook's.  ``fresh`` reuses nothing, ``start`` names
-    a step that is executed again with all that follow it, ``only`` a step that is executed
-    with nothing that follows it.
+    ``listener`` hears what happens, one event at a time, from several threads.
 
     A failing step is no exception: see ``record.failures``.  Raises PipelineError if the
     notebook has errors, ParameterError for bad values, UsageError for an unknown step or
-    kernel, StoreError if the folder cannot be written, KeyboardInterrupt after an orderly end.
+    kernel, StoreError if the folder cannot be written.  A signal that ends the process does
+    so after the run has ended in order: Ctrl-C raises KeyboardInterrupt then.
     """
     if pipeline.errors:
         raise PipelineError(pipeline.path, pipeline.errors)
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"{jobs} steps at a time is too few", hint="-j 1 runs one by one")
-    if kernel is not None:
-        _check_kernel(kernel)
+    if options.jobs is not None and options.jobs < 1:
+        raise UsageError(f"{options.jobs} steps at a time is too few", hint="-j 1 runs one by one")
+    if options.kernel is not None:
+        _check_kernel(options.kernel)
     # Kernels work in the notebook's folder, where a relative path would mean another place.
     pipeline = replace(pipeline, path=Path.cwd() / pipeline.path)
-    parameters = bind(pipeline.parameters, given or {})
-    forced, wanted = _selection(pipeline, fresh, start, only)
-    store = Store((folder or pipeline.folder).resolve() / NAME)
+    parameters = bind(pipeline.parameters, options.parameters)
+    forced, wanted = _selection(pipeline, options)
+    store = Store((options.folder or pipeline.folder).resolve() / NAME)
     store.prepare()
-    run_folder = store.new_run(pipeline.name)
-    began = time.monotonic()
-    progress = _Progress(_first_record(pipeline, parameters, run_folder, wanted), run_folder)
-    write_run(progress.record, run_folder)
-    with Journal(run_folder / "journal.jsonl") as journal:
-
-        def tell(event: Event) -> None:
-            journal.write(event)
-            listener(event)
-
-        tell(RunStarted(run_folder.name, pipeline.name, tuple(wanted)))
-        place = Place(
-            pipeline,
-            parameters,
-            store,
-            run_folder,
-            kernel,
-            tell,
-        )
-        try:
-            _run_steps(place, progress, forced, wanted, jobs or os.cpu_count() or 1)
-        except BaseException:
-            place.stopped.set()
-            _interrupt(progress)
-            raise
-        finally:
-            seconds = time.monotonic() - began
-            progress.record = replace(
-                progress.record, state=_final_state(progress.record), seconds=seconds
+    with deferred_signals() as told:
+        folder = store.new_run(pipeline.name)
+        record = _first_record(pipeline, parameters, folder, wanted)
+        write_run(record, folder)
+        with Journal(folder / "journal.jsonl") as journal:
+            live = LiveRun(
+                pipeline, parameters, store, folder, options.kernel, record, journal, listener
             )
-            write_run(progress.record, run_folder)
-            store.make_latest(run_folder, pipeline.name)
-            tell(RunFinished(run_folder.name, progress.record.state, seconds))
-    return progress.record, run_folder
+            _carry_out(live, forced, wanted, options.jobs, lambda: bool(told))
+    return live.record, folder
+
+
+def _carry_out(
+    live: LiveRun,
+    forced: Mapping[str, str],
+    wanted: Sequence[str],
+    jobs: int | None,
+    is_stopped: Callable[[], bool],
+) -> None:
+    """Run the steps; however that ends, the record says so."""
+    began = time.monotonic()
+    run, name = live.folder.name, live.pipeline.name
+    live.tell(RunStarted(run, name, tuple(wanted)))
+    try:
+        _run_steps(live, forced, wanted, jobs or os.cpu_count() or 1, is_stopped)
+    finally:
+        _mark_interrupted(live)
+        seconds = time.monotonic() - began
+        live.finish(state=_final_state(live.record), seconds=seconds)
+        live.store.make_latest(live.folder, name)
+        live.tell(RunFinished(run, live.record.state, seconds))
 
 
 def _check_kernel(name: str) -> None:
@@ -119,10 +107,9 @@ def _check_kernel(name: str) -> None:
         raise UsageError(f"there is no kernel '{name}' here", hint=f"kernels: {listing}")
 
 
-def _selection(
-    pipeline: Pipeline, fresh: bool, start: str | None, only: str | None
-) -> tuple[dict[str, str], list[str]]:
+def _selection(pipeline: Pipeline, options: RunOptions) -> tuple[dict[str, str], list[str]]:
     """The steps that must be executed, with the reason, and all that the run is about."""
+    start, only = options.start, options.only
     names = [step.name for step in pipeline.steps]
     for asked in (start, only):
         if asked is not None and asked not in names:
@@ -132,27 +119,16 @@ def _selection(
     wanted = list(pipeline.order)
     forced: dict[str, str] = {}
     if only is not None:
-        wanted = [n for n in wanted if n == only or n in _ancestors(pipeline, only)]
+        wanted = [n for n in wanted if n == only or n in pipeline.ancestors[only]]
         forced[only] = "asked for by --only"
     if start is not None:
         forced[start] = "asked for by --from"
         for name in wanted:
-            if start in _ancestors(pipeline, name):
+            if start in pipeline.ancestors[name]:
                 forced[name] = f"follows {start}, asked for by --from"
-    if fresh:
+    if options.fresh:
         forced = dict.fromkeys(wanted, "asked for by --fresh")
     return forced, wanted
-
-
-def _ancestors(pipeline: Pipeline, name: str) -> set[str]:
-    found: set[str] = set()
-    waiting = [name]
-    while waiting:
-        for parent in pipeline.parents[waiting.pop()]:
-            if parent not in found:
-                found.add(parent)
-                waiting.append(parent)
-    return found
 
 
 def _first_record(
@@ -180,32 +156,37 @@ def _first_record(
 
 
 def _run_steps(
-    place: Place,
-    progress: _Progress,
+    live: LiveRun,
     forced: Mapping[str, str],
-    wanted: Collection[str],
+    wanted: Sequence[str],
     jobs: int,
+    is_stopped: Callable[[], bool],
 ) -> None:
     def work(name: str) -> State:
-        step = place.pipeline.step(name)
-        progress.update(
-            replace(progress.record.steps[name], state=State.RUNNING, started=time.time())
-        )
-        record = do_step(place, step, forced.get(name, ""), progress.monitors.__setitem__)
-        progress.update(record)
-        progress.monitors.pop(name, None)
-        place.listener(_finished(record))
+        live.update(replace(live.record.steps[name], state=State.RUNNING, started=time.time()))
+        try:
+            record = do_step(live, live.pipeline.step(name), forced.get(name, ""))
+        finally:
+            live.forget(name)
+        live.update(record)
+        live.tell(_finished(record))
         return record.state
 
     def skip(name: str, parent: str) -> None:
-        record = replace(
-            progress.record.steps[name], state=State.SKIPPED, why=f"{parent} did not succeed"
-        )
-        progress.update(record)
-        place.listener(_finished(record))
+        why = f"{parent} did not succeed"
+        record = replace(live.record.steps[name], state=State.SKIPPED, why=why)
+        live.update(record)
+        live.tell(_finished(record))
 
-    order = [name for name in place.pipeline.order if name in wanted]
-    schedule(order, place.pipeline.parents, work, skip, jobs)
+    schedule(
+        wanted,
+        live.pipeline.parents,
+        work,
+        skip,
+        jobs=jobs,
+        is_stopped=is_stopped,
+        stop=live.stop,
+    )
 
 
 def _finished(record: StepRecord) -> StepFinished:
@@ -214,22 +195,15 @@ def _finished(record: StepRecord) -> StepFinished:
     )
 
 
-def _interrupt(progress: _Progress) -> None:
-    """End the kernels that still run; what they have done so far stays in their notebooks."""
-    deadline = time.monotonic() + 5
-    while progress.monitors and time.monotonic() < deadline:
-        # Again and again, because a kernel may be just about to start.
-        for monitor in list(progress.monitors.values()):
-            monitor.interrupt()
-        time.sleep(0.02)
-    for step in progress.record.steps.values():
+def _mark_interrupted(live: LiveRun) -> None:
+    for step in live.record.steps.values():
         if not step.state.is_final or step.state is State.INTERRUPTED:
-            progress.update(replace(step, state=State.INTERRUPTED, why="the run was interrupted"))
+            live.update(replace(step, state=State.INTERRUPTED, why="the run was interrupted"))
 
 
 def _final_state(record: RunRecord) -> State:
     states = {step.state for step in record.steps.values()}
-    if states & {State.INTERRUPTED, State.RUNNING, State.WAITING}:
+    if State.INTERRUPTED in states:
         return State.INTERRUPTED
     return State.FAILED if State.FAILED in states else State.DONE
 

@@ -7,27 +7,36 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from kale_pm.record import State
 
+# Python handles signals in the main thread only, but the system may deliver one to another
+# thread while the main one sleeps, and nobody wakes it: so it never sleeps for long (seconds).
+_NAP = 0.05
+
 
 def schedule(
     order: Sequence[str],
     parents: Mapping[str, Sequence[str]],
     work: Callable[[str], State],
     skip: Callable[[str, str], None],
+    *,
     jobs: int,
+    is_stopped: Callable[[], bool] = lambda: False,
+    stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Call ``work`` for every step of ``order``, at most ``jobs`` at a time, each in a thread.
 
     A step whose parent did not succeed is not worked on: ``skip(step, parent)`` is called
-    instead, and its own children are skipped in turn.  Independent branches go on.  On an
-    exception, Ctrl-C included, nothing new is started; the threads that run are the
-    caller's to end.
+    instead, and its own children are skipped in turn.  Independent branches go on.
+
+    As soon as ``is_stopped()`` holds, or ``work`` raises, nothing new is started, and
+    ``stop`` is called, again and again, until all that runs has ended.  So no thread is left
+    when this returns, or raises what ``work`` raised.
     """
     states: dict[str, State] = {}
     waiting = list(order)
     running: dict[Future[State], str] = {}
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="step")
     try:
-        while waiting or running:
+        while (waiting or running) and not is_stopped():
             for name in list(waiting):
                 if all(parent in states for parent in parents[name]):
                     waiting.remove(name)
@@ -37,9 +46,12 @@ def schedule(
                         skip(name, failed[0])
                     else:
                         running[pool.submit(work, name)] = name
-            if running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    states[running.pop(future)] = future.result()
+            done, _ = wait(running, timeout=_NAP, return_when=FIRST_COMPLETED)
+            for future in done:
+                states[running.pop(future)] = future.result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        alive = {future for future in running if not future.cancel()}
+        while alive:
+            stop()
+            alive = wait(alive, timeout=_NAP).not_done
+        pool.shutdown()

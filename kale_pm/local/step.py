@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from threading import Event, Lock
-from typing import TYPE_CHECKING, Any
 
-from kale_pm.errors import KalePmError
-from kale_pm.events import Listener, StepRetried, StepStarted, Warned
+from kale_pm.errors import KalePmError, StoreError
+from kale_pm.events import StepRetried, StepStarted, Warned
 from kale_pm.local import cache
 from kale_pm.local.cache import CachedStep
 from kale_pm.local.fingerprint import code_trees, step_key
-from kale_pm.local.store import Store
+from kale_pm.local.live import LiveRun
 from kale_pm.local.unsaved import with_origin
 from kale_pm.local.watched import (
     Stamp,
     changed_file,
-    digests,
+    file_states,
     may_write,
     paths_in_code,
     stamps,
@@ -41,81 +39,30 @@ from kale_pm.runtime.manifest import (
 )
 from kale_pm.slicing import cut
 
-if TYPE_CHECKING:
-    from jupyter_client.kernelspec import KernelSpec
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run happens: the pipeline, its values, the store and the run's folder.
-
-    ``kernel`` is the user's choice of a kernelspec.  Once ``stopped`` is set nothing more
-    is executed.
-    """
-
-    pipeline: Pipeline
-    parameters: Mapping[str, Any]
-    store: Store
-    folder: Path
-    kernel: str | None
-    listener: Listener
-    stopped: Event = field(default_factory=Event)
-    lock: Lock = field(default_factory=Lock)
-
-    def manifest(self, step: str) -> Path:
-        return self.folder / "manifests" / f"{step}.json"
-
-    def notebook(self, step: str) -> Path:
-        return self.folder / "notebooks" / f"{step}.ipynb"
-
-    @property
-    def kernel_name(self) -> str:
-        return self.kernel or self.pipeline.kernelspec.get("name", "python3")
-
-    def spec(self) -> KernelSpec:
-        """The kernelspec for every step; KalePmError if this machine has none that fits."""
-        with self.lock:  # so that steps that start together warn once
-            return self._spec
-
-    @cached_property
-    def _spec(self) -> KernelSpec:
-        from kale_pm.runtime.execution.kernel import choose_spec
-
-        spec, warning = choose_spec(self.pipeline.kernelspec, self.kernel)
-        if spec is None:
-            raise KalePmError(warning, hint="choose another one: --kernel NAME")
-        if warning:
-            self.listener(Warned(warning))
-        return spec
-
 
 def inputs_of(pipeline: Pipeline, step: Step) -> tuple[str, ...]:
     """The steps whose manifests ``step`` reads: its sources first, then its other parents."""
     return tuple(dict.fromkeys([*step.input_steps, *pipeline.parents[step.name]]))
 
 
-def do_step(
-    place: Place, step: Step, forced: str, register: Callable[[str, Any], None]
-) -> StepRecord:
+def do_step(live: LiveRun, step: Step, forced: str) -> StepRecord:
     """Take the step's stored result if it is still right, else execute it.
 
     ``forced`` is the reason why a stored result must not be used, or an empty text.
-    Trouble with the store or with an input is a failure of the step, not an exception.
+    Whatever goes wrong is a failure of this step, not an exception: the others go on.
     """
     record = StepRecord(
         step.name,
-        parents=place.pipeline.parents[step.name],
-        inputs=inputs_of(place.pipeline, step),
+        parents=live.pipeline.parents[step.name],
+        inputs=inputs_of(live.pipeline, step),
         started=time.time(),
     )
     began = time.monotonic()
     try:
-        record = _do_step(place, step, forced, register, record)
-    except (KalePmError, OSError) as error:
-        hint = f"\n{error.hint}" if isinstance(error, KalePmError) and error.hint else ""
-        problem = CellError(type(error).__name__, f"{error}{hint}")
-        record = replace(record, state=State.FAILED, error=problem)
-    kept = place.notebook(step.name).exists()
+        record = _do_step(live, step, forced, record)
+    except Exception as error:  # noqa: BLE001 - see above
+        record = replace(record, state=State.FAILED, error=_trouble(error))
+    kept = live.notebook(step.name).exists()
     return replace(
         record,
         seconds=time.monotonic() - began,
@@ -123,26 +70,32 @@ def do_step(
     )
 
 
-def _do_step(
-    place: Place,
-    step: Step,
-    forced: str,
-    register: Callable[[str, Any], None],
-    record: StepRecord,
-) -> StepRecord:
-    manifests = [read_manifest(place.manifest(name)) for name in record.inputs]
+def _trouble(error: Exception) -> CellError:
+    """An error that no cell raised."""
+    name = type(error).__name__
+    if isinstance(error, KalePmError):
+        return CellError(name, f"{error}\n{error.hint}" if error.hint else str(error))
+    if isinstance(error, OSError):
+        return CellError(name, str(error))
+    text = f"{error}\nthis is a defect of kale-pm, please report it: run.json has the traceback"
+    return CellError(name, text, traceback=traceback.format_exc())
+
+
+def _do_step(live: LiveRun, step: Step, forced: str, record: StepRecord) -> StepRecord:
+    manifests = [read_manifest(live.manifest(name)) for name in record.inputs]
     key = step_key(
-        place.pipeline,
+        live.pipeline,
         step,
-        parameters=place.parameters,
+        parameters=live.parameters,
         versions=merge_versions(manifests),
         context=merge_context(manifests),
-        kernel=place.kernel_name,
+        kernel=live.kernel_identity,
+        has=live.environment(),
     )
-    entry = cache.recall(place.store, key)
-    why = forced or _why_not(place, step, entry)
+    entry = cache.recall(live.store, key)
+    why = forced or _why_not(live, step, entry)
     if not why and entry is not None:
-        if _reuse(place, step, entry, manifests):
+        if _reuse(live, step, entry, manifests):
             return replace(
                 record,
                 state=State.CACHED,
@@ -151,25 +104,29 @@ def _do_step(
                 metrics=entry.metrics,
             )
         why = "its stored notebook is gone"
-    place.listener(StepStarted(step.name, len(step.code), why))
+    live.tell(StepStarted(step.name, len(step.code), why))
     record = replace(record, why=why)
-    trees = code_trees(place.pipeline, step)
-    values = [place.parameters[name] for name in step.parameters]
-    folder = place.pipeline.folder
+    trees = code_trees(live.pipeline, step)
+    values = [live.parameters[name] for name in step.parameters]
+    folder = live.pipeline.folder
     before = stamps(folder, paths_in_code(trees, values, folder))
-    outcome = _execute(place, step, record, register)
+    outcome = _execute(live, step, record)
     if outcome.state is State.DONE:
-        manifest = read_manifest(place.manifest(step.name))
+        manifest = read_manifest(live.manifest(step.name))
         # What only the code names may be written by libraries that escape the audit: where
         # the code looks as if it wrote files, a change is taken for the step's own work.
         watched = {} if may_write(trees) else before
         moved = _moved_file(folder, manifest, watched, record.started or 0.0)
         if moved:
             text = f"{moved} changed while the step ran: its result will not be used again"
-            place.listener(Warned(text, step.name))
+            live.tell(Warned(text, step.name))
         else:
             names = {*before, *paths_in_code(trees, values, folder)}
-            _remember(place, step, key, manifest, outcome=outcome, in_code=names)
+            try:
+                _remember(live, step, key, manifest, outcome=outcome, in_code=names)
+            except (OSError, StoreError) as error:
+                text = f"its result could not be kept and will not be used again: {error}"
+                live.tell(Warned(text, step.name))
     return replace(record, state=outcome.state, metrics=outcome.metrics, error=outcome.error)
 
 
@@ -179,9 +136,9 @@ def may_cache(pipeline: Pipeline, step: Step) -> bool:
     return pipeline.configuration.cache
 
 
-def _why_not(place: Place, step: Step, entry: CachedStep | None) -> str:
+def _why_not(live: LiveRun, step: Step, entry: CachedStep | None) -> str:
     """Why the stored result cannot be used; an empty text if it can."""
-    if not may_cache(place.pipeline, step):
+    if not may_cache(live.pipeline, step):
         return "its cache is disabled"
     if entry is None:
         return "new: this code with these inputs and parameters did not run before"
@@ -189,10 +146,10 @@ def _why_not(place: Place, step: Step, entry: CachedStep | None) -> str:
     missing = sorted({*step.stores} - {*entry.stores} | _watched(step) - {*entry.gave})
     if missing:
         return f"a later step now uses its variable {missing[0]}"
-    changed = changed_file(place.pipeline.folder, entry.files)
+    changed = changed_file(live.pipeline.folder, entry.files)
     if changed is not None:
         return f"{changed} changed"
-    if not cache.are_whole(place.store.packs, entry.packs):
+    if not cache.are_whole(live.store.packs, entry.packs):
         return "its stored variables are gone or damaged"
     return ""
 
@@ -201,12 +158,12 @@ def _watched(step: Step) -> set[str]:
     return {*step.gives, *step.gives_if_changed, *step.watch}
 
 
-def _reuse(place: Place, step: Step, entry: CachedStep, inputs: Sequence[Manifest]) -> bool:
+def _reuse(live: LiveRun, step: Step, entry: CachedStep, inputs: Sequence[Manifest]) -> bool:
     """Bring a stored result into this run; False if its notebook is gone."""
-    if not place.store.bring_notebook(entry.notebook, place.notebook(step.name)):
+    if not live.store.bring_notebook(entry.notebook, live.notebook(step.name)):
         return False
     # The step's place in the order may be another one than in the run that executed it.
-    order = place.pipeline.order.index(step.name)
+    order = live.pipeline.order.index(step.name)
     versions = merge_versions(inputs)
     for name, component in entry.versions.items():
         versions[name] = Version(step.name, order, component)
@@ -222,56 +179,54 @@ def _reuse(place: Place, step: Step, entry: CachedStep, inputs: Sequence[Manifes
             context=context,
             metrics=entry.metrics,
         ),
-        place.manifest(step.name),
+        live.manifest(step.name),
     )
     return True
 
 
-def _execute(
-    place: Place, step: Step, record: StepRecord, register: Callable[[str, Any], None]
-) -> Outcome:
+def _execute(live: LiveRun, step: Step, record: StepRecord) -> Outcome:
     """Execute the slice, again if it fails and the step has a ``retry`` tag."""
-    notebook = cut(place.pipeline, step.name)
-    defaults = {p.name: p.default for p in place.pipeline.parameters}
+    notebook = cut(live.pipeline, step.name)
+    defaults = {p.name: p.default for p in live.pipeline.parameters}
     # By their text, because 1 == 1.0 == True, inside of lists as well.
     values = {
-        name: place.parameters[name]
+        name: live.parameters[name]
         for name in step.parameters
-        if repr(place.parameters[name]) != repr(defaults[name])
+        if repr(live.parameters[name]) != repr(defaults[name])
     }
     exchange = Exchange(
-        inputs=tuple(place.manifest(name) for name in record.inputs),
-        manifest=place.manifest(step.name),
-        packs=place.store.packs,
-        audit=place.pipeline.folder,
+        inputs=tuple(live.manifest(name) for name in record.inputs),
+        manifest=live.manifest(step.name),
+        packs=live.store.packs,
+        audit=live.pipeline.folder,
     )
-    spec = place.spec()
+    spec = live.spec()
     attempt = 0
     while True:
-        if place.stopped.is_set():
+        if live.stopped.is_set():
             return Outcome(State.INTERRUPTED, 0.0)
         outcome = execute(
             notebook,
-            place.notebook(step.name),
+            live.notebook(step.name),
             step=step.name,
             parameters=values,
-            folder=place.pipeline.folder,
+            folder=live.pipeline.folder,
             exchange=exchange,
             spec=spec,
             env=step.options.env,
             timeout=step.options.timeout,
-            log=place.folder / "logs" / f"{step.name}.log",
-            listener=place.listener,
-            register=lambda monitor: register(step.name, monitor),
+            log=live.folder / "logs" / f"{step.name}.log",
+            listener=live.tell,
+            register=lambda monitor: live.watch(step.name, monitor),
         )
         if outcome.error is None:
             return outcome
-        error = with_origin(outcome.error, place.pipeline, step)
+        error = with_origin(outcome.error, live.pipeline, step)
         outcome = replace(outcome, error=error)
-        if attempt >= step.options.retry or place.stopped.is_set():
+        if attempt >= step.options.retry or live.stopped.is_set():
             return outcome
         attempt += 1
-        place.listener(StepRetried(step.name, attempt + 1, error))
+        live.tell(StepRetried(step.name, attempt + 1, error))
 
 
 def _moved_file(
@@ -289,23 +244,21 @@ def _moved_file(
 
 
 def _remember(
-    place: Place, step: Step, key: str, manifest: Manifest, *, outcome: Outcome, in_code: set[str]
+    live: LiveRun, step: Step, key: str, manifest: Manifest, *, outcome: Outcome, in_code: set[str]
 ) -> None:
     """Store what the step gave, for the runs to come."""
     names = {*manifest.read, *manifest.written, *manifest.modules, *in_code}
     versions, context = manifest.versions, manifest.context
     entry = CachedStep(
-        run=place.folder.name,
-        step=step.name,
-        seconds=outcome.seconds,
-        notebook=place.store.keep_notebook(place.notebook(step.name)),
+        run=live.folder.name,
+        notebook=live.store.keep_notebook(live.notebook(step.name)),
         stores=step.stores,
         gave=tuple(sorted(_watched(step))),
         metrics=dict(outcome.metrics),
-        files=digests(place.pipeline.folder, names),
-        packs=cache.looks(place.store.packs, manifest.variables.values()),
+        files=file_states(live.pipeline.folder, names),
+        packs=cache.pack_stamps(live.store.packs, manifest.variables.values()),
         variables=manifest.variables,
         versions={n: v.component for n, v in versions.items() if v.step == step.name},
         context={n: change.value for n, change in context.items() if change.step == step.name},
     )
-    cache.remember(place.store, key, entry)
+    cache.remember(live.store, key, entry)

@@ -17,12 +17,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kale_pm import strict_json
 from kale_pm.errors import StoreError
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 from kale_pm.runtime.atomic import replacing
@@ -141,7 +142,8 @@ def find_store(start: Path) -> Store:
 
 def write_run(record: RunRecord, folder: Path) -> None:
     """Write ``run.json``."""
-    write_text(folder / "run.json", json.dumps(asdict(record), indent=1, default=str) + "\n")
+    text = strict_json.dumps(asdict(record), indent=1, default=str)
+    write_text(folder / "run.json", text + "\n")
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -149,10 +151,13 @@ def read_run(folder: Path) -> RunRecord:
     path = folder / "run.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        steps = {name: _step(values) for name, values in content.pop("steps").items()}
-        implied = tuple((parent, child) for parent, child in content["implied_edges"])
-        state = State(content["state"])
-        record = RunRecord(**{**content, "state": state, "steps": steps, "implied_edges": implied})
+        read = {
+            "state": State(content["state"]),
+            "steps": {name: _step(values) for name, values in content["steps"].items()},
+            "metrics": numbers(content["metrics"]),
+            "implied_edges": tuple((parent, child) for parent, child in content["implied_edges"]),
+        }
+        record = RunRecord(**{**content, **read})
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -172,9 +177,19 @@ def _step(values: dict[str, Any]) -> StepRecord:
             "state": State(values["state"]),
             "parents": tuple(values["parents"]),
             "inputs": tuple(values["inputs"]),
-            "error": CellError(**error) if error else None,
+            "metrics": numbers(values["metrics"]),
+            "error": _cell_error(**error) if error else None,
         }
     )
+
+
+def _cell_error(needed_by: Iterable[str] = (), **values: Any) -> CellError:
+    return CellError(**values, needed_by=tuple(needed_by))
+
+
+def numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics as they were before they were written: not a number, infinite ones too."""
+    return {name: strict_json.number(value) for name, value in metrics.items()}
 
 
 def _is_alive(process: int | None) -> bool:

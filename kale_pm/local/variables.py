@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import LoadError, PackError
-from kale_pm.runtime.manifest import merge_versions, read_manifest
+from kale_pm.runtime.manifest import ByName, Unsaved, merge_versions, read_manifest
 
 
 def load_variable(folder: Path, name: str) -> Any:
@@ -27,14 +27,14 @@ def load_variable(folder: Path, name: str) -> Any:
             f"no step of run {folder.name} stored '{name}'",
             hint="only variables that a later step needs are stored: " + ", ".join(known),
         )
-    variable = manifests[version.step].variables[name]
-    if variable.module is not None:
-        return import_module(variable.module)
-    assert variable.pack is not None
-    assert variable.component is not None
-    pack = Pack((folder / "manifests" / variable.pack).resolve())
+    place = manifests[version.step].variables[name].place
+    if isinstance(place, ByName):
+        return import_module(place.module)
+    if isinstance(place, Unsaved):
+        raise LoadError(f"'{name}' of run {folder.name} was not stored: {place.reason}")
+    pack = Pack((folder / "manifests" / place.pack).resolve())
     try:
-        return pack.load(variable.component)[name]
+        return pack.load(place.component)[name]
     except PackError as error:
         if not isinstance(error.__cause__, (AttributeError, ImportError)):
             raise

@@ -6,8 +6,10 @@ import ast
 import hashlib
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,20 @@ _DATA = frozenset(
 )
 
 Stamp = tuple[int, int]  # size in bytes, time of the last change in nanoseconds
+_SETTLED = 2_000_000_000  # nanoseconds after which a further change must show in the times
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What a file held, as a digest, and how it looked then.
+
+    ``look`` is size, inode, and the times of the last change of content and of status.  It is
+    None where an equal look would not mean equal content: just after a change another one
+    may leave the same times.
+    """
+
+    digest: str
+    look: tuple[int, ...] | None = None
 
 
 def digest(path: Path) -> str:
@@ -58,15 +74,39 @@ def digest(path: Path) -> str:
         return _MISSING
 
 
-def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+def file_states(folder: Path, names: Iterable[str]) -> dict[str, FileState]:
     """The state of every file of ``names``, which are absolute or relative to ``folder``."""
-    return {name: digest(folder / name) for name in sorted(set(names))}
+    return {name: _state(folder / name) for name in sorted(set(names))}
 
 
-def changed_file(folder: Path, expected: Mapping[str, str]) -> str | None:
-    """The first file whose state is not the expected one; None if all are as they were."""
+def _state(path: Path) -> FileState:
+    now = time.time_ns()
+    look = _look(path)  # before the content: what changes meanwhile has another look
+    settled = look is not None and max(look[2:]) < now - _SETTLED
+    return FileState(digest(path), look if settled else None)
+
+
+def _look(path: Path) -> tuple[int, ...] | None:
+    """How a file looks; None for a folder, whose look says little of what is in it."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+
+
+def changed_file(folder: Path, expected: Mapping[str, FileState]) -> str | None:
+    """The first file whose state is not the expected one; None if all are as they were.
+
+    A file that looks as it did is not read again.
+    """
     for name, state in expected.items():
-        if digest(folder / name) != state:
+        path = folder / name
+        if state.look is not None and _look(path) == state.look:
+            continue
+        if digest(path) != state.digest:
             return name
     return None
 

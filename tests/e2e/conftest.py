@@ -8,8 +8,9 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,15 @@ def kale(tmp_path: Path) -> Callable[..., Answer]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Like ``kale``, but gives the running process."""
+def start_python(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``start_python(script)`` gives the process that runs it; the test leaves none behind."""
+    started: list[subprocess.Popen[str]] = []
 
-    def begin(*arguments: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "kale_pm", *map(str, arguments)],
+    def begin(script: str, *arguments: object) -> subprocess.Popen[str]:
+        # A shell starts its background jobs with SIGINT ignored, which children inherit.
+        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        process = subprocess.Popen(
+            [sys.executable, "-c", heard + script, *map(str, arguments)],
             cwd=tmp_path,
             env=_environment(),
             stdin=subprocess.DEVNULL,
@@ -81,8 +85,20 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             text=True,
             encoding="utf-8",
         )
+        started.append(process)
+        return process
 
-    return begin
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def start(start_python: Callable[..., subprocess.Popen[str]]) -> Callable[..., Any]:
+    """Like ``kale``, but gives the running process."""
+    return partial(start_python, "from kale_pm.cli import main; main()")
 
 
 @pytest.fixture
@@ -160,14 +176,14 @@ def chain(notebook: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], bool], float], float]:
-    """Wait until something holds; the seconds that it took, or a failure after ``limit``."""
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Wait until something holds, for so long that only what hangs is a failure."""
 
-    def wait(holds: Callable[[], bool], limit: float) -> float:
-        began = time.monotonic()
-        while not holds():
-            assert time.monotonic() - began < limit, f"not within {limit} seconds"
+    def wait(holds: Callable[[], bool]) -> None:
+        for _ in range(3000):
+            if holds():
+                return
             time.sleep(0.02)
-        return time.monotonic() - began
+        pytest.fail("it did not happen within a minute")
 
     return wait

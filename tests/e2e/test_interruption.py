@@ -91,10 +91,12 @@ child.kill()
 def is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
+        stat = Path(f"/proc/{process}/stat").read_text()
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{process}/stat")
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+    except FileNotFoundError:  # it went just now, or this system has no such folder
+        return not Path("/proc/self").exists()
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize(
@@ -102,8 +104,9 @@ def is_alive(process: int) -> bool:
     [
         [signal.SIGTERM],
         [signal.SIGINT, signal.SIGINT, signal.SIGTERM],
+        [signal.SIGHUP, signal.SIGTERM, signal.SIGINT] * 5,
     ],
-    ids=lambda signals: "+".join(number.name for number in signals),
+    ids=["one", "three at once", "many at once"],
 )
 def test_an_interrupted_run_leaves_nothing_behind_and_goes_on_next_time(
     signals, notebook, start, kale, until, tmp_path
@@ -116,13 +119,13 @@ def test_an_interrupted_run_leaves_nothing_behind_and_goes_on_next_time(
     )
     process = start("run", "slow.ipynb")
     pids = tmp_path / "pids"
-    until(lambda: pids.exists() and len(pids.read_text().split()) == 2, 60)
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     kernel_and_child = [int(pid) for pid in pids.read_text().split()]
 
     for number in signals:
         process.send_signal(number)
-    until(lambda: not any(map(is_alive, kernel_and_child)), 2)
-    _, err = process.communicate(timeout=10)
+    until(lambda: not any(map(is_alive, kernel_and_child)))
+    _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert err.endswith("interrupted; the next run takes up what is done\n")
@@ -137,17 +140,51 @@ def test_an_interrupted_run_leaves_nothing_behind_and_goes_on_next_time(
     assert again.started == ["last", "slow"]
 
 
+def test_signals_without_end_do_not_disturb_the_end(notebook, start, until, tmp_path):
+    notebook("slow.ipynb", ("block:slow", SLEEPER), ("block:last prev:slow", "print(1)"))
+    process = start("run", "slow.ipynb")
+    pids = tmp_path / "pids"
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+
+    def send_and_see() -> bool:
+        process.send_signal(signal.SIGINT)
+        return (latest(tmp_path) / "run.json").exists()
+
+    until(send_and_see)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert states(tmp_path) == {"slow": "interrupted", "last": "interrupted"}
+    assert not any(is_alive(int(pid)) for pid in pids.read_text().split())
+
+
+def test_a_script_that_is_told_to_end_does_so_when_its_run_has_ended(
+    notebook, start_python, until, tmp_path
+):
+    notebook("slow.ipynb", ("block:slow", SLEEPER))
+    process = start_python("import kale_pm; kale_pm.run('slow.ipynb')")
+    pids = tmp_path / "pids"
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+    assert process.returncode == -signal.SIGTERM
+    assert states(tmp_path) == {"slow": "interrupted"}
+    assert not any(is_alive(int(pid)) for pid in pids.read_text().split())
+
+
 def test_a_run_that_was_killed_reads_interrupted(notebook, start, kale, until, tmp_path):
     notebook("slow.ipynb", ("block:slow", SLEEPER))
     process = start("run", "slow.ipynb")
     pids = tmp_path / "pids"
-    until(lambda: pids.exists() and len(pids.read_text().split()) == 2, 60)
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
     (run,) = (tmp_path / ".kale-pm/runs").glob("slow-*")
     assert kale("report", run.name, "--json").json["state"] == "interrupted"
     kernel, child = map(int, pids.read_text().split())
-    until(lambda: not is_alive(kernel), 10)
+    until(lambda: not is_alive(kernel))
     if is_alive(child):
         os.kill(child, signal.SIGKILL)

@@ -70,6 +70,16 @@ def test_variables_are_there_in_another_process(rich, kale, python):
     assert "numbers" in out[2]
 
 
+def test_a_metric_that_is_not_finite_is_a_float_in_python_and_a_text_in_json(
+    notebook, kale, python
+):
+    notebook("nan.ipynb", ("block:one", "loss = float('nan')"), ("metrics", "print(loss)"))
+    assert '"loss": "NaN"' in kale("run", "nan.ipynb", "--json").out
+
+    loss = said(python("from kale_pm import face\nprint(repr(face.find_run().metrics['loss']))"))
+    assert loss == ["nan"]
+
+
 def test_a_failing_step_raises_with_the_whole_run(notebook, python):
     notebook("broken.ipynb", ("block:make", "x = 1"), ("block:fail prev:make", "x / 0"))
     out = said(

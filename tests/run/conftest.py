@@ -12,7 +12,7 @@ import pytest
 
 from kale_pm.analysis import understand
 from kale_pm.events import Event, StepStarted, Warned
-from kale_pm.local import run_pipeline
+from kale_pm.local import RunOptions, run_pipeline
 from kale_pm.model import Pipeline
 from kale_pm.notebook import read
 from kale_pm.record import CellError, RunRecord, State
@@ -77,7 +77,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Runner:
-    """Writes a notebook in its folder and runs it; ``options`` are those of run_pipeline."""
+    """Writes a notebook in its folder and runs it; ``options`` are fields of RunOptions."""
 
     folder: Path
     name: str = "notebook.ipynb"
@@ -97,8 +97,8 @@ class Runner:
         if cells is not None:
             self.write_cells(cells)
         events: list[Event] = []
-        options = {"jobs": 2, "listener": events.append, **self.options}
-        record, folder = run_pipeline(self.pipeline(), parameters, **options)
+        options = RunOptions(parameters, **{"jobs": 2, **self.options})
+        record, folder = run_pipeline(self.pipeline(), options, events.append)
         return Ran(record, folder, events)
 
     def pipeline(self) -> Pipeline:

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kale_pm.errors import ParameterError, StoreError, UsageError
-from kale_pm.local import Store, find_store, read_run
+from kale_pm.events import Event
+from kale_pm.local import RunOptions, Store, find_store, read_run, run_pipeline
 from kale_pm.local.journal import read_journal
 from kale_pm.record import State
 
@@ -45,6 +47,23 @@ def test_one_step_at_a_time_if_asked_for(run: Runner) -> None:
     names = [type(e).__name__ for e in ran.events if type(e).__name__ in ("StepStarted",)]
     finished = [e.step for e in ran.events if type(e).__name__ == "StepFinished"]
     assert (len(names), finished) == (2, ["a", "b"])
+
+
+def test_a_listener_hears_one_event_at_a_time(run: Runner) -> None:
+    cells = [(f"block:{name}", "for i in range(20):\n    print(i, flush=True)") for name in "abc"]
+    busy = threading.Lock()
+    overlaps: list[Event] = []
+
+    def listen(event: Event) -> None:
+        if not busy.acquire(blocking=False):
+            overlaps.append(event)
+            return
+        time.sleep(0.01)
+        busy.release()
+
+    run.write_cells(cells)
+    run_pipeline(run.pipeline(), RunOptions(jobs=3), listen)
+    assert overlaps == []
 
 
 def test_the_executed_notebook_shows_all_outputs_pictures_included(run: Runner) -> None:
@@ -162,7 +181,8 @@ def test_parameters_of_every_kind_arrive_as_they_were_given(run: Runner) -> None
     cells = [("parameters", defaults), ("block:a", f"print(repr(({names},)))")]
     ran = run(cells, **given).raise_for_failures()
     assert ran.printed("a") == repr(tuple(given.values())) + "\n"
-    assert read_run(ran.folder).parameters == given
+    # JSON has no infinity: there it is a text.
+    assert read_run(ran.folder).parameters == {**given, "endless": "-Infinity"}
 
 
 # -- metrics --------------------------------------------------------------------------------
@@ -198,6 +218,8 @@ def test_metrics_by_tag_by_call_and_by_scrapbook(run: Runner) -> None:
 def test_a_metric_that_is_no_number_at_all_is_kept_as_it_is(run: Runner) -> None:
     ran = run([("block:a", "loss = float('nan')"), ("metrics", "loss")]).raise_for_failures()
     assert str(ran.record.metrics["loss"]) == "nan"
+    for path in (ran.folder / "run.json", *(run.store / "cache").iterdir()):
+        assert "NaN" not in path.read_text().replace('"NaN"', "")
     assert str(read_run(ran.folder).metrics["loss"]) == "nan"
     assert str(run().record.metrics["loss"]) == "nan"
 
@@ -242,7 +264,7 @@ def test_an_interrupted_run_says_so_leaves_no_kernel_and_resumes(
     with driving(run) as driver:
         wait_for(lambda: driver.poll() is not None or (flag.exists() and flag.read_text()))
         driver.send_signal(number)
-        said = driver.communicate(timeout=20)[1]
+        said = driver.communicate(timeout=60)[1]
     assert driver.returncode != 0
     assert flag.exists(), said
     kernel = int(flag.read_text())

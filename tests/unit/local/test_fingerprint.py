@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from kale_pm.analysis import understand
-from kale_pm.local.fingerprint import code_trees, imported_names, package_versions, step_key
+from kale_pm.local.environment import Environment, describe
+from kale_pm.local.fingerprint import (
+    all_imports,
+    code_trees,
+    imported_names,
+    missing_modules,
+    step_key,
+)
 from kale_pm.model import Pipeline
 from kale_pm.notebook import read
 from kale_pm.runtime.manifest import Change, Version
@@ -66,7 +73,8 @@ class Keys:
             parameters={**defaults, **changes.get("parameters", {})},
             versions=changes.get("versions", {}),
             context=changes.get("context", {}),
-            kernel=changes.get("kernel", "python3"),
+            kernel=changes.get("kernel", ("python",)),
+            has=changes.get("has") or describe(all_imports(found)),
         )
 
     def edited(self, old: str, new: str, step: str = "a") -> str:
@@ -160,6 +168,8 @@ def test_versions_count_where_they_are_needed(key: Keys) -> None:
     one, two = ({"x": Version("a", 0, made)} for made in ("c1", "c2"))
     assert key(step="b", versions=one) != key(step="b", versions=two)
     assert key(step="b", versions={"other": Version("a", 0, "c")}) == key(step="b")
+    # What was deleted is not what nobody touched.
+    assert key(step="b", versions={"x": Version("a", 0, None)}) != key(step="b")
     # Only what it is counts, not which step it was.
     assert key(step="b", versions={"x": Version("z", 9, "c1")}) == key(step="b", versions=one)
 
@@ -170,7 +180,19 @@ def test_the_inherited_global_state_counts(key: Keys) -> None:
 
 
 def test_the_kernel_counts(key: Keys) -> None:
-    assert key(kernel="other") != key()
+    assert key(kernel=("other", "-m", "ipykernel")) != key()
+
+
+def test_python_and_packages_are_those_of_the_kernel(key: Keys) -> None:
+    cells = [("imports", "import numpy"), ("block:a", "print(numpy.pi)"), ("block:b", "import six")]
+    has = Environment("3.12.1", {"numpy": "1.26", "six": "1.16"}, ())
+    numpy = replace(has, packages={"numpy": "2.0", "six": "1.16"})
+    six = replace(has, packages={"numpy": "1.26", "six": "1.17"})
+    assert key(cells, has=replace(has, python="3.12.2")) != key(cells, has=has)
+    assert key(cells, has=numpy) != key(cells, has=has)
+    assert key(cells, has=replace(has, missing=("numpy",))) != key(cells, has=has)
+    assert key(cells, has=six) == key(cells, has=has)
+    assert key(cells, "b", has=six) != key(cells, "b", has=has)
 
 
 def test_the_place_of_the_notebook_does_not_count(tmp_path: Path, key: Keys) -> None:
@@ -182,17 +204,27 @@ def test_what_a_step_is_asked_to_store_does_not_count(tmp_path: Path) -> None:
     found = pipeline(tmp_path, CELLS)
     step = found.step("a")
     keys = {
-        step_key(found, each, parameters={"n": 1}, versions={}, context={}, kernel="k")
+        step_key(
+            found,
+            each,
+            parameters={"n": 1},
+            versions={},
+            context={},
+            kernel=(),
+            has=Environment("3.12.1", {}, ()),
+        )
         for each in (step, replace(step, gives=("x", "y"), watch=("n",)))
     }
     assert len(keys) == 1
 
 
-def test_versions_of_packages_are_those_of_the_distributions_that_bring_them() -> None:
-    found = package_versions(["nbformat", "yaml", "no_such_module"])
-    assert found["nbformat"][0].isdigit()
-    assert found["yaml"].lower().startswith("pyyaml ")
-    assert found["no_such_module"] == ""
+def test_modules_are_missing_that_neither_the_kernel_nor_the_notebooks_folder_has(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "helper.py").write_text("")
+    names = "numpy, helper, __main__, no_such_module"
+    found = pipeline(tmp_path, [("imports", f"import {names}"), ("block:a", "import absent")])
+    assert missing_modules(found, describe(all_imports(found))) == ["no_such_module"]
 
 
 def test_imports_of_the_standard_library_are_no_packages(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def run(
         ended.append(name)
         return state
 
-    schedule(list(parents), parents, noted, skipped.__setitem__, jobs)
+    schedule(list(parents), parents, noted, skipped.__setitem__, jobs=jobs)
     return ended, skipped
 
 
@@ -91,8 +91,67 @@ def test_an_exception_ends_it_and_nothing_new_is_started() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        schedule(["a", "b"], {"a": (), "b": ("a",)}, work, lambda *_: None, 1)
+        schedule(["a", "b"], {"a": (), "b": ("a",)}, work, lambda *_: None, jobs=1)
     assert started == ["a"]
+
+
+def test_being_stopped_ends_what_runs_and_starts_nothing_new() -> None:
+    told, ended = threading.Event(), threading.Event()
+    log: list[str] = []
+
+    def work(name: str) -> State:
+        log.append(f"{name} began")
+        told.set()  # as a signal would, while every thread sleeps
+        assert ended.wait(30)
+        log.append(f"{name} ended")
+        return State.INTERRUPTED
+
+    parents = {"a": (), "b": ("a",), "c": ()}
+    schedule(
+        list(parents),
+        parents,
+        work,
+        lambda *_: None,
+        jobs=1,
+        is_stopped=told.is_set,
+        stop=ended.set,
+    )
+    assert log == ["a began", "a ended"]
+
+
+def test_no_thread_is_left_when_a_step_raises() -> None:
+    both, ended = threading.Barrier(2, timeout=30), threading.Event()
+    log: list[str] = []
+
+    def work(name: str) -> State:
+        both.wait()
+        if name == "a":
+            raise OSError("the disk is full")
+        assert ended.wait(30)
+        log.append(name)
+        return State.INTERRUPTED
+
+    with pytest.raises(OSError, match="full"):
+        schedule(["a", "b"], {"a": (), "b": ()}, work, lambda *_: None, jobs=2, stop=ended.set)
+    assert log == ["b"]
+
+
+def test_stop_is_called_until_it_works() -> None:
+    began, ended = threading.Event(), threading.Event()
+    calls: list[None] = []
+
+    def stop() -> None:
+        calls.append(None)
+        if len(calls) == 3:  # a kernel that was only about to start
+            ended.set()
+
+    def work(name: str) -> State:
+        began.set()
+        assert ended.wait(30)
+        return State.INTERRUPTED
+
+    schedule(["a"], {"a": ()}, work, lambda *_: None, jobs=1, is_stopped=began.is_set, stop=stop)
+    assert len(calls) >= 3
 
 
 def test_nothing_to_do_is_soon_done() -> None:

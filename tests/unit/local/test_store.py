@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from kale_pm.local import cache
 from kale_pm.local.cache import CachedStep
 from kale_pm.local.journal import Journal, read_journal
 from kale_pm.local.store import Store, find_store, read_run, write_run, write_text
+from kale_pm.local.watched import FileState
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 from kale_pm.runtime.manifest import Variable
 from kale_pm.runtime.storage.pack import write_pack
@@ -96,6 +98,23 @@ def test_a_record_comes_back_as_it_was_written(store: Store) -> None:
     assert read_run(folder) == record()
 
 
+def test_run_json_is_json_whatever_the_metrics_are(store: Store) -> None:
+    folder = store.new_run("r")
+    steps = {"a": StepRecord("a", State.DONE, metrics={"loss": math.inf})}
+    write_run(record(steps=steps, metrics={"loss": math.inf}, parameters={"x": math.nan}), folder)
+    strictly((folder / "run.json").read_text())
+    found = read_run(folder)
+    assert found.metrics == found.steps["a"].metrics == {"loss": math.inf}
+
+
+def test_all_that_an_error_knows_comes_back(store: Store) -> None:
+    error = CellError("SaveError", "no", 3, variable="x", path="x[0]", needed_by=("b", "c"))
+    folder = store.new_run("r")
+    made = record(steps={"a": StepRecord("a", State.FAILED, error=error)})
+    write_run(made, folder)
+    assert read_run(folder) == made
+
+
 def test_a_running_run_whose_process_is_gone_reads_interrupted(store: Store) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
@@ -170,13 +189,11 @@ def test_a_lost_or_changed_notebook_is_not_brought(store: Store, tmp_path: Path)
 
 ENTRY = CachedStep(
     run="r-1",
-    step="a",
-    seconds=1.25,
     notebook="abc",
     stores=("x",),
     gave=("x", "y"),
     metrics={"m": 1, "nothing": None},
-    files={"data.csv": "missing"},
+    files={"data.csv": FileState("missing"), "rows.csv": FileState("c0ffee", (1, 2, 3, 4))},
     packs={"x.pack": (10, 20)},
     variables={"x": Variable("int", "../packs/x.pack", "c0ffee", size=3)},
     versions={"x": "c0ffee", "y": None},
@@ -188,6 +205,24 @@ def test_a_cached_step_comes_back_as_it_was(store: Store) -> None:
     cache.remember(store, "key", ENTRY)
     assert cache.recall(store, "key") == ENTRY
     assert cache.recall(store, "other") is None
+
+
+def test_a_metric_that_is_no_number_is_kept_as_json_that_every_parser_reads(store: Store) -> None:
+    cache.remember(store, "key", replace(ENTRY, metrics={"loss": math.nan, "best": -math.inf}))
+    strictly((store.cache / "key.json").read_text())
+    entry = cache.recall(store, "key")
+    assert entry is not None
+    assert math.isnan(entry.metrics["loss"])
+    assert entry.metrics["best"] == -math.inf
+
+
+def strictly(text: str) -> object:
+    """What strict JSON holds; an error for what only Python reads."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def test_an_entry_that_somebody_edited_is_none(store: Store) -> None:
@@ -207,7 +242,7 @@ def test_an_entry_that_is_none_at_all_is_none(store: Store, text: str) -> None:
 
 def test_packs_are_whole_as_long_as_their_content_is(store: Store) -> None:
     pack = write_pack(store.packs, [{"x": bytes(10_000)}], frozenset()).path
-    expected = cache.looks(store.packs, [Variable("bytes", f"../../packs/{pack.name}")])
+    expected = cache.pack_stamps(store.packs, [Variable("bytes", f"../../packs/{pack.name}")])
     assert cache.are_whole(store.packs, expected)
     # A copy of the same content has another time, and is read through once more.
     pack.write_bytes(pack.read_bytes())

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from kale_pm.local.watched import (
+    FileState,
     changed_file,
     digest,
-    digests,
+    file_states,
     may_write,
     paths_in_code,
     stamps,
@@ -58,13 +59,43 @@ def test_a_pipe_or_device_is_never_read(tmp_path: Path) -> None:
 
 def test_a_change_a_loss_and_an_appearance_are_noticed(tmp_path: Path) -> None:
     write(tmp_path, "a", "b")
-    state = digests(tmp_path, ["a", "b", "c"])
+    state = file_states(tmp_path, ["a", "b", "c"])
     assert changed_file(tmp_path, state) is None
     write(tmp_path, "c")
     assert changed_file(tmp_path, state) == "c"
     (tmp_path / "c").unlink()
     (tmp_path / "a").unlink()
     assert changed_file(tmp_path, state) == "a"
+
+
+def test_a_file_that_looks_as_it_did_is_not_read_again(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    settled = [FileState(digest(tmp_path / "a"), look(tmp_path / "a"))]
+    assert changed_file(tmp_path, {"a": FileState("of something else", settled[0].look)}) is None
+    # Any other look, and the content counts: even if copying restored size and time.
+    times = (tmp_path / "a").stat()
+    (tmp_path / "a").write_text("b")
+    os.utime(tmp_path / "a", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert changed_file(tmp_path, {"a": settled[0]}) == "a"
+    (tmp_path / "a").write_text("a")
+    assert changed_file(tmp_path, {"a": settled[0]}) is None
+
+
+def look(path: Path) -> tuple[int, ...]:
+    status = path.stat()
+    return status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+
+
+def test_the_look_of_a_file_that_just_changed_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "a", "folder/b")
+    assert file_states(tmp_path, ["a"])["a"].look is None
+    later = time.time_ns() + 3_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    states = file_states(tmp_path, ["a", "folder", "missing"])
+    assert states["a"].look == look(tmp_path / "a")
+    assert states["folder"].look is states["missing"].look is None
 
 
 def test_a_touch_is_a_modification_between_then_and_now(tmp_path: Path) -> None:
