@@ -178,8 +178,7 @@ def _receives(flows: Flows, place: int, name: str, prelude: Prelude) -> bool:
     sources = flows.sources[place].get(name, 0)
     certain = flows.writers(name, (Write.BINDS, Write.CHANGES))
     bound = name in prelude.names or certain & sources
-    kept = all(name not in flows.effects[source].may_delete for source in bits(sources))
-    return bool(sources and bound and kept)
+    return bool(sources and bound and not flows.deleting.get(name, 0) & sources)
 
 
 def _metric_owners(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> dict[str, int]:

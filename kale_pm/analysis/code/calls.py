@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from kale_pm.analysis.code import magics
 from kale_pm.analysis.code.catalogue import (
+    FILLED_ARGUMENTS,
+    FILLING_CALLS,
+    FILLING_METHODS,
     GLOBAL_STATE_CALLS,
     KEEPING_CALLS,
     MUTATING_FUNCTIONS,
@@ -68,26 +71,57 @@ class Calls(Expressions):
                 self.mutate(share)
                 self.hold(share, _arguments(node))
                 return
-            if method in PURE_METHODS:
+            if not self._leaves_alone(receiver, method):
+                self.touch(share)
+                self.hold(share, _arguments(node))
+            else:
+                self._fill(node, method)
                 return
-            self.touch(share)
-            self.hold(share, _arguments(node))
+        else:
+            self.touch(shared(node.func, self.known))
         self._touch_arguments(node)
 
+    def _leaves_alone(self, receiver: ast.expr, method: str) -> bool:
+        """Is ``method`` known to change nothing?
+
+        Not if the notebook has a class where the name may mean anything.
+        """
+        known = self.known
+        foreign = isinstance(receiver, ast.Name) and receiver.id in known.foreign
+        return method in PURE_METHODS and method not in known.own_methods and not foreign
+
     def _library_call(self, node: ast.Call, library: str) -> None:
+        owner, _, method = library.rpartition(".")
         if matches(library, GLOBAL_STATE_CALLS) or (
-            library.startswith("logging.") and library.endswith(".setLevel")
+            library.startswith("logging.") and method == "setLevel"
         ):
             self.notice("global-state", library.removeprefix("builtins."))
+        elif method in FILLING_METHODS and "." in owner and not is_pure(library):
+            self.notice("stays-behind", owner)
         if library in MUTATING_FUNCTIONS and node.args:
+            if thing := self.library_name(node.args[0]):
+                self.notice("stays-behind", thing)
             share = shared(node.args[0], self.known)
             self.mutate(share)
             self.hold(share, node.args[1:])
         elif library.removeprefix("builtins.") in PURE_BUILTINS or is_pure(library):
-            if any(keyword.arg == "out" for keyword in node.keywords):
-                self._touch_arguments(node)
+            self._fill(node, method)
+            if library.startswith("numpy."):
+                # The third argument of numpy's functions is mostly the one for the result.
+                for argument in node.args[2:]:
+                    self.touch(shared(argument, self.known))
         else:
             self._touch_arguments(node)
+
+    def _fill(self, node: ast.Call, name: str) -> None:
+        """A call that changes nothing else may put something into an argument made for it."""
+        if name in FILLING_CALLS:
+            self._touch_arguments(node)
+        for keyword in node.keywords:
+            if keyword.arg in FILLED_ARGUMENTS:
+                self.touch(shared(keyword.value, self.known))
+            elif keyword.arg == "copy" and _is_false(keyword.value):
+                self._touch_arguments(node)
 
     def _touch_arguments(self, node: ast.Call) -> None:
         """Code that nobody knows may change its arguments, and put one into another."""
@@ -160,8 +194,8 @@ def _arguments(node: ast.Call) -> list[ast.expr]:
 
 
 def _has_inplace(node: ast.Call) -> bool:
-    return any(
-        keyword.arg == "inplace"
-        and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
-        for keyword in node.keywords
-    )
+    return any(k.arg == "inplace" and not _is_false(k.value) for k in node.keywords)
+
+
+def _is_false(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is False

@@ -6,6 +6,8 @@ possibly changed, and the run decides by comparing them before and after.
 
 from __future__ import annotations
 
+import sys
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -15,7 +17,7 @@ def _words(text: str) -> frozenset[str]:
 MUTATING_METHODS = _words(
     """
     append extend insert remove pop popitem clear sort reverse update setdefault add discard
-    appendleft extendleft popleft rotate subtract move_to_end
+    appendleft extendleft popleft rotate subtract move_to_end register
     intersection_update difference_update symmetric_difference_update
     fit partial_fit fit_transform fit_predict fit_resample set_params warm_start
     load_state_dict step zero_grad zero_ backward train eval requires_grad_ compile add_module
@@ -30,16 +32,34 @@ PURE_METHODS = _words(
     agg aggregate all any apply argmax argmin argsort astype bfill capitalize casefold center clip
     columns copy corr count cov cumprod cumsum decision_function decode describe diff dot drop
     drop_duplicates dropna duplicated encode endswith eq equals expanduser exists explode fillna
-    ffill find flatten format get get_params groupby gt head hist idxmax idxmin iloc index
+    ffill find flatten format get get_params groupby gt head idxmax idxmin iloc index
     info is_dir is_file isin isna isnull isoformat item items iterrows itertuples join keys loc
     lower lstrip lt map mask max mean median melt memory_usage merge min mode nlargest notna
-    notnull nsmallest nunique pct_change pivot pivot_table plot predict predict_log_proba
+    notnull nsmallest nunique pct_change pivot pivot_table predict predict_log_proba
     predict_proba quantile query rank ravel reindex rename replace resample reset_index reshape
-    rfind rjust ljust rolling round rsplit rstrip sample score select_dtypes set_index shift
+    rfind rjust ljust rolling round rsplit rstrip score select_dtypes set_index shift
     sort_index sort_values split splitlines stack startswith std strftime strip style sum swapcase
     tail title to_csv to_dict to_excel to_frame to_html to_json to_list to_markdown to_numpy
     to_parquet to_pickle to_string to_timestamp tobytes tolist transform transpose trace union
     intersection difference unique unstack upper value_counts values var where xs zfill
+    """
+)
+
+# Of those, what makes its object a container for others: handed over, it will be called.
+FILLING_METHODS = _words(
+    """
+    append extend insert remove pop clear update setdefault add discard appendleft put write
+    writelines send register
+    """
+)
+# Arguments that a call fills, whatever it leaves alone otherwise.
+FILLED_ARGUMENTS = _words(
+    "out file buf fp stream handle ax axes cax fig path_or_buf random_state rng generator"
+)
+FILLING_CALLS = _words(
+    """
+    dump to_csv to_json to_string to_html to_markdown to_excel to_parquet to_pickle to_feather
+    to_sql save savez savetxt savefig at pprint tofile
     """
 )
 
@@ -86,6 +106,17 @@ MUTATING_FUNCTIONS = _words(
     """
 )
 
+# What these make may change by being looked at.
+RESTLESS_CALLS = frozenset(
+    f"builtins.{name}" for name in ("iter", "map", "filter", "zip", "enumerate", "reversed", "open")
+) | {
+    "collections.defaultdict",
+    "itertools.count",
+    "itertools.cycle",
+    "itertools.chain",
+    "csv.reader",
+}
+
 # What these get they only keep, to call it later.
 KEEPING_CALLS = frozenset(
     f"builtins.{name}" for name in ("dict", "enumerate", "frozenset", "list", "set", "tuple", "zip")
@@ -94,10 +125,10 @@ KEEPING_CALLS = frozenset(
 # Calls that change global state of the process; a trailing dot matches all below.
 GLOBAL_STATE_CALLS = (
     "random.seed", "random.setstate", "numpy.random.seed", "numpy.random.set_state",
-    "numpy.set_printoptions", "numpy.seterr", "numpy.seterrcall",
+    "numpy.set_printoptions", "numpy.seterr", "sklearn.set_config",
     "warnings.filterwarnings", "warnings.simplefilter", "warnings.resetwarnings",
     "os.chdir", "os.putenv", "os.unsetenv", "os.umask", "os.environ.", "sys.path.",
-    "sys.setrecursionlimit", "locale.setlocale",
+    "sys.setrecursionlimit", "sys.set_int_max_str_digits", "locale.setlocale", "time.tzset",
     "logging.basicConfig", "logging.disable", "logging.root.setLevel",
     "pandas.set_option", "pandas.reset_option", "pandas.options.",
     "matplotlib.rc", "matplotlib.use", "matplotlib.rcParams.", "matplotlib.style.use",
@@ -108,14 +139,13 @@ GLOBAL_STATE_CALLS = (
     "torch.manual_seed", "torch.set_default_dtype", "torch.use_deterministic_algorithms",
     "torch.set_num_threads", "torch.set_grad_enabled", "torch.cuda.manual_seed",
     "tensorflow.random.set_seed", "keras.utils.set_random_seed",
-    "decimal.setcontext", "socket.setdefaulttimeout", "faulthandler.enable",
+    "decimal.setcontext", "socket.setdefaulttimeout",
 )  # fmt: skip
 
 # Attributes and items whose assignment changes global state.
 GLOBAL_STATE_TARGETS = (
     "os.environ", "sys.path", "matplotlib.rcParams", "matplotlib.pyplot.rcParams",
-    "pandas.options", "decimal.getcontext", "decimal.DefaultContext", "sys.stdout", "sys.stderr",
-    "torch.backends",
+    "pandas.options", "decimal.getcontext", "torch.backends",
 )  # fmt: skip
 
 # What these give cannot leave its process.
@@ -141,6 +171,20 @@ UNSERIALISABLE_CALLS = {
     "multiprocessing.Pool": "a process pool",
     "multiprocessing.pool.ThreadPool": "a thread pool",
     "subprocess.Popen": "a process handle",
+    "tempfile.TemporaryDirectory": "a folder that is deleted when its step ends",
+    "asyncio.create_task": "a task",
+    "asyncio.ensure_future": "a task",
+    "re.match": "a match of a regular expression",
+    "re.search": "a match of a regular expression",
+    "re.fullmatch": "a match of a regular expression",
+    "hashlib.md5": "a hash under construction",
+    "hashlib.sha1": "a hash under construction",
+    "hashlib.sha256": "a hash under construction",
+    "hashlib.new": "a hash under construction",
+    "csv.reader": "a reader of an open file",
+    "csv.writer": "a writer to an open file",
+    "weakref.ref": "a weak reference",
+    "weakref.WeakValueDictionary": "a dictionary of weak references",
     "tensorflow.compat.v1.Session": "a session",
     "pyspark.sql.SparkSession.builder.getOrCreate": "a Spark session",
 }
@@ -166,12 +210,27 @@ WORDLESS_MAGICS = frozenset({"psearch", "matplotlib", "pip", "conda"})
 SHELL_NAMESPACE = frozenset({"user_ns", "user_global_ns", "run_cell", "push", "ex", "ev"})
 
 
+# Where names such as ``get`` and ``score`` mean what PURE_METHODS says.
+FAMILIAR_PACKAGES = sys.stdlib_module_names | _words(
+    """
+    numpy pandas scipy sklearn matplotlib seaborn plotly torch torchvision tensorflow keras xgboost
+    lightgbm catboost statsmodels polars pyarrow dask xarray networkx PIL cv2 skimage joblib
+    requests bs4 yaml tqdm IPython transformers datasets nltk spacy gensim optuna sqlalchemy
+    """
+)
+
+
 def matches(dotted: str, patterns: tuple[str, ...]) -> bool:
     """Is ``dotted`` one of ``patterns``?  A pattern with a trailing dot covers all below it."""
     return any(
         dotted == pattern or (pattern.endswith(".") and dotted.startswith(pattern))
         for pattern in patterns
     )
+
+
+def is_familiar(dotted: str | None) -> bool:
+    """Is ``dotted`` of a package that the tables were made for, or not of a package at all?"""
+    return dotted is None or dotted.partition(".")[0] in FAMILIAR_PACKAGES
 
 
 def is_pure(dotted: str) -> bool:

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from kale_pm.analysis.code.catalogue import MUTATING_METHODS
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+_DISPLAYS = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp)
+# These stand in a class body for something that each instance has of its own.
+_DESCRIPTORS = ("field", "Field", "property", "Column", "relationship", "attrib", "ib", "auto")
 _MUTABLE = ("list", "dict", "set", "defaultdict", "OrderedDict", "Counter", "deque")
 
 
-def shared_attributes(body: Collection[ast.stmt]) -> frozenset[str]:
-    """The attributes in a class body that hold one mutable object for all instances.
+def shared_attributes(body: Collection[ast.stmt]) -> dict[str, bool]:
+    """The attributes in a class body that may hold one mutable object for all instances.
 
-    >>> shared_attributes(ast.parse("seen = []; size = 2").body)
-    frozenset({'seen'})
+    True where they surely do.
+
+    >>> shared_attributes(ast.parse("seen = []; size = 2; log = LOG").body)
+    {'seen': True, 'log': False}
     """
-    found: set[str] = set()
+    found: dict[str, bool] = {}
     for statement in body:
         match statement:
-            case ast.Assign(targets=targets, value=value) if _is_mutable(value):
-                found.update(target.id for target in targets if isinstance(target, ast.Name))
+            case ast.Assign(targets=targets, value=value) if _may_be_mutable(value):
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+                found |= dict.fromkeys(names, isinstance(value, _DISPLAYS))
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                if _is_mutable(value):
-                    found.add(name)
+                if _may_be_mutable(value):
+                    found[name] = isinstance(value, _DISPLAYS)
     methods = [statement for statement in body if isinstance(statement, Function)]
-    return frozenset(found - {name for method in methods for name in _own_attributes(method)})
+    own = {name for method in methods for name in _own_attributes(method)}
+    return {name: surely for name, surely in found.items() if name not in own}
 
 
-def changes_class(method: Function, shared: Collection[str]) -> bool:
+def changes_class(method: Function, shared: Mapping[str, bool]) -> bool:
     """Does ``method`` change its class, of which the attributes ``shared`` hold objects?
 
     So does ``self.seen.append(1)`` where all instances share ``seen``, and ``type(self).made = 1``.
@@ -37,8 +44,12 @@ def changes_class(method: Function, shared: Collection[str]) -> bool:
     receiver = _receiver(method)
     if receiver is None:
         return False
+    is_own = _receives_class(method)
     for node in ast.walk(method):
         match node:
+            case ast.Call(func=ast.Name(id="next"), args=[value, *_]):
+                if _attribute_of(value, receiver) in shared:
+                    return True
             case ast.Call(func=ast.Attribute(value=value, attr=name)) if name in MUTATING_METHODS:
                 if _attribute_of(value, receiver) in shared:
                     return True
@@ -46,12 +57,28 @@ def changes_class(method: Function, shared: Collection[str]) -> bool:
                 if _attribute_of(value, receiver) in shared:
                     return True
             case ast.AugAssign(target=ast.Attribute() as target):
-                if _attribute_of(target, receiver) in shared:
+                # A number that all share becomes the instance's own.
+                if shared.get(_attribute_of(target, receiver) or ""):
                     return True
             case ast.Attribute(value=value, ctx=ast.Store() | ast.Del()):
-                if _name(_instance(value)) == receiver:
+                if _name(_instance(value)) == receiver or (is_own and _name(value) == receiver):
                     return True
     return False
+
+
+def is_property(method: Function) -> bool:
+    """Does reading the attribute call ``method``?"""
+    names = {_last_name(decorator) for decorator in method.decorator_list}
+    return not names.isdisjoint({"property", "cached_property", "getter"})
+
+
+def _receives_class(method: Function) -> bool:
+    names = {_last_name(decorator) for decorator in method.decorator_list}
+    return "classmethod" in names or method.name in ("__new__", "__init_subclass__")
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else _name(node) or ""
 
 
 def is_class(node: ast.expr) -> bool:
@@ -72,14 +99,11 @@ def _name(node: ast.expr | None) -> str | None:
     return node.id if isinstance(node, ast.Name) else None
 
 
-def _is_mutable(value: ast.expr) -> bool:
-    # A descriptor or a field of a dataclass makes an object for each instance.
-    return isinstance(value, (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp)) or (
-        isinstance(value, ast.Call)
-        and isinstance(value.func, ast.Name)
-        and value.func.id
-        in ("list", "dict", "set", "defaultdict", "OrderedDict", "Counter", "deque")
-    )
+def _may_be_mutable(value: ast.expr) -> bool:
+    match value:
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            return name not in _DESCRIPTORS
+    return isinstance(value, (ast.Name, *_DISPLAYS))
 
 
 def _receiver(method: Function) -> str | None:

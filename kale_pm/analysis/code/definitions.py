@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from kale_pm.analysis.code.bindings import State
-from kale_pm.analysis.code.class_state import changes_class, shared_attributes
+from kale_pm.analysis.code.class_state import changes_class, is_property, shared_attributes
 from kale_pm.analysis.code.effects import ITSELF, Code
 from kale_pm.analysis.code.knowledge import Knowledge
 from kale_pm.analysis.code.namespace import ClassBody
@@ -108,9 +108,10 @@ class Definitions(Targets):
         mutated = inner.effects.mutates.keys()
         if any(p in mutated and not is_plain(d, self.known) for p, d in defaults.items()):
             inner.effects.mutates[ITSELF] = place
-        is_lazy = isinstance(node, ast.AsyncFunctionDef) or _yields(body)
+        is_async, is_generator = isinstance(node, ast.AsyncFunctionDef), _yields(body)
         summary = Summary(inner, parameters, receiver, local)
-        return summary.code(name, place, is_lazy, self.known, before)
+        code = summary.code(name, place, is_async or is_generator, self.known, before)
+        return replace(code, is_generator=is_generator and not is_async)
 
     # -- classes --------------------------------------------------------------------------
 
@@ -121,6 +122,7 @@ class Definitions(Targets):
         bases = frozenset(c for c in code_of_all(parts, self.known) if c.is_class)
         methods = {name: method for base in bases for name, method in base.methods.items()}
         shared_here = shared_attributes(node.body)
+        shared_by_class = shared(ast.List(_values(node.body), ast.Load()), self.known)
         names = ClassBody()
         facts = {name: self.known.take(name) for name in assigned(node.body)}
         self.scopes.append(names)
@@ -129,7 +131,7 @@ class Definitions(Targets):
                 method = self._method(statement, bases)
                 if changes_class(statement, shared_here):
                     method = replace(method, mutates=method.mutates | {node.name})
-                methods[statement.name] = method
+                methods[statement.name] = replace(method, is_property=is_property(statement))
                 names.add(statement.name)
             else:
                 # Names become the class's own in the order of the body: x = x reads outside.
@@ -137,10 +139,16 @@ class Definitions(Targets):
                 self.follow([statement])
                 names |= assigned([statement])
         self.scopes.pop()
+        for base in bases:
+            if "__init_subclass__" in base.methods:
+                self.refer(base.methods["__init_subclass__"])
         held = frozenset[Code]().union(*(self.known.code.get(name, ()) for name in names))
         for name, fact in facts.items():
             self.known.put(name, fact)
         self.bind(node.name)
+        for other, surely in shared_by_class.items():
+            self.known.link(node.name, other, surely=surely)
+        self.known.own_methods |= methods.keys()
         code = class_code(node.name, self.place, methods, bases | held)
         self.learn_code(node.name, frozenset({code}))
         self._decorate(node)
@@ -217,6 +225,11 @@ def assigned(body: Sequence[ast.AST], declared: set[str] | None = None) -> set[s
                 continue
         pending.extend(ast.iter_child_nodes(node))
     return found
+
+
+def _values(body: Sequence[ast.stmt]) -> list[ast.expr]:
+    """What a class body assigns: all instances share it."""
+    return [s.value for s in body if isinstance(s, (ast.Assign, ast.AnnAssign)) and s.value]
 
 
 def _read_first(statement: ast.stmt) -> set[str]:

@@ -60,7 +60,10 @@ class Code:
     ``returns`` are the names that the result may share objects with, ``returns_code`` what
     the result may call later.  ``keeps`` are groups of names that may share objects after a
     call, ``gains`` what code a name may lead to then.  ``captures`` are variables of the
-    functions around it.  ``is_lazy`` says that a call only makes a generator or coroutine.
+    functions around it.  ``is_lazy`` says that a call only makes a generator or coroutine,
+    ``is_generator`` that it makes the former.
+    ``is_property``: reading the attribute calls it.  ``is_restless``: instances of the class
+    may change by being used at all: ``len(x)`` or ``x.total`` changes x.
     """
 
     name: str
@@ -82,6 +85,9 @@ class Code:
     methods: Mapping[str, Code] = field(default_factory=dict)
     is_class: bool = False
     is_lazy: bool = False
+    is_generator: bool = False
+    is_property: bool = False
+    is_restless: bool = False
     dynamic: bool = False
     notices: tuple[Notice, ...] = ()
 
@@ -92,6 +98,12 @@ class Code:
         later += [code for gained in self.gains.values() for code in gained]
         own = self.reads | self.binds | self.may_bind | self.mutates | self.touches
         return own.union(*(code.names for code in later))
+
+    @property
+    def changes_receiver(self) -> bool:
+        """May a call as a method change the object that it is a method of?"""
+        changed = self.mutates_parameters | self.touches_parameters
+        return self.receiver is not None and self.receiver in changed
 
     def is_own(self, name: str) -> bool:
         """Is ``name`` a matter of the call (a parameter, say) and not of the namespace?"""

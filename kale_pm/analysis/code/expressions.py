@@ -9,7 +9,7 @@ from typing import Any
 
 from kale_pm.analysis.code import magics
 from kale_pm.analysis.code.bindings import join
-from kale_pm.analysis.code.catalogue import SHELL_NAMESPACE
+from kale_pm.analysis.code.catalogue import FILLING_METHODS, SHELL_NAMESPACE
 from kale_pm.analysis.code.effects import Code
 from kale_pm.analysis.code.namespace import ClassBody, Namespace
 from kale_pm.analysis.code.sharing import LAMBDA_CODE, callees, code_of, names_of, operands, shared
@@ -81,6 +81,14 @@ class Expressions(Namespace):
         self._first_for_certain(node.values)
 
     def on_compare(self, node: ast.Compare) -> None:
+        name = _text(node.left)
+        if (
+            name
+            and isinstance(node.ops[0], (ast.In, ast.NotIn))
+            and is_namespace(node.comparators[0])
+        ):
+            self.read(name, soft=True)  # 'x' in globals()
+            return
         self.evaluate(node.left)
         self._first_for_certain(node.comparators)
 
@@ -146,6 +154,10 @@ class Expressions(Namespace):
         self.evaluate(node.value)
         for method in callees(node, self.known):
             self.refer(method)
+            if method.changes_receiver:
+                self.touch(shared(node.value, self.known))
+        if node.attr in FILLING_METHODS:
+            self.touch(shared(node.value, self.known))
         if node.attr in SHELL_NAMESPACE and magics.is_shell(node.value):
             self.anything(f"get_ipython().{node.attr}")
 
@@ -173,7 +185,7 @@ def is_namespace(node: ast.expr) -> bool:
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in ("globals", "locals", "vars")
+        and node.func.id in ("globals", "locals", "vars", "dir")
         and not node.args
     )
 

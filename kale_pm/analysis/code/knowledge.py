@@ -30,7 +30,9 @@ class Knowledge:
     of one is a change of the other.  ``modules``: dotted names of imported things.
     ``plain``: every variable bound so far, True where it holds an immutable value.
     ``unserialisable``: what kind of thing, by name.  ``receiver``: in a method, the name of
-    its first parameter.
+    its first parameter.  ``own_methods``: names that classes of the notebook give a meaning
+    of their own.  ``foreign``: objects made by packages that the analysis knows nothing of.
+    ``restless``: objects that may change by being looked at, such as iterators.
     """
 
     code: dict[str, frozenset[Code]] = field(default_factory=dict)
@@ -42,6 +44,9 @@ class Knowledge:
     unknown_star: bool = False
     future_annotations: bool = False
     receiver: str | None = None
+    own_methods: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
+    restless: set[str] = field(default_factory=set)
 
     def copy(self) -> Knowledge:
         return Knowledge(
@@ -54,6 +59,9 @@ class Knowledge:
             self.unknown_star,
             self.future_annotations,
             self.receiver,
+            set(self.own_methods),
+            set(self.foreign),
+            set(self.restless),
         )
 
     def link(self, name: str, other: str, *, surely: bool = False) -> None:
@@ -74,6 +82,8 @@ class Knowledge:
         self.modules.pop(name, None)
         self.plain.pop(name, None)
         self.unserialisable.pop(name, None)
+        self.foreign.discard(name)
+        self.restless.discard(name)
         self.part(name)
 
     def retire(self, name: str) -> None:
@@ -125,6 +135,9 @@ def merge(all_known: Iterable[Knowledge]) -> Knowledge:
             merged.plain[name] = merged.plain.get(name, True) and plain
         merged.modules.update(known.modules)
         merged.unserialisable.update(known.unserialisable)
+        merged.own_methods |= known.own_methods
+        merged.foreign |= known.foreign
+        merged.restless |= known.restless
         merged.unknown_star |= known.unknown_star
         merged.future_annotations |= known.future_annotations
     return merged

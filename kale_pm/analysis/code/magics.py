@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _INTERPOLATED = re.compile(r"\{([^{}]+)\}|(?<!\$)\$([A-Za-z_]\w*)|(?<![\w:]):([A-Za-z_]\w*)")
 _WORD = re.compile(r"(?<![\w.\-/%'\"])([A-Za-z_]\w*)(?![\w(])")
+# %%bash --out text: what a script prints is bound to a name.
+_CAUGHT = re.compile(r"--(?:out|err|proc)[ =]([A-Za-z_]\w*)")
 _OPTIONS_WITH_VALUE = {"timeit": "nrt", "time": "", "capture": "", "prun": "lsTD"}
 
 
@@ -86,6 +88,8 @@ def _cell_magic(flow: Calls, name: str, line: str, body: str) -> None:
         _interpolated(flow, body)
     else:
         _interpolated(flow, line)
+        for word in _CAUGHT.findall(line):
+            flow.bind(word)
 
 
 def _run(flow: Calls, name: str, text: str) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from kale_pm.analysis.code.bindings import State
+from kale_pm.analysis.code.catalogue import RESTLESS_CALLS, is_familiar
 from kale_pm.analysis.code.effects import ITSELF, Code, Effects, Notice, Place, Read
 from kale_pm.analysis.code.knowledge import Knowledge
 from kale_pm.analysis.code.sharing import (
@@ -42,6 +43,7 @@ class Namespace:
         self.state = State()
         self.in_function = False
         self.conditional = 0
+        self.missing_is_fine = 0
         self.cell = 0
         self.line = 0
         self.scopes: list[set[str]] = []
@@ -95,9 +97,13 @@ class Namespace:
     def read(self, name: str, *, soft: bool = False, call: bool = False) -> None:
         """The name is read here; functions that it leads to may be called by whoever gets it."""
         self._expose(name, soft=soft, certain=not self.conditional and not self.in_function)
-        if not call:
-            for code in self.known.code.get(name, ()):
+        for code in self.known.code.get(name, ()):
+            if not call:
                 self.refer(code)
+            if code.is_restless:
+                self.touch([name])
+        if name in self.known.restless:
+            self.touch([name])
 
     def _expose(self, name: str, *, soft: bool, certain: bool) -> None:
         if any(name in scope for scope in self.scopes):
@@ -114,7 +120,7 @@ class Namespace:
         read = Read(
             self.place,
             certain=certain and not soft and not possible,
-            soft=soft,
+            soft=soft or self.missing_is_fine > 0,
             possible=possible,
             through=self._running[-1] if self._running else "",
         )
@@ -143,6 +149,12 @@ class Namespace:
             self.known.forget(name)
         self.known.plain[name] = plain and self.known.plain.get(name, True)
         self.known.modules.pop(name, None)
+        if isinstance(value, ast.Call):
+            maker = dotted(value.func, self.known)
+            if not is_familiar(maker):
+                self.known.foreign.add(name)
+            if maker in RESTLESS_CALLS:
+                self.known.restless.add(name)
         for other, surely in share.items():
             self.known.link(name, other, surely=surely)
         if share:
@@ -258,6 +270,8 @@ class Namespace:
                     self.touch(share)
         if ITSELF in code.mutates_parameters and isinstance(node.func, ast.Name):
             self.effects.code_changes.setdefault(node.func.id, self.place)
+        if "__call__" in code.methods and code.methods["__call__"].changes_receiver:
+            self.touch(shared(node.func, self.known))
         self._keep(code, bound)
         self._active.discard(code)
 

@@ -230,7 +230,10 @@ class Flow(Definitions):
 
     def _try(self, node: ast.Try, before: State) -> None:
         with self.maybe():
+            # Who catches a NameError expects that a name may be missing.
+            self.missing_is_fine += (fine := any(map(_catches_name_error, node.handlers)))
             self.follow(node.body)
+            self.missing_is_fine -= fine
             failed = State(
                 set(before.bound),
                 self.state.maybe | before.maybe,
@@ -335,3 +338,8 @@ class Flow(Definitions):
         for name in names:
             self.bind(name)
             self.known.modules[name] = f"{module}.{name}"
+
+
+def _catches_name_error(handler: ast.ExceptHandler) -> bool:
+    kinds = ast.walk(handler.type) if handler.type else ()
+    return any(isinstance(kind, ast.Name) and kind.id == "NameError" for kind in kinds)

@@ -91,6 +91,21 @@ class Summary:
         return gains
 
 
+# Special methods that only assignments, deletions, calls and the making of objects lead to.
+_EXPLICIT = frozenset(
+    f"__{name}__"
+    for name in (
+        "init", "new", "post_init", "init_subclass", "class_getitem", "set_name", "del", "call",
+        "setattr", "setitem", "delattr", "delitem", "iadd", "imul", "ior", "isub",
+    )
+)  # fmt: skip
+
+
+def _is_restless(method: Code) -> bool:
+    special = method.name.startswith("__") and method.name not in _EXPLICIT
+    return (special or method.is_property) and method.changes_receiver
+
+
 def class_code(
     name: str, place: Place, methods: Mapping[str, Code], others: frozenset[Code]
 ) -> Code:
@@ -124,6 +139,8 @@ def class_code(
         captures=union(lambda code: code.captures),
         methods=methods,
         is_class=True,
+        is_restless=any(map(_is_restless, methods.values()))
+        or any(code.is_restless for code in others),
         dynamic=any(code.dynamic for code in every),
         notices=tuple(notice for code in every for notice in code.notices),
     )

@@ -8,21 +8,22 @@ from kale_pm.analysis.code.calls import Calls
 from kale_pm.analysis.code.catalogue import GLOBAL_STATE_TARGETS, UNSERIALISABLE_CALLS
 from kale_pm.analysis.code.class_state import is_class
 from kale_pm.analysis.code.expressions import is_namespace
-from kale_pm.analysis.code.sharing import Shared, code_of, shared
+from kale_pm.analysis.code.sharing import Shared, callees, code_of, shared
 
 
 class Targets(Calls):
     """Follows what is assigned to."""
 
-    def assign(self, target: ast.expr, value: ast.expr | None) -> None:
-        """``target`` gets the value of ``value``, or a part of it."""
+    def assign(self, target: ast.expr, value: ast.expr | None, *, part: bool = False) -> None:
+        """``target`` gets the value of ``value``, or a ``part`` of it."""
         self.at(target)
         match target:
             case ast.Name(id=name):
                 self.bind(name, value)
-                self._unserialisable(name, value)
+                if not part:
+                    self._unserialisable(name, value)
             case ast.Starred(value=inner):
-                self.assign(inner, value)
+                self.assign(inner, value, part=part)
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 self._unpack(targets, value)
             case ast.Attribute() | ast.Subscript():
@@ -41,7 +42,7 @@ class Targets(Calls):
         crossed = names & shared(value, self.known).keys()
         mates = [mate for name in crossed for mate in self.known.groups.of(name)]
         for target, part in zip(targets, parts, strict=True):
-            self.assign(target, part)
+            self.assign(target, part, part=part is value)
         if crossed:
             self.link_all([*sorted(names), *mates])
 
@@ -68,6 +69,8 @@ class Targets(Calls):
             self.notice("global-state", library)
         elif isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Call):
             self.notice("stays-behind", library)
+            if library.startswith("builtins."):
+                self.known.unknown_star = True  # now a name that every cell here may use
 
     def _owners(self, node: ast.expr) -> Shared:
         """What changes with a part of ``node``; of ``type(x)`` it is the class of x."""
@@ -79,6 +82,17 @@ class Targets(Calls):
         if isinstance(value, ast.GeneratorExp):
             self.known.unserialisable[name] = ("a generator", self.place)
         elif isinstance(value, ast.Call):
+            codes = callees(value.func, self.known)
+            if codes and all(code.is_generator for code in codes):
+                self.known.unserialisable[name] = ("a generator", self.place)
             library = self.library_name(value.func)
-            if library in UNSERIALISABLE_CALLS:
+            if library in UNSERIALISABLE_CALLS and not _opens_for_reading(library, value):
                 self.known.unserialisable[name] = (UNSERIALISABLE_CALLS[library], self.place)
+
+
+def _opens_for_reading(library: str, node: ast.Call) -> bool:
+    """Can the file be opened again in another process, at the same place?"""
+    modes = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
+    return library.endswith("open") and all(
+        isinstance(mode, ast.Constant) and str(mode.value).strip("bt") == "r" for mode in modes
+    )

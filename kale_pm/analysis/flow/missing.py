@@ -26,6 +26,8 @@ def missing_names(
         if is_deleted(flows, place, name) and not is_builtin(name):
             if read.certain:
                 yield _deleted(flows, place, name, read)
+        elif read.through and name in flows.effects[place].places:
+            continue  # bound in time, as far as anybody can tell
         elif is_missing(flows, place, name, read, prelude):
             yield _missing(pipeline, flows, place, name, read)
 

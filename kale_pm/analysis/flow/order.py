@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
@@ -32,18 +33,47 @@ def order_differs(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterato
     a step sees nothing but what comes before it and runs as a whole.
     """
     pieces = _pieces(pipeline, flows, prelude)
-    changing: dict[str, list[Piece]] = {}
+    changes = _Changes(pieces, flows)
     for piece in pieces:
-        for name, write in piece.writes.items():
-            if write in REAL:
-                changing.setdefault(name, []).append(piece)
-    for piece in pieces:
-        for name in sorted(piece.reads.keys() & changing.keys()):
-            above = _last_above(piece, changing[name])
-            before = _last_before(piece, changing[name], name, flows)
+        for name in sorted(piece.reads.keys() & changes.names):
+            above, before = changes.above(piece, name), changes.before(piece, name)
             is_there = before.writes[name] is not Write.DELETES if before else name in prelude.names
             if is_there and above is not before and (above or name in prelude.names):
                 yield from _problem(name, piece, above, before, flows)
+
+
+class _Changes:
+    """Which pieces change a variable, in the order of the notebook."""
+
+    def __init__(self, pieces: list[Piece], flows: Flows) -> None:
+        self._flows = flows
+        self._pieces: dict[str, list[Piece]] = {}
+        self._of_step: dict[tuple[str, str], list[Piece]] = {}
+        for piece in pieces:
+            for name, write in piece.writes.items():
+                if write in REAL:
+                    self._pieces.setdefault(name, []).append(piece)
+                    self._of_step.setdefault((name, piece.step), []).append(piece)
+
+    @property
+    def names(self) -> Set[str]:
+        return self._pieces.keys()
+
+    def above(self, piece: Piece, name: str) -> Piece | None:
+        """The last change of ``name`` above ``piece`` in the notebook."""
+        pieces = self._pieces[name]
+        place = bisect_left(pieces, piece.index, key=lambda other: other.index)
+        return pieces[place - 1] if place else None
+
+    def before(self, piece: Piece, name: str) -> Piece | None:
+        """The last change of ``name`` when the pipeline comes to ``piece``."""
+        own = [p for p in self._of_step.get((name, piece.step), ()) if p.index < piece.index]
+        if own:
+            return own[-1]
+        graph = self._flows.graph
+        writers = self._flows.writers(name, REAL) & graph.ancestors[graph.place[piece.step]]
+        last = graph.order[writers.bit_length() - 1] if writers else ""
+        return self._of_step.get((name, last), [None])[-1]
 
 
 def _pieces(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> list[Piece]:
@@ -69,24 +99,6 @@ def _pieces(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> list[Piece]:
         Piece(index, step.name, cells[0].number, found.effects[place].reads, found.writes[place])
         for index, (place, (step, cells)) in enumerate(zip(places, runs, strict=True))
     ]
-
-
-def _last_above(piece: Piece, changing: list[Piece]) -> Piece | None:
-    return _last([other for other in changing if other.index < piece.index])
-
-
-def _last_before(piece: Piece, changing: list[Piece], name: str, flows: Flows) -> Piece | None:
-    """Who changed ``name`` last when the pipeline comes to ``piece``."""
-    own = [p for p in changing if p.step == piece.step and p.index < piece.index]
-    writers = flows.writers(name, REAL) & flows.graph.ancestors[flows.graph.place[piece.step]]
-    if own or not writers:
-        return _last(own)
-    last = flows.graph.order[writers.bit_length() - 1]
-    return _last([other for other in changing if other.step == last])
-
-
-def _last(pieces: list[Piece]) -> Piece | None:
-    return pieces[-1] if pieces else None
 
 
 def _problem(

@@ -67,13 +67,22 @@ class Prelude:
         return frozenset(self.effects.binds | self.effects.may_bind) | self.parameters
 
     def is_definition(self, name: str) -> bool:
-        """Is ``name`` a function or class of the prelude, made anew in every step?"""
-        return any(code.name == name for code in self.known.code.get(name, ()))
+        """Is ``name`` a function or class of the prelude, made anew in every step?
+
+        A function that a decorator turned into an instance of a class is none.
+        """
+        codes = self.known.code.get(name, ())
+        is_object = any(code.is_class and code.name != name for code in codes)
+        return any(code.name == name for code in codes) and not is_object
 
     def is_fixed(self, name: str) -> bool:
-        """Can only a new binding change ``name``?  True of modules, code and plain values."""
+        """Can only a new binding change ``name``, as far as other steps can see?
+
+        True of modules, code and plain values, and of what cannot leave its process.
+        """
         known = self.known
-        return name in known.modules or self.is_definition(name) or known.plain.get(name, False)
+        own = name in known.modules or name in known.unserialisable
+        return own or self.is_definition(name) or known.plain.get(name, False)
 
 
 @dataclass
@@ -81,7 +90,8 @@ class Flows:
     """The answer: what each step writes, and whose versions of which variables it needs.
 
     Steps are places in the order of the graph, sets of steps bits of an integer: the bits
-    of ``sources`` are to be asked from the last to the first.
+    of ``sources`` are to be asked from the last to the first, those of ``deleting`` are all
+    steps that may delete a variable, whatever else they do with it.
     """
 
     graph: Graph
@@ -89,6 +99,7 @@ class Flows:
     known: list[Knowledge]
     writes: list[dict[str, Write]]
     sources: list[dict[str, int]]
+    deleting: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     conflicts: list[tuple[str, list[int], int]] = field(default_factory=list)
     _writers: dict[str, dict[Write, int]] = field(default_factory=dict)
@@ -123,6 +134,8 @@ def resolve(steps: Sequence[Step], edges: Iterable[tuple[str, str]], prelude: Pr
         _retire(known, last_mention, place)
         effects, problems = scan(by_name[name].cells, known, name)
         flows.effects.append(effects)
+        for variable in effects.may_delete:
+            flows.deleting[variable] = flows.deleting.get(variable, 0) | 1 << place
         flows.known.append(known)
         flows.problems += problems
         flows.writes.append({})
@@ -203,7 +216,14 @@ def _asked(flows: Flows, place: int, prelude: Prelude) -> Iterable[str]:
     changed = (*effects.may_bind, *effects.mutates, *effects.touches, *effects.shares)
     asked |= dict.fromkeys(name for name in changed if name in prelude.names)
     if effects.dynamic:
-        asked |= dict.fromkeys(flows.written(flows.graph.ancestors[place]))
+        # What cannot travel is not asked for on the mere chance that it might be used.
+        kept = {
+            name
+            for p in bits(flows.graph.ancestors[place])
+            for name in flows.known[p].unserialisable
+        }
+        written = flows.written(flows.graph.ancestors[place])
+        asked |= dict.fromkeys(name for name in written if name not in kept)
     return asked
 
 

@@ -95,7 +95,7 @@ def test_global_state_of_the_last_step_troubles_nobody(chain: Any) -> None:
 @pytest.mark.parametrize(
     ("made", "kind"),
     [
-        ("x = open('f')", "an open file"),
+        ("x = open('f', 'w')", "an open file"),
         ("import sqlite3\nx = sqlite3.connect('f')", "a database connection"),
         ("from sqlite3 import connect\nx = connect('f')", "a database connection"),
         ("import threading\nx = threading.Thread()", "a thread"),
@@ -138,7 +138,7 @@ def test_changes_that_stay_behind(chain: Any, change: str) -> None:
     "access",
     [
         "eval('x' + '')",
-        "exec(open('f').read())",
+        "exec(open('f', 'w').read())",
         "globals()[name]",
         "locals()",
         "for k in list(vars()): pass",
