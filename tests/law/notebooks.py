@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -28,6 +29,9 @@ import os
 import random
 import math
 from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
 
 registry = {}
 limit = 3
@@ -67,6 +71,29 @@ def bump():
 
 def same(value):
     return value
+
+
+@dataclass
+class Node:
+    value: object
+    links: list = field(default_factory=list)
+
+    def __iadd__(self, other):
+        self.links.append(other)
+        return self
+
+    @property
+    def total(self):
+        self.links.append(0)
+        return len(self.links)
+
+
+def counted(function):
+    def inner(*values):
+        inner.calls += 1
+        return function(*values)
+    inner.calls = 0
+    return inner
 """
 
 
@@ -199,6 +226,15 @@ class Kernel:
     def functions(self) -> list[str]:
         return [n for n in NAMES if isinstance(self.names.get(n), types.FunctionType)]
 
+    def callables(self) -> list[str]:
+        return [n for n in NAMES if callable(self.names.get(n))]
+
+    def arrays(self) -> list[str]:
+        return [n for n in NAMES if type(self.names.get(n)).__name__ == "ndarray"]
+
+    def nodes(self) -> list[str]:
+        return [n for n in NAMES if type(self.names.get(n)).__name__ == "Node"]
+
     def boxes(self) -> list[str]:
         return [n for n in NAMES if type(self.names.get(n)).__name__ in ("Box", "Crate")]
 
@@ -325,7 +361,10 @@ def change_box(draw: Draw, kernel: Kernel) -> str | None:
                 "print({x}.look())",
                 "{x}.items.append({n})",
                 "{x}.put({n}).put({n})",
-                "Box.size = {n}" if False else "{x}.size = {n}",
+                "{x}.size = {n}",
+                "{x}.items = list({x}.items)",
+                "setattr({x}, 'items', [{n}])",
+                "vars({x})['items'].append({n})",
             ]
         )
     )
@@ -440,9 +479,160 @@ def global_state(draw: Draw, kernel: Kernel) -> str:
     return form.format(n=draw(NUMBERS))
 
 
+def unpack(draw: Draw, kernel: Kernel) -> str | None:
+    one, two = draw(st.sampled_from(NAMES)), draw(st.sampled_from(NAMES))
+    other = pick(draw, kernel.variables())
+    form = draw(
+        st.sampled_from(
+            [
+                "{a}, {b} = {o}, [{o}]",
+                "{a}, *{b} = [{o}, {n}, {n}]",
+                "[{a}, {b}] = [[{n}], {o}]",
+                "for {a}, {b} in [({n}, {o})]:\n    pass",
+                "{a} = [{b} := [{n}], {o}]",
+                "{a} = {{'p': [{o}]}}['p']",
+                "{a} = [[y] for y in [{o}] if (last := y) is not None]",
+                "{a} = sorted([{n}, 3], key=lambda v: v + limit)",
+                "{a} = {o} or [{n}]",
+                "{a} = {o} and [{n}]",
+            ]
+        )
+    )
+    return form.format(a=one, b=two, o=other, n=draw(NUMBERS)) if other and one != two else None
+
+
+def make_class(draw: Draw, kernel: Kernel) -> str | None:
+    name, other = draw(st.sampled_from(NAMES)), pick(draw, kernel.variables())
+    form = draw(
+        st.sampled_from(
+            [
+                "class Tally:\n    seen = []\n    def __call__(self, v=1):\n        self.seen.append(v)\n        return len(self.seen)\n{x} = Tally()",
+                "class Holder:\n    def __init__(self, v):\n        self.v = v\n    def __call__(self, v=1):\n        return [self.v, v]\n{x} = Holder({o})",
+                "class Count:\n    made = 0\n    def __init__(self):\n        type(self).made += 1\n    def __call__(self, v=1):\n        return self.made\n{x} = Count()",
+                "class Own(Box):\n    def put(self, item):\n        registry['own'] = item\n        return super().put(item)\n{x} = Own([{n}]).put({n})",
+                "{x} = Node({o})",
+                "{x} = Node({n}, [{o}])",
+            ]
+        )
+    )
+    return form.format(x=name, o=other, n=draw(NUMBERS)) if other and other != name else None
+
+
+def make_closure(draw: Draw, kernel: Kernel) -> str | None:
+    name, other = draw(st.sampled_from(NAMES)), pick(draw, kernel.variables())
+    form = draw(
+        st.sampled_from(
+            [
+                "def counter():\n    count = 0\n    def inner(v=1):\n        nonlocal count\n        count += 1\n        return count\n    return inner\n{f} = counter()",
+                "def keeper(kept):\n    def inner(v=1):\n        kept.append(v)\n        return len(kept)\n    return inner\n{f} = keeper([{o}])",
+                "def {f}(v=1, memory=[]):\n    memory.append(v)\n    return len(memory)",
+                "@counted\ndef {f}(v=1):\n    return [{o}]",
+                "def {f}(v=1):\n    {f}.last = v\n    return v",
+                "def {f}(v=1):\n    return grow([], {o})",
+                "def {f}(v=1):\n    from math import floor\n    return [floor(2.5), {o}]",
+                "def {f}(v=1):\n    try:\n        return {o}[0]\n    except Exception:\n        return limit",
+            ]
+        )
+    )
+    return form.format(f=name, o=other) if other and other != name else None
+
+
+def use_callable(draw: Draw, kernel: Kernel) -> str | None:
+    name, other = pick(draw, kernel.callables()), draw(st.sampled_from(NAMES))
+    form = draw(
+        st.sampled_from(
+            [
+                "print({f}())",
+                "{x} = {f}({n})",
+                "{x} = [{f}, {f}]",
+                "print([g() for g in [{f}, {f}]])",
+                "if callable({f}):\n    {f}({n})",
+            ]
+        )
+    )
+    return form.format(f=name, x=other, n=draw(NUMBERS)) if name and name != other else None
+
+
+def bound_method(draw: Draw, kernel: Kernel) -> str | None:
+    box, name = pick(draw, kernel.boxes()), draw(st.sampled_from(NAMES))
+    form = draw(
+        st.sampled_from(
+            ["{x} = {b}.put", "{x} = {b}.items", "{x} = [{b}, {b}.items]", "{x} = {b}.put({n})"]
+        )
+    )
+    return form.format(b=box, x=name, n=draw(NUMBERS)) if box and box != name else None
+
+
+def change_node(draw: Draw, kernel: Kernel) -> str | None:
+    node, other = pick(draw, kernel.nodes()), pick(draw, kernel.variables())
+    form = draw(
+        st.sampled_from(
+            [
+                "{x} += {n}",
+                "{x}.value = {o}",
+                "{x}.links.append({o})",
+                "print({x}.total)",
+                "{x}.links, {x}.value = [{n}], {x}.links",
+                "del {x}.links[:]",
+            ]
+        )
+    )
+    return form.format(x=node, o=other, n=draw(NUMBERS)) if node and other != node else None
+
+
+def array(draw: Draw, kernel: Kernel) -> str | None:
+    name, other = draw(st.sampled_from(NAMES)), pick(draw, kernel.arrays())
+    if other is None or draw(st.integers(0, 3)) == 0:
+        return f"{name} = np.arange(4)"
+    form = draw(
+        st.sampled_from(
+            [
+                "{x} = {o}[1:]",
+                "{x} = {o}.copy()",
+                "{x} = {o}.reshape(-1, 1)",
+                "{x} = {o} + 1",
+                "{x} = np.asarray({o})",
+                "{x} = {{'k': {o}[::2]}}",
+                "{o}[0] = {n}",
+                "{o} += 1",
+                "np.add({o}, {n}, out={o})",
+                "{o}.fill({n})",
+                "{o}[{o} > 2] = {n}",
+                "np.random.seed({n})\n{x} = np.random.randint(0, 9, 3)",
+                "{x} = np.random.default_rng({n})\nprint({x}.integers(9))",
+            ]
+        )
+    )
+    return form.format(x=name, o=other, n=draw(NUMBERS))
+
+
+def use_generator(draw: Draw, kernel: Kernel) -> str | None:
+    names = [n for n in NAMES if type(kernel.names.get(n)).__name__ == "Generator"]
+    name = pick(draw, names)
+    return f"print({name}.integers(9))" if name else None
+
+
+def imported(draw: Draw, kernel: Kernel) -> str:
+    form = draw(
+        st.sampled_from(
+            [
+                "import collections\n{x} = collections.Counter([{n}, {n}])",
+                "from collections import deque\n{x} = deque([{n}], 2)\n{x}.append({n})",
+                "import collections as tools, itertools\n{x} = list(itertools.chain([{n}], [1]))",
+                "from math import *\n{x} = floor({n} / 2)",
+                "import os.path as paths\n{x} = paths.join('a', '{n}')",
+                "{x} = iter([{n}, 2, 3])\nnext({x})",
+            ]
+        )
+    )
+    return form.format(x=draw(st.sampled_from(NAMES)), n=draw(NUMBERS))
+
+
 STATEMENTS = (
     new_value, new_value, alias, alias, alias, change_list, change_list, change_dict, change_box,
     change_number, make_function, call_function, call_function, remove, maybe_define, global_state,
+    unpack, make_class, make_closure, use_callable, use_callable, bound_method, change_node, array,
+    array, use_generator, imported,
 )  # fmt: skip
 
 
@@ -453,19 +643,23 @@ def looks(draw: Draw, kernel: Kernel) -> list[str]:
         value = kernel.names.get(name)
         if name not in kernel.names or isinstance(value, types.FunctionType):
             continue
-        if name in kernel.boxes():
+        if name in kernel.nodes():
+            found.append(f"print('{name}', len({name}.links))")
+        elif name in kernel.boxes():
             found.append(f"print('{name}', {name}.items, {name}.seen, {name}.look())")
         elif not has_address(value):
             found.append(f"print('{name}', {name})")
     pairs = [
         (one, two)
-        for one in kernel.variables((list, dict))
-        for two in kernel.variables((list, dict))
+        for one in kernel.variables((list, dict, np.ndarray))
+        for two in kernel.variables((list, dict, np.ndarray))
         if one < two
     ]
     if pairs and draw(st.booleans()):
         one, two = draw(st.sampled_from(pairs))
         found.append(f"print({one} is {two})")
+        if one in kernel.arrays() and two in kernel.arrays():
+            found.append(f"print(np.shares_memory({one}, {two}))")
     if draw(st.booleans()) and not has_address(kernel.names.get("registry")):
         found.append("print(registry, limit)")
     return found

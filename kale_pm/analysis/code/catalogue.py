@@ -189,7 +189,8 @@ UNSERIALISABLE_CALLS = {
     "pyspark.sql.SparkSession.builder.getOrCreate": "a Spark session",
 }
 
-# Names that every notebook namespace has.
+# Names that every notebook namespace has; of these, what a notebook may bind for its own use.
+BINDABLE_NAMES = _words("_ __ ___ display exit quit")
 AMBIENT_NAMES = _words(
     """
     __name__ __doc__ __file__ __builtins__ __builtin__ __loader__ __package__ __spec__

@@ -66,15 +66,13 @@ def changes_class(method: Function, shared: Mapping[str, bool]) -> bool:
     return False
 
 
-def is_property(method: Function) -> bool:
-    """Does reading the attribute call ``method``?"""
-    names = {_last_name(decorator) for decorator in method.decorator_list}
-    return not names.isdisjoint({"property", "cached_property", "getter"})
+def decorators(method: Function) -> set[str]:
+    """The last names of the decorators: ``cached_property`` of ``@functools.cached_property``."""
+    return {_last_name(decorator) for decorator in method.decorator_list}
 
 
 def _receives_class(method: Function) -> bool:
-    names = {_last_name(decorator) for decorator in method.decorator_list}
-    return "classmethod" in names or method.name in ("__new__", "__init_subclass__")
+    return "classmethod" in decorators(method) or method.name in ("__new__", "__init_subclass__")
 
 
 def _last_name(node: ast.expr) -> str:

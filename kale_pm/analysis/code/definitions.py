@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from kale_pm.analysis.code.bindings import State
-from kale_pm.analysis.code.class_state import changes_class, is_property, shared_attributes
+from kale_pm.analysis.code.class_state import changes_class, decorators, shared_attributes
 from kale_pm.analysis.code.effects import ITSELF, Code
 from kale_pm.analysis.code.knowledge import Knowledge
 from kale_pm.analysis.code.namespace import ClassBody
@@ -131,7 +131,7 @@ class Definitions(Targets):
                 method = self._method(statement, bases)
                 if changes_class(statement, shared_here):
                     method = replace(method, mutates=method.mutates | {node.name})
-                methods[statement.name] = replace(method, is_property=is_property(statement))
+                methods[statement.name] = _as_property(method, decorators(statement))
                 names.add(statement.name)
             else:
                 # Names become the class's own in the order of the body: x = x reads outside.
@@ -225,6 +225,15 @@ def assigned(body: Sequence[ast.AST], declared: set[str] | None = None) -> set[s
                 continue
         pending.extend(ast.iter_child_nodes(node))
     return found
+
+
+def _as_property(method: Code, decorators: set[str]) -> Code:
+    """The method as it is if one of the decorators makes it a property."""
+    if decorators.isdisjoint({"property", "cached_property", "getter"}):
+        return method
+    kept = {method.receiver} if method.receiver and "cached_property" in decorators else set()
+    touched = method.touches_parameters | kept
+    return replace(method, is_property=True, touches_parameters=touched)
 
 
 def _values(body: Sequence[ast.stmt]) -> list[ast.expr]:

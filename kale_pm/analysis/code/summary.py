@@ -116,6 +116,8 @@ def class_code(
     every = [*methods.values(), *others]
     init = methods.get("__init__")
     parameters = init.parameters if init else ()
+    making = [methods[maker] for maker in ("__init__", "__new__") if maker in methods]
+    changed_by_making = frozenset[str]().union(*(method.mutates for method in making))
 
     def union(part: Callable[[Code], frozenset[str]]) -> frozenset[str]:
         return frozenset[str]().union(*map(part, every))
@@ -128,7 +130,7 @@ def class_code(
         binds=init.binds if init else frozenset(),
         may_bind=union(lambda code: code.binds | code.may_bind),
         # Who has an instance need not call what changes the class.
-        mutates=union(lambda code: code.mutates) - {name} | (init.mutates if init else frozenset()),
+        mutates=union(lambda code: code.mutates) - {name} | changed_by_making,
         touches=union(lambda code: code.touches),
         mutates_parameters=init.mutates_parameters & set(parameters) if init else frozenset(),
         touches_parameters=init.touches_parameters & set(parameters) if init else frozenset(),

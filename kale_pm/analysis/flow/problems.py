@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
+from kale_pm.analysis.code.effects import Effects, Place
+from kale_pm.analysis.code.knowledge import Knowledge
+from kale_pm.analysis.code.scan import scan
 from kale_pm.analysis.flow.dead_steps import dead_steps
 from kale_pm.analysis.flow.files import local_files
 from kale_pm.analysis.flow.graph import bits
@@ -12,7 +15,7 @@ from kale_pm.analysis.flow.missing import missing_names
 from kale_pm.analysis.flow.order import order_differs
 from kale_pm.analysis.flow.packages import missing_packages
 from kale_pm.analysis.flow.parameters import unused_parameters
-from kale_pm.analysis.flow.sources import Flows, Prelude, Write, is_builtin
+from kale_pm.analysis.flow.sources import MAKING, Flows, Prelude, Write, is_builtin
 from kale_pm.model import Pipeline, Problem, Step
 from kale_pm.notebook.literals import literal_assignments
 from kale_pm.notebook.names import collisions, folded
@@ -31,6 +34,7 @@ def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterato
     yield from unused_parameters(pipeline)
     yield from dead_steps(pipeline, flows, prelude)
     yield from name_collisions(pipeline)
+    yield from taken_names(flows, prelude)
     yield from local_files(pipeline)
     yield from missing_packages(pipeline)
 
@@ -46,17 +50,19 @@ def lost_state(pipeline: Pipeline, flows: Flows, place: int) -> Iterator[Problem
         said = f"the steps that follow it get the change by replay, but not {', '.join(without)}"
     elif not flows.graph.descendants[place]:
         return
-    for notice in flows.effects[place].notices:
-        if notice.code == "global-state":
-            yield Problem(
-                "global-state",
-                "warning",
-                f"{notice.text} changes global state in step {order[place]}; {said}",
-                hint="set it in a cell tagged imports, then every step runs it itself",
-                step=order[place],
-                cell=notice.place.cell,
-                line=notice.place.line,
-            )
+    notices = [n for n in flows.effects[place].notices if n.code == "global-state"]
+    if notices:
+        texts = list(dict.fromkeys(notice.text for notice in notices))
+        verb = "changes" if len(texts) == 1 else "change"
+        yield Problem(
+            "global-state",
+            "warning",
+            f"{', '.join(texts)} {verb} global state in step {order[place]}; {said}",
+            hint="set it in a cell tagged imports, then every step runs it itself",
+            step=order[place],
+            cell=notices[0].place.cell,
+            line=notices[0].place.line,
+        )
 
 
 def unserialisable(step: Step, flows: Flows, place: int) -> Iterator[Problem]:
@@ -92,7 +98,7 @@ def stays_behind(flows: Flows, place: int, prelude: Prelude) -> Iterator[Problem
                 line=notice.place.line,
             )
     for name, where in flows.effects[place].code_changes.items():
-        if name in prelude.names and any(name in flows.effects[p].reads for p in bits(later)):
+        if name in prelude.names and any(_uses(flows, p, name) for p in bits(later)):
             yield Problem(
                 "not-serialisable",
                 "warning",
@@ -103,6 +109,12 @@ def stays_behind(flows: Flows, place: int, prelude: Prelude) -> Iterator[Problem
                 cell=where.cell,
                 line=where.line,
             )
+
+
+def _uses(flows: Flows, place: int, name: str) -> bool:
+    """Does the step read ``name``, or an instance of that class?"""
+    code, reads = flows.known[place].code, flows.effects[place].reads
+    return name in reads or any(c.name == name for read in reads for c in code.get(read, ()))
 
 
 def dynamic_access(flows: Flows, place: int) -> Iterator[Problem]:
@@ -155,6 +167,24 @@ def name_collisions(pipeline: Pipeline) -> Iterator[Problem]:
         )
 
 
+def taken_names(flows: Flows, prelude: Prelude) -> Iterator[Problem]:
+    """A variable that hides the package by which every slice loads and saves."""
+    name = "kale_pm"
+    found: list[tuple[str | None, Effects, Knowledge]] = [(None, prelude.effects, prelude.known)]
+    found += zip(flows.graph.order, flows.effects, flows.known, strict=True)
+    for step, effects, known in found:
+        if name in effects.places and known.modules.get(name) != name:
+            yield Problem(
+                "name-collision",
+                "error",
+                f"the variable '{name}' hides the package by which each step loads and saves",
+                hint="give the variable another name",
+                step=step,
+                cell=effects.places[name].cell,
+                line=effects.places[name].line,
+            )
+
+
 def prelude_problems(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iterator[Problem]:
     """Prelude cells run first in every step: what that changes against the notebook."""
     defined = {
@@ -204,23 +234,31 @@ def _parameters_set_again(pipeline: Pipeline) -> Iterator[Problem]:
 
 
 def _prelude_below(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iterator[Problem]:
+    """Cells of the prelude that would find other values, or leave others, where they stand."""
     for cell in pipeline.prelude:
-        for name, place in prelude.effects.places.items():
-            if place.cell != cell.number:
-                continue
-            for step in pipeline.steps:
-                writes = flows.writes[flows.graph.place[step.name]]
-                if (
-                    step.cells
-                    and step.cells[0].number < cell.number
-                    and (writes.get(name) in (Write.BINDS, Write.MAY_BIND))
-                ):
-                    yield Problem(
-                        "order-differs",
-                        "warning",
-                        f"'{name}' is set here, below step {step.name} which sets it too; "
-                        f"this cell runs first in every step",
-                        hint="move the cell above the steps, or tag it block:NAME",
-                        cell=cell.number,
-                        line=place.line,
-                    )
+        above = [s for s in pipeline.steps if s.cells and s.cells[0].number < cell.number]
+        if not above:
+            continue
+        effects, _ = scan([cell], prelude.known.copy())
+        reads = {name: read.place for name, read in effects.reads.items()}
+        ways = (("set", effects.places), ("changed", effects.mutates), ("read", reads))
+        for step in above:
+            writes = flows.writes[flows.graph.place[step.name]]
+            told: set[str] = set()
+            for verb, places in ways:
+                for name, place in places.items():
+                    if writes.get(name) in MAKING and name not in told:
+                        told.add(name)
+                        yield _below(name, verb, place, step.name)
+
+
+def _below(name: str, verb: str, place: Place, step: str) -> Problem:
+    return Problem(
+        "order-differs",
+        "warning",
+        f"'{name}' is {verb} here, below step {step} which sets or changes it; "
+        f"this cell runs first in every step",
+        hint="move the cell above the steps, or tag it block:NAME",
+        cell=place.cell,
+        line=place.line,
+    )

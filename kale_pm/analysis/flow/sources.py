@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
-from kale_pm.analysis.code.catalogue import AMBIENT_NAMES
+from kale_pm.analysis.code.catalogue import AMBIENT_NAMES, BINDABLE_NAMES
 from kale_pm.analysis.code.effects import Effects, Read
 from kale_pm.analysis.code.knowledge import Knowledge, merge
 from kale_pm.analysis.code.scan import scan
@@ -22,6 +22,7 @@ from kale_pm.analysis.flow.graph import Graph, bits, make_graph
 from kale_pm.model import Problem, Step
 
 _WORD = re.compile(r"[^\W\d]\w*")
+_AMBIENT = AMBIENT_NAMES - BINDABLE_NAMES
 # With one of these, any variable may be used by a name that stands nowhere.
 _USING_ANY = frozenset({"eval", "exec", "globals", "locals", "vars", "dir", "run", "__main__"})
 
@@ -184,7 +185,7 @@ def _writes(flows: Flows, place: int, prelude: Prelude) -> dict[str, Write]:
     found.update(dict.fromkeys(effects.may_bind, Write.MAY_BIND))
     found.update(dict.fromkeys(effects.deletes, Write.DELETES))
     found.update(dict.fromkeys(effects.binds, Write.BINDS))
-    return {name: write for name, write in found.items() if name not in AMBIENT_NAMES}
+    return {name: write for name, write in found.items() if name not in _AMBIENT}
 
 
 def _sources(flows: Flows, place: int, prelude: Prelude) -> dict[str, int]:
@@ -192,7 +193,7 @@ def _sources(flows: Flows, place: int, prelude: Prelude) -> dict[str, int]:
     ancestors = flows.graph.ancestors[place]
     found: dict[str, int] = {}
     for name in _asked(flows, place, prelude):
-        if name in AMBIENT_NAMES:
+        if name in AMBIENT_NAMES and not flows.writers(name, MAKING) & ancestors:
             continue
         sources = _possible_sources(flows, name, ancestors)
         if name not in prelude.names and not flows.writers(name, MAKING) & ancestors:

@@ -100,6 +100,28 @@ def test_a_constructor_that_counts(notebook: Any) -> None:
     assert message.startswith("'Counted' itself changes")
 
 
+def test_an_instance_shows_the_class_too(notebook: Any) -> None:
+    change = "def greet(self): return 'new'\nBox.look = greet"
+    (message,) = warnings(notebook, change, "print(box.look())")
+    assert message.startswith("'Box' itself changes")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class Only:\n    made = None\n    def __new__(cls):\n        cls.made = 1",
+        "class Only:\n    numbers = count(1)\n    def __init__(self):\n        next(self.numbers)",
+        "class Only:\n    log = LOG\n    def __init__(self):\n        self.log.append(1)",
+    ],
+)
+def test_other_ways_to_change_what_all_share(notebook: Any, source: str) -> None:
+    functions = f"from itertools import count\nLOG = []\n{source}"
+    found = notebook(
+        ("functions", functions), ("block:a", "Only()"), ("block:b prev:a", "print(Only, LOG)")
+    )
+    assert "'Only' itself changes" in found.problem("not-serialisable").message
+
+
 @pytest.mark.parametrize(
     "change",
     [

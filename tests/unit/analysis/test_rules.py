@@ -118,6 +118,11 @@ class TestSources:
         found = chain("x = []", "if x: x = [1]", "if x: x.append(2)", "print(x)")
         assert found.needs("d") == {"x": "c b a"}
 
+    def test_names_of_every_notebook_follow_where_it_binds_them_itself(self, chain: Any) -> None:
+        assert chain("def _(text): return text", "print(_('a'))").needs("b") == {"_": "a"}
+        assert chain("x = 1", "print(_, __name__, In)").needs("b") == {}
+        assert chain("for _ in range(3): pass", "for _ in range(2): pass").needs("b") == {}
+
     def test_a_short_way_is_not_a_better_one(self, notebook: Any) -> None:
         found = notebook(
             ("block:zoo", "x = 1"),
@@ -414,6 +419,22 @@ class TestOrder:
     def test_a_prelude_cell_below_the_steps(self, notebook: Any) -> None:
         found = notebook(("block:a", "x = 1"), ("functions", "x = 2"), ("block:b prev:a", "x"))
         assert (found.problem("order-differs").cell, found.problem("order-differs").line) == (2, 1)
+
+    @pytest.mark.parametrize(
+        ("source", "verb"), [("x.clear()", "changed"), ("y = len(x)", "read"), ("x = []", "set")]
+    )
+    def test_a_prelude_cell_below_a_step_that_changes_what_it_uses(
+        self, notebook: Any, source: str, verb: str
+    ) -> None:
+        found = notebook(
+            ("functions", "x = []"),
+            ("block:a", "x.append(1)"),
+            ("functions", source),
+            ("block:b prev:a", "print(x)"),
+        )
+        problem = found.problem("order-differs")
+        assert problem.cell == 3
+        assert problem.message.startswith(f"'x' is {verb} here, below step a")
 
     def test_of_helpers_below_the_steps_does_not_matter(self, notebook: Any) -> None:
         found = notebook(

@@ -541,3 +541,10 @@ class TestSpelling:
     def test_of_a_name_in_a_step(self, chain: Any) -> None:
         hint = chain("accuracy = 1\nprint(acuracy)").problem("undefined-name").hint
         assert "did you mean 'accuracy'?" in hint
+
+
+@pytest.mark.parametrize("source", ["kale_pm = 1", "def kale_pm(): pass", "import os as kale_pm"])
+def test_a_variable_that_hides_the_package(chain: Any, source: str) -> None:
+    assert chain(source).errors == ["name-collision"]
+    assert chain("x = 1", functions=source).errors == ["name-collision"]
+    assert chain("import kale_pm\nkale_pm.metric('a', 1)").codes == []
