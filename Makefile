@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test unit lint format slow fuzz images package clean
+.PHONY: help demo test unit lint format slow fuzz bench images package clean
 
 help:
 	@echo "make demo     run examples/wine.ipynb, and say where to look"
@@ -14,7 +14,8 @@ help:
 	@echo "make lint     ruff and mypy"
 	@echo "make format   let ruff format the code"
 	@echo "make slow     the tests that take minutes"
-	@echo "make fuzz     many random notebooks, in one kernel and as pipelines"
+	@echo "make fuzz     thousands of random notebooks, in one kernel and as pipelines (a quarter of an hour)"
+	@echo "make bench    time kale-pm; PEER=/path/to/python puts Kale beside it"
 	@echo "make package  build the wheel and try it in a fresh environment"
 	@echo "make images   draw the README's pictures again"
 	@echo "make clean    remove what the targets made"
@@ -50,7 +51,11 @@ slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests -m slow
 
 fuzz: $(INSTALLED)
-	KALE_PM_LAW_EXAMPLES=2000 $(BIN)/python -m pytest -q -n auto tests/law
+	KALE_PM_LAW_EXAMPLES=2000 $(BIN)/python -m pytest -q -n auto tests/law/test_law.py
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/check.py $(if $(PEER),--peer $(PEER))
+	$(BIN)/python benchmarks/dataflow.py $(if $(PEER),--peer $(PEER))
 
 package: $(INSTALLED)
 	.ci/package

@@ -12,6 +12,30 @@ from textwrap import dedent
 import pytest
 
 _ROOT = Path(__file__).parents[1]
+# What the summary counts: each group of tests by the file they stand in.
+_COUNTED = {
+    "dataflow corpus, static": "tests/unit/analysis/test_corpus.py",
+    "dataflow corpus, in kernels": "tests/run/test_corpus.py",
+    "dataflow corpus, named cases of the law": "tests/law/test_cases.py",
+}
+_LAW = "tests/law/test_law.py"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much of the law was tried: cases of the corpus, and random notebooks."""
+    passed, failed = (
+        [r for r in terminalreporter.stats.get(outcome, ()) if r.when == "call"]
+        for outcome in ("passed", "failed")
+    )
+    for title, file in _COUNTED.items():
+        right = sum(report.nodeid.startswith(file) for report in passed)
+        wrong = sum(report.nodeid.startswith(file) for report in failed)
+        if right + wrong:
+            terminalreporter.write_line(f"{title}: {right} of {right + wrong}")
+    for report in (*passed, *failed):
+        if report.nodeid.startswith(_LAW):
+            notebooks = dict(report.user_properties).get("notebooks", 0)
+            terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {notebooks} notebooks")
 
 
 @pytest.fixture(scope="session")

@@ -51,10 +51,13 @@ def _step(pipeline: Pipeline, name: str, folder: Path) -> str:
 def _run_slice(pipeline: Pipeline, name: str, folder: Path) -> str:
     step = pipeline.step(name)
     inputs = dict.fromkeys([*step.input_steps, *pipeline.parents[name]])
-    os.environ["KALE_PM_INPUTS"] = json.dumps([str(folder / f"{source}.json") for source in inputs])
-    os.environ["KALE_PM_OUTPUT"] = str(folder / f"{name}.json")
-    os.environ["KALE_PM_PACKS"] = str(folder)
+    # As in a cluster, where a step has nothing but the folders that it asked for.
+    manifests = [str(folder / source / "manifest.json") for source in inputs]
+    os.environ["KALE_PM_INPUTS"] = json.dumps(manifests)
+    os.environ["KALE_PM_OUTPUT"] = str(folder / name / "manifest.json")
+    os.environ["KALE_PM_PACKS"] = str(folder / name)
     os.environ["KALE_PM_ORDER"] = str(pipeline.order.index(name))
+    (folder / name).mkdir()
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     printed = ""

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,12 @@ law = settings(
 
 
 @law
-@given(notebooks(chain=True))
-def test_ordered_steps_print_what_one_kernel_prints(notebook: Notebook) -> None:
+@given(notebook=notebooks(chain=True))
+def test_ordered_steps_print_what_one_kernel_prints(
+    notebook: Notebook, count: Callable[[], None]
+) -> None:
     note(str(notebook))
+    count()
     with tempfile.TemporaryDirectory() as folder:
         pipeline = understood(notebook, Path(folder))
         assert not pipeline.errors, "a notebook that runs in one kernel was refused"
@@ -51,9 +55,12 @@ def test_ordered_steps_print_what_one_kernel_prints(notebook: Notebook) -> None:
 
 
 @law
-@given(notebooks(chain=False))
-def test_parallel_steps_print_the_same_or_a_warning_says_why_not(notebook: Notebook) -> None:
+@given(notebook=notebooks(chain=False))
+def test_parallel_steps_print_the_same_or_a_warning_says_why_not(
+    notebook: Notebook, count: Callable[[], None]
+) -> None:
     note(str(notebook))
+    count()
     with tempfile.TemporaryDirectory() as folder:
         pipeline = understood(notebook, Path(folder))
         if pipeline.errors or ORDER_WARNINGS & {problem.code for problem in pipeline.problems}:

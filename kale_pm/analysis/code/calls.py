@@ -17,6 +17,8 @@ from kale_pm.analysis.code.catalogue import (
     MUTATING_METHODS,
     PURE_BUILTINS,
     PURE_METHODS,
+    STAYING_CALLS,
+    STAYING_METHODS,
     is_pure,
     matches,
 )
@@ -66,6 +68,8 @@ class Calls(Expressions):
             return
         if isinstance(node.func, ast.Attribute):
             receiver, method = node.func.value, node.func.attr
+            if method in STAYING_METHODS:
+                self.notice("stays-behind", f"what {method}() changes")
             share = shared(receiver, self.known)
             if method in MUTATING_METHODS or _has_inplace(node):
                 self.mutate(share)
@@ -96,11 +100,13 @@ class Calls(Expressions):
             library.startswith("logging.") and method == "setLevel"
         ):
             self.notice("global-state", library.removeprefix("builtins."))
+        elif matches(library, STAYING_CALLS) or method in STAYING_METHODS:
+            self.notice("stays-behind", f"what {library}() changes")
         elif method in FILLING_METHODS and "." in owner and not is_pure(library):
-            self.notice("stays-behind", owner)
+            self.notice("stays-behind", f"the change of {owner}")
         if library in MUTATING_FUNCTIONS and node.args:
             if thing := self.library_name(node.args[0]):
-                self.notice("stays-behind", thing)
+                self.notice("stays-behind", f"the change of {thing}")
             share = shared(node.args[0], self.known)
             self.mutate(share)
             self.hold(share, node.args[1:])

@@ -142,6 +142,23 @@ GLOBAL_STATE_CALLS = (
     "decimal.setcontext", "socket.setdefaulttimeout",
 )  # fmt: skip
 
+# Calls that leave something in a library, which nobody carries on; a trailing dot as above.
+STAYING_CALLS = (
+    "pandas.api.extensions.register_dataframe_accessor",
+    "pandas.api.extensions.register_series_accessor",
+    "pandas.api.extensions.register_index_accessor",
+    "pandas.api.extensions.register_extension_dtype",
+    "pandas.plotting.register_matplotlib_converters",
+    "tqdm.pandas", "tqdm.tqdm.pandas", "tqdm.auto.tqdm.pandas", "tqdm.notebook.tqdm.pandas",
+    "matplotlib.colormaps.register", "matplotlib.pyplot.register_cmap",
+    "matplotlib.font_manager.fontManager.addfont", "matplotlib.units.registry.",
+    "csv.register_dialect", "calendar.setfirstweekday", "atexit.register", "codecs.register",
+    "signal.signal", "copyreg.pickle", "mimetypes.add_type", "faulthandler.enable",
+    "sys.settrace", "sys.setprofile", "importlib.reload", "unittest.mock.patch",
+)  # fmt: skip
+# Methods that do the same with whatever they are called on.
+STAYING_METHODS = frozenset({"addHandler", "addFilter", "register_magic_function"})
+
 # Attributes and items whose assignment changes global state.
 GLOBAL_STATE_TARGETS = (
     "os.environ", "sys.path", "matplotlib.rcParams", "matplotlib.pyplot.rcParams",
@@ -174,6 +191,7 @@ UNSERIALISABLE_CALLS = {
     "tempfile.TemporaryDirectory": "a folder that is deleted when its step ends",
     "asyncio.create_task": "a task",
     "asyncio.ensure_future": "a task",
+    "contextvars.ContextVar": "a context variable",
     "re.match": "a match of a regular expression",
     "re.search": "a match of a regular expression",
     "re.fullmatch": "a match of a regular expression",
@@ -202,7 +220,8 @@ AMBIENT_NAMES = _words(
 # Magics whose text is Python that runs in the notebook's namespace.
 CODE_MAGICS = frozenset({"time", "capture", "prun", "memit", "mprun", "lprun", "snakeviz"})
 COPY_MAGICS = frozenset({"timeit"})
-GLOBAL_STATE_MAGICS = frozenset({"env", "set_env", "cd", "pushd", "popd", "load_ext", "precision"})
+GLOBAL_STATE_MAGICS = frozenset({"env", "set_env", "cd", "pushd", "popd", "precision"})
+STAYING_MAGICS = frozenset({"load_ext", "reload_ext", "alias", "rehashx"})
 
 # Magics whose words are no variables.
 WORDLESS_MAGICS = frozenset({"psearch", "matplotlib", "pip", "conda"})

@@ -15,6 +15,7 @@ from kale_pm.analysis.code.catalogue import (
     COPY_MAGICS,
     GLOBAL_STATE_MAGICS,
     SHELL_NAMESPACE,
+    STAYING_MAGICS,
     WORDLESS_MAGICS,
 )
 from kale_pm.notebook.source import parse
@@ -63,8 +64,12 @@ def _line_magic(flow: Calls, name: str, line: str) -> None:
         return
     if name in GLOBAL_STATE_MAGICS:
         flow.notice("global-state", f"%{name}")
+    if name in STAYING_MAGICS:
+        flow.notice("stays-behind", f"what %{name} changes")
     if name == "run":
         flow.anything("%run")
+    for code in flow.known.code.get(name, ()):
+        flow.refer(code)  # a magic of the notebook's own
     if name == "store":
         return
     _interpolated(flow, line)

@@ -213,8 +213,10 @@ def bind_arguments(code: Code, node: ast.Call) -> dict[str, list[ast.expr]]:
     """
     names = list(code.parameters)
     bound: dict[str, list[ast.expr]] = {ITSELF: [node.func]}
-    if code.receiver is not None and isinstance(node.func, ast.Attribute):
-        bound[code.receiver] = [node.func.value]
+    if code.receiver is not None:
+        # A bound method that has another name leads to its object all the same.
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        bound[code.receiver] = [owner]
     for index, argument in enumerate(node.args):
         if isinstance(argument, ast.Starred):
             for name in names[index:]:

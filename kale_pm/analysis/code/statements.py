@@ -264,6 +264,7 @@ class Flow(Definitions):
             self.evaluate(item.context_expr)
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, item.context_expr)
+                self.note_closed(item.optional_vars, item.context_expr)
         if any(self._may_suppress(item.context_expr) for item in node.items):
             self._ways([node.body, []])
         else:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 
 from kale_pm.analysis.code.calls import Calls
-from kale_pm.analysis.code.catalogue import GLOBAL_STATE_TARGETS, UNSERIALISABLE_CALLS
+from kale_pm.analysis.code.catalogue import (
+    GLOBAL_STATE_TARGETS,
+    UNSERIALISABLE_CALLS,
+    is_familiar,
+)
 from kale_pm.analysis.code.class_state import is_class
 from kale_pm.analysis.code.expressions import is_namespace
 from kale_pm.analysis.code.sharing import Shared, callees, code_of, shared
@@ -45,6 +49,15 @@ class Targets(Calls):
             self.assign(target, part, part=part is value)
         if crossed:
             self.link_all([*sorted(names), *mates])
+        if value is not None and parts[-1] is value and self._makes_partners(value):
+            self.link_all(sorted(names))
+
+    def _makes_partners(self, value: ast.expr) -> bool:
+        """Do the results of a call know each other, such as a figure and its axes?"""
+        if not isinstance(value, ast.Call) or callees(value.func, self.known):
+            return False
+        library = self.library_name(value.func)
+        return library is None or library.startswith("matplotlib.") or not is_familiar(library)
 
     def _assign_part(self, target: ast.Attribute | ast.Subscript, value: ast.expr | None) -> None:
         if isinstance(target, ast.Subscript) and is_namespace(target.value):
@@ -68,7 +81,7 @@ class Targets(Calls):
         elif any(library == t or library.startswith(t + ".") for t in GLOBAL_STATE_TARGETS):
             self.notice("global-state", library)
         elif isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Call):
-            self.notice("stays-behind", library)
+            self.notice("stays-behind", f"the change of {library}")
             if library.startswith("builtins."):
                 self.known.unknown_star = True  # now a name that every cell here may use
 
@@ -77,6 +90,12 @@ class Targets(Calls):
         if is_class(node):
             return {code.name: True for code in code_of(node, self.known) if code.is_class}
         return shared(node, self.known)
+
+    def note_closed(self, target: ast.expr, manager: ast.expr) -> None:
+        """After ``with open(...) as file`` the file is closed, however it was opened."""
+        library = self.library_name(manager.func) if isinstance(manager, ast.Call) else None
+        if isinstance(target, ast.Name) and library in UNSERIALISABLE_CALLS:
+            self.known.unserialisable[target.id] = (UNSERIALISABLE_CALLS[library], self.place)
 
     def _unserialisable(self, name: str, value: ast.expr | None) -> None:
         if isinstance(value, ast.GeneratorExp):

@@ -90,8 +90,7 @@ def stays_behind(flows: Flows, place: int, prelude: Prelude) -> Iterator[Problem
             yield Problem(
                 "not-serialisable",
                 "warning",
-                f"the change of {notice.text} stays in step {step}: "
-                f"the steps after it import the module anew",
+                f"{notice.text} stays in step {step}: the steps after it import the library anew",
                 hint="make the change in a cell tagged imports, then every step makes it",
                 step=step,
                 cell=notice.place.cell,

@@ -168,6 +168,11 @@ def describe(item):
         "setattr(pd.DataFrame, 'first', len)",
         "helper.items.append(1)",
         "pd.DataFrame.first = len",
+        "pd.api.extensions.register_series_accessor('geo')(len)",
+        "import csv\ncsv.register_dialect('mine', delimiter=';')",
+        "import logging\nlogging.getLogger('a').addHandler(logging.NullHandler())",
+        "%load_ext autoreload",
+        "%alias say echo",
     ],
 )
 def test_changes_of_modules_stay_behind(chain: Any, change: str) -> None:

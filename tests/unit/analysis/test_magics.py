@@ -77,7 +77,7 @@ def test_timeit_changes_for_good(chain: Any) -> None:
     assert chain("x = []", "%timeit x.append(1)", "print(x)").needs("c") == {"x": "b"}
 
 
-@pytest.mark.parametrize("magic", ["%env A=1", "%cd ..", "%load_ext lab_black"])
+@pytest.mark.parametrize("magic", ["%env A=1", "%cd .."])
 def test_global_state(chain: Any, magic: str) -> None:
     problem = chain(magic, "x = 1").problem("global-state")
     assert magic.partition(" ")[0] in problem.message
