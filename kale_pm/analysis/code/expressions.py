@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from kale_pm.analysis.code.namespace import ClassBody, Namespace
 from kale_pm.analysis.code.sharing import LAMBDA_CODE, callees, code_of, names_of, operands, shared
 
 
-class Expressions(Namespace):
+class Expressions(Namespace, ABC):
     """Follows expressions: what they read, and in which order."""
 
     handing_over = False
@@ -61,6 +62,7 @@ class Expressions(Namespace):
         if self.handing_over:
             self.refer(getattr(node, LAMBDA_CODE))
 
+    @abstractmethod
     def summarise(
         self,
         name: str,
@@ -70,10 +72,11 @@ class Expressions(Namespace):
         *,
         bases: frozenset[Code] | None = None,
     ) -> Code:
-        raise NotImplementedError  # definitions know how
+        """The deferred effects of a function whose body is ``body``: definitions know how."""
 
+    @abstractmethod
     def follow(self, body: Sequence[ast.stmt]) -> None:
-        raise NotImplementedError  # statements know how
+        """Follow the statements, one after another: statements know how."""
 
     # -- parts that may not run -----------------------------------------------------------
 
