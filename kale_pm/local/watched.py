@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_LOOKS_LIKE_A_PATH = re.compile(r"[\w .~@+=,*?\-/\\]+")
+from kale_pm.notebook.paths import could_be_a_path, exists, is_file_name
+
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|%\w")
 _WRITER = re.compile(r"^to_|save|write|dump|export", re.IGNORECASE)
 _HIDDEN = (".", "__pycache__")
@@ -155,15 +156,16 @@ def paths_in_code(trees: Iterable[ast.AST], values: Iterable[Any], folder: Path)
     f-string or a pattern all files that fit are watched, of a folder those with data in a
     format of such readers.
     """
-    texts = {text for text in (*_strings(trees), *_texts(values)) if _could_be_a_path(text)}
-    found = {t for t in texts if _is_file_name(t) or ("*" not in t and _exists(folder / t))}
+    texts = {text for text in (*_strings(trees), *_texts(values)) if could_be_a_path(text)}
+    texts = {text for text in texts if _says_enough(text)}
+    found = {t for t in texts if is_file_name(t) or ("*" not in t and exists(folder / t))}
     folders = {t for t in found if _is_folder(folder / t)}
     inner = {t for t in folders if _is_inside(t)}
     for parent in ("", *inner):
         for text in texts - folders:
             if "*" in text:
                 found |= _matching(folder, str(Path(parent, text)))
-            elif parent and _exists(folder / parent / text):
+            elif parent and exists(folder / parent / text):
                 found.add(str(Path(parent, text)))
     for name in inner:
         found |= _data_files(folder, name)
@@ -190,14 +192,9 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
             yield from _texts(value.values())
 
 
-def _could_be_a_path(text: str) -> bool:
-    # A pattern must say more than that: "*" alone would be the whole folder.
-    meaning = bool(re.search(r"\w[/\\]|\.\w", text)) if "*" in text else True
-    return 0 < len(text) < 300 and bool(_LOOKS_LIKE_A_PATH.fullmatch(text)) and meaning
-
-
-def _is_file_name(text: str) -> bool:
-    return bool(re.fullmatch(r"[\w.~\-/]*\w\.[A-Za-z][A-Za-z0-9]{1,7}", text))
+def _says_enough(text: str) -> bool:
+    # "*" alone would be the whole folder.
+    return "*" not in text or bool(re.search(r"\w[/\\]|\.\w", text))
 
 
 def _matching(folder: Path, pattern: str) -> set[str]:
@@ -232,13 +229,6 @@ def _is_inside(name: str) -> bool:
     """Whether a relative path leads to something below the folder, not to it or out of it."""
     normal = Path(os.path.normpath(name))
     return not normal.is_absolute() and normal.parts[:1] not in ((), ("..",))
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _is_folder(path: Path) -> bool:

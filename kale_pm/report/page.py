@@ -12,12 +12,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 from kale_pm.record import RunRecord, State, StepRecord
 from kale_pm.report.dag import GLYPHS, as_svg
 from kale_pm.report.layout import Edge
 from kale_pm.runtime import render
+from kale_pm.runtime.atomic import replacing
 
 REPORT = "report.html"
 
@@ -123,13 +123,9 @@ def _rendered(notebook: bytes) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
+    with replacing(path) as draft:
         # Outputs may hold half characters that no encoding takes.
         draft.write_text(text, encoding="utf-8", errors="replace")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _note(view: _StepView) -> str:
