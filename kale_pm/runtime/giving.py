@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import types
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kale_pm.errors import SaveError
 from kale_pm.runtime.manifest import Exchange, Variable
@@ -24,8 +24,41 @@ class Group:
     fingerprint: str | None
 
 
+@dataclass(frozen=True)
+class Prelude:
+    """What this process has of the prelude, once the step's inputs are loaded.
+
+    ``names`` are those of its functions, classes and sentinels, which travel by name;
+    ``identities`` are those of all the objects that it bound, by the names that still have them.
+    """
+
+    names: frozenset[str] = frozenset()
+    identities: Mapping[str, int] = field(default_factory=dict)
+
+    def without(self, received: Set[str]) -> Prelude:
+        """The same, where the names in ``received`` were bound to something else."""
+        kept = {name: i for name, i in self.identities.items() if name not in received}
+        return Prelude(self.names, kept)
+
+    def has(self, name: str, value: object) -> bool:
+        """Whether the name still has the object that the prelude gave it."""
+        return self.identities.get(name) == id(value)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Where the variables lie that a step gave.
+
+    ``left_behind`` are objects of the prelude that the step may have changed and that cannot
+    be stored, with the reason: every step makes its own.
+    """
+
+    variables: Mapping[str, Variable]
+    left_behind: Mapping[str, str] = field(default_factory=dict)
+
+
 def observe(values: Mapping[str, object], prelude: frozenset[str]) -> Group:
-    """The variables as they are now; ``prelude`` names the functions and classes of the prelude."""
+    """The variables as they are now; ``prelude`` names what of the prelude travels by name."""
     try:
         return Group(values, fingerprint(values, prelude))
     except Exception:  # noqa: BLE001 - a prelude may hold locks, connections, anything
@@ -36,32 +69,43 @@ def store(
     names: Sequence[str],
     groups: Sequence[Group],
     namespace: Mapping[str, object],
-    prelude: frozenset[str],
+    prelude: Prelude,
     exchange: Exchange,
-) -> dict[str, Variable]:
+) -> Given:
     """Write the pack of ``names`` and of what changed in ``groups``; where each variable lies.
 
-    Raises SaveError if one of ``names`` cannot be stored, and leaves nothing behind.  Of the
-    others nobody knows yet whether a later step takes them: what cannot be stored is noted as
-    such.
+    Raises SaveError if one of ``names`` cannot be stored that is not the prelude's, and leaves
+    nothing behind.  Of the others nobody knows yet whether a later step takes them: what
+    cannot be stored is noted as such.
     """
-    changed, untouched = _compare(names, groups, namespace, prelude)
+    changed, untouched = _compare(names, groups, namespace, prelude.names)
     modules = {
         name: Variable(type="module", module=value.__name__)
         for name, value in changed.items()
         if isinstance(value, types.ModuleType)
     }
     graph = {name: value for name, value in changed.items() if name not in modules}
-    refused: dict[str, Variable] = {}
+    # What could be stored before the step has now something inside that the step has made.
+    storable = {name for group in groups if group.fingerprint for name in group.values}
+    own = {n for n, v in graph.items() if prelude.has(n, v) and n not in storable}
+    refused: dict[str, str] = {}
     while True:
         kept = {name: value for name, value in graph.items() if name not in refused}
         try:
-            return modules | refused | _write(kept, untouched, prelude, exchange)
+            written = _write(kept, untouched, prelude.names, exchange)
+            break
         except SaveError:
-            found = _refused(graph, graph.keys() - set(names), prelude)
+            found = _refused(graph, (graph.keys() - set(names)) | own, prelude.names)
             if refused or not found:
                 raise
             refused = found
+    left_behind = {name: reason for name, reason in refused.items() if name in own}
+    unsaved = {
+        name: Variable(type=type_name(graph[name]), unsaved=reason)
+        for name, reason in refused.items()
+        if name not in left_behind
+    }
+    return Given(modules | unsaved | written, left_behind)
 
 
 def _compare(
@@ -116,13 +160,12 @@ def _write(
 
 def _refused(
     graph: Mapping[str, object], names: Set[str], prelude: frozenset[str]
-) -> dict[str, Variable]:
+) -> dict[str, str]:
     """Those of ``names`` that cannot be stored, each with its reason."""
     found = {}
     for name in sorted(names):
         try:
             fingerprint({name: graph[name]}, prelude)
         except SaveError as error:
-            reason = f"{error.path}: {error.reason}; {error.hint}"
-            found[name] = Variable(type=type_name(graph[name]), unsaved=reason)
+            found[name] = f"{error.path}: {error.reason}; {error.hint}"
     return found

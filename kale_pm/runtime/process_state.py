@@ -11,6 +11,7 @@ already imported are looked at, so a probe costs nothing where its library is no
 from __future__ import annotations
 
 import base64
+import io
 import locale
 import logging
 import os
@@ -18,10 +19,11 @@ import pickle
 import random
 import re
 import sys
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from importlib.abc import MetaPathFinder
@@ -31,11 +33,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from kale_pm.runtime.storage.pickler import Pickler
+
 Values = dict[str, Any]
 
 # Environment variables with such names, or such values, are never written to disk.
 _SECRET = re.compile(
-    r"token|pass(w|phrase)|pwd|secret|credential|apikey|accesskey|private|auth|cookie"
+    r"token(?!iz)|pass(w|phrase)|pwd|secret|credential|apikey|accesskey|private|cookie"
+    r"|auth(?!or(?!i[sz]))"  # but not an author or an authority
     r"|session|(^|_)(pass|key|pat|dsn|sas)(_|$)",
     re.IGNORECASE,
 )
@@ -51,6 +56,7 @@ class Probe:
 
     ``module`` must be imported for the probe to look at anything; ``initial`` gives the
     values right after that import, for comparison when a step itself imports the module.
+    What a secret probe reads stays in this process.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Probe:
     write: Callable[[Values], None]
     module: str = "sys"
     initial: Callable[[], Values] | None = None
+    is_secret: bool = False
 
 
 def snapshot() -> dict[str, Values]:
@@ -70,12 +77,21 @@ def snapshot() -> dict[str, Values]:
     return state
 
 
-def changes(before: Mapping[str, Values]) -> dict[str, str]:
-    """What changed since ``before``: ``probe:key`` -> pickled value in base64.
+@dataclass(frozen=True)
+class Changes:
+    """What a step changed: ``probe:key`` -> pickled value in base64.
 
-    Values that cannot be pickled and secret-looking environment variables are left out.
+    ``lost`` says in words what cannot be carried, and why; never with a value.
     """
-    found: dict[str, str] = {}
+
+    carried: Mapping[str, str] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+
+
+def changes(before: Mapping[str, Values], prelude: frozenset[str] = frozenset()) -> Changes:
+    """What changed since ``before``; ``prelude`` names what of the prelude travels by name."""
+    carried: dict[str, str] = {}
+    lost: list[str] = []
     after = snapshot()
     for probe in PROBES:
         if probe.name not in after:
@@ -85,13 +101,31 @@ def changes(before: Mapping[str, Values]) -> dict[str, str]:
             then = before[probe.name]
         else:
             then = probe.initial() if probe.initial else {}
-        for key in now.keys() | then.keys():
+        for key in sorted(now.keys() | then.keys()):
             value = now.get(key, _REMOVED)
+            if probe.is_secret:
+                if value != then.get(key, _REMOVED):
+                    lost.append(f"environment variable {key} (it looks secret)")
+                continue
+            try:
+                encoded = _encode(value, prelude)
+            except Exception as error:  # noqa: BLE001 - whatever an object's own code raises
+                if key not in then or value is not then[key]:
+                    lost.append(f"{probe.name} {key} ({type(error).__name__}: not to be stored)")
+                continue
             with suppress(Exception):
-                encoded = pickle.dumps(value)
-                if key not in then or encoded != pickle.dumps(then[key]):
-                    found[f"{probe.name}:{key}"] = base64.b64encode(encoded).decode()
-    return found
+                if key in then and encoded == _encode(then[key], prelude):
+                    continue
+            carried[f"{probe.name}:{key}"] = base64.b64encode(encoded).decode()
+    return Changes(carried, tuple(lost))
+
+
+def _encode(value: object, prelude: frozenset[str] = frozenset()) -> bytes:
+    if type(value) in (str, int, float, bool, type(None)):
+        return pickle.dumps(value)
+    stream = io.BytesIO()
+    Pickler(stream, prelude).dump(value)
+    return stream.getvalue()
 
 
 def replay(values: Mapping[str, str]) -> list[str]:
@@ -165,7 +199,7 @@ class _AfterImport(MetaPathFinder):
 
 def _read_filters() -> Values:
     # One by one: a category may belong to a library that another place lacks.
-    return {"list": [pickle.dumps(entry) for entry in warnings.filters]}
+    return {"list": [_encode(entry) for entry in warnings.filters]}
 
 
 def _write_filters(values: Values) -> None:
@@ -181,8 +215,20 @@ def _read_environment() -> Values:
     return {
         name: value
         for name, value in os.environ.items()
-        if not (_SECRET.search(name) or _LOGIN.search(value) or _OWN.match(name))
+        if not (_is_secret(name, value) or _OWN.match(name))
     }
+
+
+def _read_secrets() -> Values:
+    return {
+        name: hash(value)
+        for name, value in os.environ.items()
+        if _is_secret(name, value) and not _OWN.match(name)
+    }
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(_SECRET.search(name) or _LOGIN.search(value))
 
 
 def _write_environment(values: Values) -> None:
@@ -224,16 +270,58 @@ def _write_logging(values: Values) -> None:
 
 def _read_decimal() -> Values:
     context = sys.modules["decimal"].getcontext()
-    return {name: getattr(context, name) for name in ("prec", "rounding", "Emin", "Emax")}
+    values = {name: getattr(context, name) for name in ("prec", "rounding", "Emin", "Emax")}
+    for part in ("traps", "flags"):
+        signals = getattr(context, part)
+        values.update({f"{part}.{signal.__name__}": bool(signals[signal]) for signal in signals})
+    return values
 
 
 def _write_decimal(values: Values) -> None:
-    context = import_module("decimal").getcontext()
+    decimal = import_module("decimal")
+    context = decimal.getcontext()
     for name, value in values.items():
-        setattr(context, name, value)
+        part, _, signal = name.partition(".")
+        if signal:
+            getattr(context, part)[getattr(decimal, signal)] = value
+        else:
+            setattr(context, name, value)
 
 
-# -- numpy, pandas, matplotlib, torch ---------------------------------------------------------
+def _read_umask() -> Values:
+    mask = os.umask(0o077)  # there is no other way to read it
+    os.umask(mask)
+    return {"mask": mask}
+
+
+def _write_umask(values: Values) -> None:
+    os.umask(values["mask"])
+
+
+_DIALECT = (
+    "delimiter doublequote escapechar lineterminator quotechar quoting skipinitialspace strict"
+)
+
+
+def _read_dialects(names: Sequence[str] = ()) -> Values:
+    csv = sys.modules["csv"]
+    return {
+        name: {part: getattr(csv.get_dialect(name), part) for part in _DIALECT.split()}
+        for name in names or csv.list_dialects()
+    }
+
+
+def _write_dialects(values: Values) -> None:
+    csv = import_module("csv")
+    for name, value in values.items():
+        if value == _REMOVED:
+            with suppress(csv.Error):
+                csv.unregister_dialect(name)
+        else:
+            csv.register_dialect(name, **value)
+
+
+# -- numpy, pandas, scikit-learn, matplotlib, torch -------------------------------------------
 
 
 def _numpy() -> Any:
@@ -312,6 +400,18 @@ def _write_torch(values: Values) -> None:
 PROBES: tuple[Probe, ...] = (
     Probe("warnings", _read_filters, _write_filters),
     Probe("environ", _read_environment, _write_environment),
+    Probe("secrets", _read_secrets, lambda _: None, is_secret=True),
+    Probe(
+        "timezone",
+        lambda: {"names": (time.tzname, time.timezone)},
+        lambda _: time.tzset(),  # reads what is in the environment by then
+    ),
+    Probe("umask", _read_umask, _write_umask),
+    Probe(
+        "digits",
+        lambda: {"limit": sys.get_int_max_str_digits()},
+        lambda v: sys.set_int_max_str_digits(v["limit"]),
+    ),
     Probe("path", lambda: {"list": list(sys.path)}, _write_path),
     Probe("cwd", lambda: {"path": str(Path.cwd())}, lambda v: os.chdir(v["path"])),
     Probe(
@@ -323,6 +423,27 @@ PROBES: tuple[Probe, ...] = (
     Probe("logging", _read_logging, _write_logging),
     Probe("random", lambda: {"state": random.getstate()}, lambda v: random.setstate(v["state"])),
     Probe("decimal", _read_decimal, _write_decimal, module="decimal"),
+    Probe(
+        "socket",
+        lambda: {"timeout": sys.modules["socket"].getdefaulttimeout()},
+        lambda v: import_module("socket").setdefaulttimeout(v["timeout"]),
+        module="socket",
+        initial=lambda: {"timeout": None},
+    ),
+    Probe(
+        "calendar",
+        lambda: {"firstweekday": sys.modules["calendar"].firstweekday()},
+        lambda v: import_module("calendar").setfirstweekday(v["firstweekday"]),
+        module="calendar",
+        initial=lambda: {"firstweekday": 0},
+    ),
+    Probe(
+        "csv",
+        _read_dialects,
+        _write_dialects,
+        module="csv",
+        initial=lambda: _read_dialects(("excel", "excel-tab", "unix")),
+    ),
     Probe(
         "numpy.random",
         lambda: {"state": _numpy().random.get_state()},
@@ -343,6 +464,13 @@ PROBES: tuple[Probe, ...] = (
         module="numpy",
     ),
     Probe("pandas", _read_pandas, _write_pandas, module="pandas", initial=_initial_pandas),
+    Probe(
+        "sklearn",
+        lambda: dict(sys.modules["sklearn"].get_config()),
+        lambda v: import_module("sklearn").set_config(**v),
+        module="sklearn",
+        initial=lambda: dict(import_module("sklearn._config")._global_config),
+    ),
     Probe(
         "matplotlib",
         lambda: _rc(sys.modules["matplotlib"].rcParams),

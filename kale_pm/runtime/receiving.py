@@ -66,6 +66,11 @@ class Inputs:
                 values = Pack(self.folders[version.step] / pack).load(component)
                 return {n: v for n, v in values.items() if self._is_current(n, component)}
 
+    def age(self, name: str) -> int:
+        """The place in the pipeline's order of the step that gave the variable; -1 if none did."""
+        version = self.versions.get(name)
+        return -1 if version is None else version.order
+
     def is_deleted(self, name: str) -> bool:
         return name in self.versions and self.versions[name].component is None
 

@@ -21,9 +21,11 @@ from kale_pm.errors import KalePmError, SaveError
 from kale_pm.runtime import metrics as metrics_module
 from kale_pm.runtime import opened_files, process_state
 from kale_pm.runtime.by_hand import exchange_by_hand
-from kale_pm.runtime.giving import Group, observe, store
+from kale_pm.runtime.giving import Group, Prelude, observe, store
 from kale_pm.runtime.manifest import Change, Exchange, Manifest, Version, write_manifest
 from kale_pm.runtime.receiving import Inputs, read_inputs
+from kale_pm.runtime.storage import classes, prelude
+from kale_pm.runtime.storage.pickler import class_digest
 
 
 @dataclass
@@ -34,13 +36,9 @@ class Session:
     exchange: Exchange
     inputs: Inputs
     replay: bool
-    code: Mapping[str, object]
+    prelude: Prelude
     groups: list[Group] = field(default_factory=list)
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def prelude(self, namespace: Mapping[str, object]) -> frozenset[str]:
-        """Names of the prelude's functions and classes; a step may have bound one anew."""
-        return frozenset(n for n, made in self.code.items() if namespace.get(n) is made)
 
 
 _session: Session | None = None
@@ -84,29 +82,32 @@ def load(
         exchange=exchange,
         inputs=read_inputs(step, exchange.inputs),
         replay=replay,
-        code=_prelude_code(namespace),
+        prelude=Prelude(prelude.remember(namespace), _identities(namespace)),
     )
     _session = session
     if replay:
         changes = {name: change.value for name, change in session.inputs.context.items()}
         for item in process_state.replay(changes):
             print(f"kale-pm: global state not replayed: {item}", file=sys.stderr)
-    loaded: set[str] = set()
-    for name in names:
+    loaded: list[dict[str, object]] = []
+    # The newest first: where variables carry versions of one class, theirs is the one to take.
+    for name in sorted(names, key=session.inputs.age, reverse=True):
         if session.inputs.is_deleted(name):
             namespace.pop(name, None)
-        elif name not in loaded:
+        elif not any(name in values for values in loaded):
             values = session.inputs.receive(name)
-            if not values:
-                continue  # nobody defined it this time: the cell says so itself if it reads it
-            namespace.update(values)
-            loaded |= values.keys()
-            # Not before it is bound: the functions of the prelude may be among its parts.
-            session.groups.append(observe(values, session.prelude(namespace)))
-    prelude = session.prelude(namespace)
-    for name in watch:
-        if name in namespace and name not in loaded:
-            session.groups.append(observe({name: namespace[name]}, prelude))
+            # Nobody may have defined it this time: the cell says so itself if it reads it.
+            if values:
+                loaded.append(values)
+    for values in loaded:
+        namespace.update(values)
+    received = frozenset(name for values in loaded for name in values)
+    session.prelude = session.prelude.without(received)
+    names_of_prelude = session.prelude.names
+    classes.observe(lambda kind: class_digest(kind, names_of_prelude))
+    watched = [{name: namespace[name]} for name in watch if name in namespace]
+    for values in [*loaded, *(value for value in watched if not value.keys() & received)]:
+        session.groups.append(observe(values, names_of_prelude))
     session.state = process_state.snapshot()
 
 
@@ -117,8 +118,9 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
     ``names`` are stored in any case (if they are bound), what was loaded or watched only if it
     changed.  ``metrics`` are recorded and shown.
 
-    Raises SaveError with the path to the culprit when one of ``names`` cannot be stored;
-    nothing is left half-written.  Another variable that cannot be is noted with the reason,
+    Raises SaveError with the path to the culprit when one of ``names`` cannot be stored that
+    the step has made; nothing is left half-written.  What the prelude has made stays behind
+    then, with a warning.  Another variable that cannot be is noted with the reason,
     for the step that asks for it.
     """
     session = _session
@@ -132,9 +134,15 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
     for name in metrics:
         if name in namespace:
             metrics_module.metric(name, namespace[name])
-    variables = store(
-        names, session.groups, namespace, session.prelude(namespace), session.exchange
-    )
+    given = store(names, session.groups, namespace, session.prelude, session.exchange)
+    for name, reason in given.left_behind.items():
+        print(
+            f"kale-pm: what {session.inputs.step} did to '{name}' stays behind, "
+            f"since it cannot be stored ({reason}): every step makes its own before its first "
+            "cell; keep what later steps need in a variable of its own",
+            file=sys.stderr,
+        )
+    variables = given.variables
     step, order = session.inputs.step, session.order
     versions = dict(session.inputs.versions)
     for name, variable in variables.items():
@@ -144,8 +152,15 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
             versions[name] = Version(step, order, None)
     context = dict(session.inputs.context)
     if session.replay:
-        for name, value in process_state.changes(session.state).items():
+        changes = process_state.changes(session.state, session.prelude.names)
+        for name, value in changes.carried.items():
             context[name] = Change(step, order, value)
+        for item in changes.lost:
+            print(
+                f"kale-pm: {step} changed the {item}: later steps do not see that; "
+                "set it in a cell tagged imports, or where the pipeline runs",
+                file=sys.stderr,
+            )
     write_manifest(
         Manifest(
             step=step,
@@ -179,12 +194,6 @@ def _exchange_of_environment() -> Exchange | None:
     )
 
 
-def _prelude_code(namespace: Mapping[str, object]) -> dict[str, object]:
-    """The functions and classes that the prelude made, here and in every step."""
-    return {
-        name: value
-        for name, value in namespace.items()
-        if getattr(value, "__module__", None) == "__main__"
-        and callable(value)
-        and hasattr(value, "__qualname__")
-    }
+def _identities(namespace: Mapping[str, object]) -> dict[str, int]:
+    # Not the objects: a table that a step replaces should not be kept for this.
+    return {name: id(value) for name, value in namespace.items()}

@@ -65,7 +65,7 @@ def test_the_state_of_a_library_arrives_wherever_it_is_imported(
         before = snapshot()
         import {module}
         {change}
-        context = changes(before)
+        context = changes(before).carried
         {look}
         print(json.dumps(context))
         """

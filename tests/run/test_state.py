@@ -187,11 +187,57 @@ def test_a_change_that_cannot_be_stored_does_not_matter_until_a_step_asks_for_it
     assert run().executed == []
 
     ran = run([*cells, ("block:d prev:c", "print(settings)")])
-    assert ran.states() == {"a": "cached", "b": "done", "c": "cached", "d": "failed"}
-    error = ran.error("d")
-    assert error.ename == "LoadError"
-    assert "step d needs 'settings' as step b left it" in error.evalue
+    assert ran.states() == {"a": "cached", "b": "failed", "c": "skipped", "d": "skipped"}
+    error = ran.error("b")
+    assert error.ename == "SaveError"
     assert "settings['db']: a connection belongs to a process" in error.evalue
+    assert "needed by step d" in error.evalue
+
+
+def test_what_the_prelude_makes_and_nobody_can_store_is_made_by_every_step(run: Runner) -> None:
+    ran = run(
+        [
+            ("imports", "import sqlite3\nlog = open('log.txt', 'a')"),
+            ("imports", "base = sqlite3.connect('base.db')"),
+            (
+                "block:a",
+                (
+                    "_ = log.write('a\\n')\nlog.flush()\n"
+                    "_ = base.execute('create table t (x)')\nbase.commit()"
+                ),
+            ),
+            ("block:b prev:a", "_ = log.write('b\\n')\nlog.flush()"),
+            (
+                "block:c prev:b",
+                "print(open('log.txt').read().split(), list(base.execute('select * from t')))",
+            ),
+        ]
+    ).raise_for_failures()
+    assert ran.printed("c") == "['a', 'b'] []\n"
+
+
+def test_classes_sentinels_and_functions_stay_what_they_were(run: Runner) -> None:
+    ran = run(
+        [
+            (
+                "functions",
+                "MISSING = object()\nclass Model:\n    def who(self):\n        return 'old'",
+            ),
+            (
+                "block:a",
+                "class C:\n    n = 0\nobj = C()\nold = Model()\nrow = {'x': MISSING}",
+            ),
+            (
+                "block:b prev:a",
+                "C.n += 5\nclass Model:\n    def who(self):\n        return 'new'",
+            ),
+            (
+                "block:c prev:b",
+                "print(C.n, obj.n, old.who(), Model().who(), row['x'] is MISSING)",
+            ),
+        ]
+    ).raise_for_failures()
+    assert ran.printed("c") == "5 5 old new True\n"
 
 
 HIDDEN = [

@@ -6,6 +6,7 @@ whole, so that ``a is b`` and ``a.part is b.part`` stay true in every later step
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import hashlib
 import json
@@ -21,7 +22,7 @@ from typing import Any, BinaryIO
 
 from kale_pm.runtime.storage import memory
 from kale_pm.runtime.storage.culprit import explain
-from kale_pm.runtime.storage.pickler import Pickler
+from kale_pm.runtime.storage.pickler import IN_EVERY_MEMO, Pickler
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
 # What is found again by its name, or is nothing but its value, is not shared by two variables.
@@ -39,6 +40,9 @@ _NEVER_SHARED = (
 )
 _VALUES = frozenset(
     {
+        "dataclasses._FIELD_BASE",
+        "dataclasses._KW_ONLY_TYPE",
+        "dataclasses._MISSING_TYPE",
         "numpy.ufunc",
         "pandas._libs.tslibs.offsets.BaseOffset",
         "pandas.api.extensions.ExtensionDtype",
@@ -48,6 +52,8 @@ _VALUES = frozenset(
         "pyarrow.lib._Weakrefable",
         "torch.device",
         "torch.dtype",
+        "typing.TypeVar",
+        "typing._Final",
     }
 )
 
@@ -77,11 +83,12 @@ def dump(
     names = tuple(sorted(variables))
     stream = _Stream(file)
     buffers: list[pickle.PickleBuffer] = []
-    pickler = Pickler(stream, prelude, _collector(buffers))
+    values = tuple(variables[name] for name in names)
+    pickler = Pickler(stream, prelude, _collector(buffers), values)
     try:
         with _collection_paused():
             # Without their names, which may be the same strings as attributes further down.
-            pickler.dump([variables[name] for name in names])
+            pickler.dump(list(values))
     except Exception as error:
         if stream.error is not None:
             raise stream.error from None
@@ -131,7 +138,7 @@ def components(variables: Mapping[str, object], prelude: frozenset[str]) -> list
     extent_holders: list[str] = []
     tracers = []  # the ids in a memo are those of living objects only as long as it lives
     candidates = [name for name, value in variables.items() if not isinstance(value, _ATOMS)]
-    common = _common_to_frames()
+    common = _common_to_all()
     with _collection_paused():
         for name in candidates if len(candidates) > 1 else ():
             tracer, buffers = _trace(name, variables[name], prelude)
@@ -157,15 +164,38 @@ def components(variables: Mapping[str, object], prelude: frozenset[str]) -> list
 class _Tracer(Pickler):
     """Goes through the objects of one variable only to see which they are."""
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._enters_classes = False
+        self._value_kinds: dict[type, bool] = {}
+
+    def dump(self, obj: Any) -> None:
+        # Two objects of one class share nothing by that, but a class and its parts do.
+        self._enters_classes = isinstance(obj, type | types.FunctionType)
+        super().dump(obj)
+
     def reducer_override(self, obj: Any) -> Any:
-        # Two objects of one class share nothing by that, nor do two frames with one index.
-        if isinstance(obj, type) or _is_value(obj):
+        if isinstance(obj, type) and not self._enters_classes:
+            return _nothing, ()
+        if self._is_value(obj):  # such as the index that two frames have
             return _nothing, ()
         return super().reducer_override(obj)
 
+    def _changes(self, _: type) -> int:
+        return 0
+
+    def _is_value(self, obj: object) -> bool:
+        kind = type(obj)
+        try:
+            return self._value_kinds[kind]
+        except KeyError:
+            names = (f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__)
+            found = self._value_kinds[kind] = any(name in _VALUES for name in names)
+            return found
+
     def is_shareable(self, obj: object) -> bool:
         """Whether it matters if two variables hold this very object, or equal ones."""
-        if isinstance(obj, _NEVER_SHARED) or _is_value(obj):
+        if isinstance(obj, _NEVER_SHARED) or self._is_value(obj) or id(obj) in self._prelude_names:
             return False
         if isinstance(obj, types.FunctionType) and obj.__globals__ is self._namespace:
             return self.prelude_name(obj) is None
@@ -187,15 +217,12 @@ def _is_imported(obj: object) -> bool:
     return isinstance(name, str) and getattr(module, name, None) is obj
 
 
-def _common_to_frames() -> set[int]:
-    """The ids of lists that pandas stores with every frame, though they belong to its classes."""
+def _common_to_all() -> set[int]:
+    """The ids of what libraries give to all of their objects, and to all dataclasses."""
     pandas = sys.modules.get("pandas")
     kinds = (getattr(pandas, "DataFrame", None), getattr(pandas, "Series", None))
-    return {id(kind._metadata) for kind in kinds if kind is not None}
-
-
-def _is_value(obj: object) -> bool:
-    return any(f"{base.__module__}.{base.__qualname__}" in _VALUES for base in type(obj).__mro__)
+    frames = {id(kind._metadata) for kind in kinds if kind is not None}
+    return {*frames, id(dataclasses.field().metadata), *IN_EVERY_MEMO}
 
 
 def _trace(

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kale_pm.errors import SaveError
+from kale_pm.runtime.storage import instances
 from kale_pm.runtime.storage.pickler import Pickler
 
 _SECONDS = 5.0  # the search then stops, and names what it has found so far
@@ -187,8 +188,10 @@ def _reduction(value: Any, prelude: frozenset[str]) -> tuple[Any, ...]:
 
 
 def _parts_of_reduction(reduced: tuple[Any, ...]) -> Iterator[_Part]:
-    missing: tuple[Any, ...] = (None,) * 5
-    arguments, state, items, pairs = (*reduced, *missing)[1:5]
+    missing: tuple[Any, ...] = (None,) * 6
+    arguments, state, items, pairs, fill = (*reduced, *missing)[1:6]
+    if fill is instances.fill_instance:
+        state = state[:2]  # what follows are the items, found before
     states = state if isinstance(state, tuple) and len(state) == 2 else (state,)
     for attributes in states:
         if isinstance(attributes, dict):

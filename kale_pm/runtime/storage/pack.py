@@ -21,6 +21,8 @@ import os
 import pickle
 import platform
 import struct
+import traceback
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -287,9 +289,35 @@ class Pack:
 
     def _unloadable(self, names: Sequence[str], error: Exception) -> PackError:
         here = platform.python_version()
+        reason = f"{type(error).__name__}: {error}"
         if self._python.rpartition(".")[0] != here.rpartition(".")[0]:
             hint = f"it was written by Python {self._python}, and this is {here}: use the same"
-        else:
+        elif _is_absence(error):
             hint = "install here what the step that wrote it had, and let every step import it"
-        reason = f"{type(error).__name__}: {error}"
+        else:
+            culprit = _culprit(error)
+            reason = f"{culprit} failed: {reason}" if culprit else reason
+            hint = (
+                "its class does not let itself be made again: give it a method __reduce__, tell "
+                "kale-pm how to store it (kale_pm.saver), or make it in the step that needs it"
+            )
         return PackError(f"{self.path}: cannot load {', '.join(names)}: {reason}", hint=hint)
+
+
+def _is_absence(error: Exception) -> bool:
+    """Whether a module, or something of a module, is not there."""
+    if isinstance(error, ImportError):
+        return True
+    return isinstance(error, AttributeError) and (
+        isinstance(error.obj, types.ModuleType) or str(error).startswith("Can't get attribute")
+    )
+
+
+def _culprit(error: Exception) -> str:
+    """The innermost function of the notebook that was running; "" if none was."""
+    codes = [
+        frame.f_code.co_qualname
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") == "__main__"
+    ]
+    return codes[-1] if codes else ""

@@ -1,25 +1,32 @@
 """The pickler: cloudpickle's, taught what a notebook means by its names.
 
-Functions and classes of the prelude travel by name, because every step makes them itself.
-What a step made travels by value, and lives in the namespace of the step that loads it: its
-functions look their globals up there when they are called, as in one kernel.
+Functions, classes and sentinels of the prelude travel by name, because every step makes them
+itself.  What a step made travels by value, and lives in the namespace of the step that loads
+it: its functions look their globals up there when they are called, as in one kernel.
 """
 
 from __future__ import annotations
 
-import functools
+import builtins
+import hashlib
 import pickle
 import sys
 import types
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, Protocol
 
 import cloudpickle
 
-from kale_pm.runtime.storage import library_savers, savers  # noqa: F401 - the former registers itself
+from kale_pm.runtime.storage import (
+    classes,
+    instances,
+    library_savers,  # noqa: F401 - registers itself
+    savers,
+)
+from kale_pm.runtime.storage.prelude import CACHED_FUNCTION, definitions, find, is_sentinel
 from kale_pm.runtime.storage.savers import Reduced, Saver
 
-_CACHED_FUNCTION = type(functools.cache(len))
 _FUNCTION_NAMES = ("__name__", "__qualname__", "__module__", "__doc__")
 
 
@@ -29,12 +36,34 @@ class Writer(Protocol):
     def write(self, data: Any, /) -> object: ...
 
 
+class _Root:
+    """What is dumped, behind objects that the stream can then refer to."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+class _Builtins:
+    """Stands for the dictionary of the builtins, which ``exec`` puts into namespaces."""
+
+
+class _Exchange:
+    """Where the pickler meets this, it has the dictionary of the builtins in its memory."""
+
+
+_BUILTINS = _Builtins()
+_EXCHANGE = _Exchange()
+# These are in the memory of every pickler; that two have them means nothing.
+IN_EVERY_MEMO = frozenset({id(vars(builtins)), id(_BUILTINS), id(_EXCHANGE)})
+
+
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Writes objects as a stream of pickle protocol 5 at the speed of the C pickler.
 
-    ``prelude`` holds the names that the prelude bound in ``__main__`` and that no step has
-    bound to something else since.  Large buffers are handed to ``buffer_callback``; where it
-    returns a true value, or is None, they are copied into the stream.
+    ``prelude`` holds the names that the prelude bound in ``__main__`` (those that no step has
+    bound to something else since, where :func:`prelude.remember` was not asked before).
+    Large buffers are handed to ``buffer_callback``; where it returns a true value, or is
+    None, they are copied into the stream.  ``variables`` are those that the stream is for.
     """
 
     def __init__(
@@ -42,19 +71,31 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         file: Writer,
         prelude: frozenset[str] = frozenset(),
         buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
+        variables: tuple[object, ...] = (),
     ) -> None:
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self._prelude = prelude
         self._namespace = sys.modules["__main__"].__dict__
-        self._prelude_names = {
-            id(self._namespace[name]): name for name in prelude if name in self._namespace
+        self._variables = {id(value) for value in variables}
+        self._prelude_names: dict[int, str] = {}
+        self._savers: dict[type, Saver | None] = {
+            _Root: _save_root,
+            _Builtins: _save_builtins,
+            _Exchange: self._save_exchange,
         }
-        self._savers: dict[type, Saver | None] = {}
+        for name, value in definitions(prelude).items():
+            self._prelude_names[id(value)] = name
+            if is_sentinel(value):
+                self._savers[type(value)] = self._save_sentinel
+
+    def dump(self, obj: Any) -> None:
+        """Write the object; ``pickle.load`` gives it again."""
+        super().dump(_Root(obj))
 
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
         is_class = issubclass(kind, type)
-        if is_class or kind is types.FunctionType or kind is _CACHED_FUNCTION:
+        if is_class or kind is types.FunctionType or kind is CACHED_FUNCTION:
             name = self.prelude_name(obj)
             if name is not None:
                 return prelude_object, (name,)
@@ -68,23 +109,24 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             try:
                 save = self._savers[kind]
             except KeyError:
-                save = self._savers[kind] = savers.find(kind)
+                save = self._savers[kind] = _saver_of(kind)
             if save is not None:
                 reduced = save(obj)
                 if reduced is not NotImplemented:
                     return reduced
         reduced = super().reducer_override(obj)
         if is_class and reduced is not NotImplemented and len(reduced) > 2:
-            # A cache that pickling an instance leaves in the class: not a change of the class.
-            reduced[2][0].pop("__slotnames__", None)
+            return self._reduce_class(obj, reduced)
         return reduced
 
     def prelude_name(self, obj: Any) -> str | None:
-        """The name under which every step finds this very function or class, if any."""
+        """The name under which every step finds this very object, if any."""
         name = self._prelude_names.get(id(obj))
         if name is not None:
             return name
-        qualname = getattr(obj, "__qualname__", "")
+        qualname = getattr(obj, "__qualname__", None)
+        if type(qualname) is not str:
+            return None
         outer = qualname.partition(".")[0]
         if outer == qualname or outer not in self._prelude:
             return None
@@ -92,6 +134,37 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return qualname if prelude_object(qualname) is obj else None
         except AttributeError:
             return None
+
+    def _save_sentinel(self, obj: Any) -> Reduced:
+        name = self._prelude_names.get(id(obj))
+        if name is not None and is_sentinel(obj):
+            return prelude_object, (name,)
+        save = _saver_of(type(obj))
+        return NotImplemented if save is None else save(obj)
+
+    def _save_exchange(self, _: _Exchange) -> Reduced:
+        # The pickler asks nobody about a dictionary, but it looks into its memory first.
+        memo: dict[int, tuple[int, object]] = self.memo.copy()  # type: ignore[has-type]
+        place, _builtins = memo.pop(id(_BUILTINS))
+        memo[id(vars(builtins))] = (place, vars(builtins))
+        self.memo = memo
+        return tuple, ()
+
+    def _reduce_class(self, kind: type, reduced: Any) -> Reduced:
+        make, arguments, state, _, _, fill = reduced
+        # A cache that pickling an instance leaves in the class: not a change of the class.
+        state[0].pop("__slotnames__", None)
+        rank = (self._changes(kind), id(kind) in self._variables)
+        if not issubclass(kind, Enum):
+            native = next(base for base in type(kind).__mro__ if not self._is_of_step(base))
+            make, arguments = classes.make_class, (make, native, *arguments)
+        return make, arguments, (rank, fill, state), None, None, classes.fill_class
+
+    def _is_of_step(self, kind: type) -> bool:
+        return kind.__module__ == "__main__" and self.prelude_name(kind) is None
+
+    def _changes(self, kind: type) -> int:
+        return classes.changes(kind, lambda it: class_digest(it, self._prelude))
 
     def _reduce_code(self, code: types.CodeType) -> Reduced:
         # A kernel puts its process id into the name of the file, which would make
@@ -103,9 +176,51 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return reduced
 
 
+def class_digest(kind: type, prelude: frozenset[str]) -> str:
+    """A hash of all that the class holds; the error of pickle where it cannot be pickled."""
+    stream = _Hash()
+    _Unranked(stream, prelude, stream.add).dump(kind)
+    return stream.content.hexdigest()
+
+
+class _Unranked(Pickler):
+    """Looks at classes as they are, wherever their state comes from."""
+
+    def _changes(self, _: type) -> int:
+        return 0
+
+
+class _Hash:
+    def __init__(self) -> None:
+        self.content = hashlib.sha256()
+
+    def write(self, data: Any) -> None:
+        self.content.update(data)
+
+    def add(self, buffer: pickle.PickleBuffer) -> None:
+        self.content.update(buffer.raw())
+
+
+def _saver_of(kind: type) -> Saver | None:
+    return savers.find(kind) or (instances.reduce if instances.needs_help(kind) else None)
+
+
+def _save_root(root: _Root) -> Reduced:
+    return rebuild_root, (_BUILTINS, _EXCHANGE, root.value)
+
+
+def rebuild_root(_builtins: object, _exchange: object, value: Any) -> Any:
+    """What was dumped, once the objects before it have been read."""
+    return value
+
+
+def _save_builtins(_: _Builtins) -> Reduced:
+    return vars, (builtins,)
+
+
 def prelude_object(qualname: str) -> Any:
     """What the prelude of this process calls so; ``qualname`` may be dotted."""
-    return functools.reduce(getattr, qualname.split("."), sys.modules["__main__"])
+    return find(qualname)
 
 
 def _reduce_function(function: types.FunctionType) -> Reduced:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import abc
+import dataclasses
 import datetime
 import logging
 import pathlib
 import threading
+from typing import ClassVar, Optional
 
 import pytest
 
@@ -72,6 +75,34 @@ class TestComponents:
             table = {}
 
         assert groups(a=Local(), b=Local()) == [["a"], ["b"]]
+
+    def test_a_class_and_what_is_in_it_belong_together_but_not_its_instances(self):
+        rows = [1]
+
+        class Local:
+            table = rows
+
+        assert groups(rows=rows, a=Local(), b=Local(), Local=Local) == [
+            ["rows", "Local"],
+            ["a"],
+            ["b"],
+        ]
+
+    def test_two_classes_share_nothing_that_belongs_to_a_library(self):
+        @dataclasses.dataclass
+        class First:
+            x: list[int] = dataclasses.field(default_factory=list)
+            y: Optional[int] = None  # noqa: UP045 - typing keeps one object for all uses
+
+        @dataclasses.dataclass(kw_only=True)
+        class Second(abc.ABC):
+            x: ClassVar[Optional[int]] = None  # noqa: UP045
+            z: str = dataclasses.field(metadata={"unit": "m"}, default="")
+
+            @abc.abstractmethod
+            def use(self) -> Optional[int]: ...  # noqa: UP045
+
+        assert groups(First=First, Second=Second) == [["First"], ["Second"]]
 
     def test_nothing_gives_nothing(self):
         assert groups() == []

@@ -122,3 +122,27 @@ def test_the_search_is_quick_in_large_data(tmp_path, handle):
 
 def test_the_original_error_stays_at_hand(tmp_path, handle):
     assert isinstance(save(tmp_path, v=handle).__cause__, TypeError)
+
+
+def test_an_object_that_answers_everything_is_gone_through_without_asking_it(run_main):
+    code = """
+        from kale_pm.errors import SaveError
+        from kale_pm.runtime.storage.components import fingerprint
+
+        class Recorder:
+            def __init__(self, part): self.part = part
+            def __getattr__(self, name): return lambda *_: self
+
+        class Table(dict):
+            def __setitem__(self, key, value): raise TypeError
+
+        def attempt(value):
+            try:
+                fingerprint({"it": value}, frozenset())
+            except SaveError as error:
+                print(error.path)
+
+        attempt([Recorder({"rows": (x for x in "a")})])
+        attempt(Table(rows=(x for x in "a")))
+    """
+    assert run_main(code).splitlines() == ["it[0].part['rows']", "it['rows']"]

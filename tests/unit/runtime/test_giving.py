@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kale_pm.errors import SaveError
-from kale_pm.runtime.giving import observe, store
+from kale_pm.runtime.giving import Given, Prelude, observe, store
 from kale_pm.runtime.manifest import Exchange, InPack, Unsaved, Variable
 from kale_pm.runtime.storage.pack import Pack
 
 NONE: frozenset[str] = frozenset()
 
 
+def attempt(
+    folder: Path, names: list[str], groups: list[Any], namespace: dict[str, Any], prelude: Prelude
+) -> Given:
+    exchange = Exchange((), folder / "manifest.json", folder / "packs")
+    return store(names, groups, namespace, prelude, exchange)
+
+
 def give(
     folder: Path, names: list[str], groups: list[Any], **namespace: Any
-) -> dict[str, Variable]:
-    exchange = Exchange((), folder / "manifest.json", folder / "packs")
-    return store(names, groups, namespace, NONE, exchange)
+) -> Mapping[str, Variable]:
+    return attempt(folder, names, groups, namespace, Prelude()).variables
 
 
 def packs(folder: Path) -> list[Path]:
@@ -87,3 +94,29 @@ def test_a_module_is_given_by_its_name(tmp_path: Path) -> None:
     given = give(tmp_path, ["it"], [], it=sqlite3)
     assert given == {"it": Variable(type="module", module="sqlite3")}
     assert packs(tmp_path) == []
+
+
+def test_what_the_prelude_made_and_cannot_be_stored_stays_behind(tmp_path: Path) -> None:
+    connection, rows = sqlite3.connect(":memory:"), [1]
+    prelude = Prelude(identities={"connection": id(connection)})
+    namespace = {"connection": connection, "rows": rows}
+    groups = [observe({"connection": connection}, NONE)]
+    given = attempt(tmp_path, ["connection", "rows"], groups, namespace, prelude)
+    assert given.variables.keys() == {"rows"}
+    assert given.left_behind.keys() == {"connection"}
+    assert "a connection belongs to a process" in given.left_behind["connection"]
+
+
+def test_what_a_step_made_is_refused_although_the_prelude_had_the_name(tmp_path: Path) -> None:
+    prelude = Prelude(identities={"connection": id(tmp_path)})
+    with pytest.raises(SaveError, match="cannot save connection"):
+        attempt(tmp_path, ["connection"], [], {"connection": sqlite3.connect(":memory:")}, prelude)
+
+
+def test_what_a_step_put_into_an_object_of_the_prelude_is_refused(tmp_path: Path) -> None:
+    configuration: dict[str, object] = {}
+    prelude = Prelude(identities={"configuration": id(configuration)})
+    groups = [observe({"configuration": configuration}, NONE)]
+    configuration["db"] = sqlite3.connect(":memory:")
+    with pytest.raises(SaveError, match=r"configuration\['db'\]"):
+        attempt(tmp_path, ["configuration"], groups, {"configuration": configuration}, prelude)

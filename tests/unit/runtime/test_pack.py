@@ -357,3 +357,42 @@ class TestSteps:
             "rows[0]['a'] = 2\n"
             "assert sum(fingerprint(g, PRELUDE) != b for g, b in zip(groups, before)) == 1",
         )
+
+
+@pytest.mark.parametrize(
+    ("culprit", "definition"),
+    [
+        ("Late.__setstate__ failed: KeyError", "def __setstate__(self, state): state['gone']"),
+        (
+            "Late.__new__",
+            "def __new__(cls, x): pass\n    def __reduce__(self): return Late.__new__, (Late,)",
+        ),
+    ],
+)
+def test_a_class_that_cannot_be_made_again_is_named_with_what_to_do(
+    run_main, tmp_path, culprit, definition
+):
+    code = f"""
+import sys
+from pathlib import Path
+from kale_pm.errors import PackError
+from kale_pm.runtime.storage.pack import Pack, write_pack
+
+class Late:
+    def __init__(self): self.x = 1
+    {definition}
+
+late = object.__new__(Late)
+late.x = 1
+stored = write_pack(Path(sys.argv[1]), [{{"it": late}}], frozenset(["Late"]))
+try:
+    Pack(stored.path).load(stored.components[0].id)
+except PackError as error:
+    print(error.message, "|", error.hint)
+"""
+    message, _, hint = run_main(code, tmp_path).partition(" | ")
+    assert "cannot load it: " in message
+    assert culprit in message
+    assert "install" not in hint
+    assert "__reduce__" in hint
+    assert "kale_pm.saver" in hint

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import calendar
+import csv
 import decimal
 import logging
 import os
 import pickle
 import random
+import socket
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +29,8 @@ def untouched() -> Iterator[None]:
     environment, path, folder = dict(os.environ), list(sys.path), Path.cwd()
     filters, state, limit = list(warnings.filters), random.getstate(), sys.getrecursionlimit()
     context, level = decimal.getcontext().copy(), logging.root.level
+    digits, mask, zone = sys.get_int_max_str_digits(), os.umask(0o022), time.timezone
+    os.umask(mask)
     yield
     os.environ.clear()
     os.environ.update(environment)
@@ -32,15 +39,29 @@ def untouched() -> Iterator[None]:
     warnings.filters[:] = filters  # type: ignore[index]
     random.setstate(state)
     sys.setrecursionlimit(limit)
+    sys.set_int_max_str_digits(digits)
+    os.umask(mask)
+    socket.setdefaulttimeout(None)
+    calendar.setfirstweekday(0)
+    if time.timezone != zone:
+        time.tzset()
+    if "kale-pm-test" in csv.list_dialects():
+        csv.unregister_dialect("kale-pm-test")
     decimal.setcontext(context)
     logging.root.setLevel(level)
     logging.disable(logging.NOTSET)
 
 
-def after(change: Callable[[], object]) -> dict[str, str]:
+def after(change: Callable[[], object]) -> Mapping[str, str]:
     before = snapshot()
     change()
-    return changes(before)
+    return changes(before).carried
+
+
+def lost(change: Callable[[], object]) -> tuple[str, ...]:
+    before = snapshot()
+    change()
+    return changes(before).lost
 
 
 def value(encoded: str) -> object:
@@ -61,6 +82,22 @@ CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
     "decimal": (
         lambda: setattr(decimal.getcontext(), "prec", 7),
         lambda: decimal.getcontext().prec,
+    ),
+    "decimal trap": (
+        lambda: decimal.getcontext().traps.update({decimal.Inexact: True}),
+        lambda: decimal.getcontext().traps[decimal.Inexact],
+    ),
+    "decimal flag": (
+        lambda: decimal.getcontext().flags.update({decimal.Subnormal: True}),
+        lambda: decimal.getcontext().flags[decimal.Subnormal],
+    ),
+    "digits": (lambda: sys.set_int_max_str_digits(9999), sys.get_int_max_str_digits),
+    "socket": (lambda: socket.setdefaulttimeout(3.5), socket.getdefaulttimeout),
+    "umask": (lambda: os.umask(0o027), lambda: [os.umask(m := os.umask(0o077)), m][1]),
+    "calendar": (lambda: calendar.setfirstweekday(6), calendar.firstweekday),
+    "csv": (
+        lambda: csv.register_dialect("kale-pm-test", delimiter="|"),
+        lambda: "kale-pm-test" in csv.list_dialects(),
     ),
     "logging": (
         lambda: logging.getLogger("kale-pm-test").setLevel(7),
@@ -88,7 +125,7 @@ def test_a_change_is_found_and_replayed(name: str) -> None:
     assert look() == wanted
 
 
-def _opposite(start: dict[str, dict[str, object]], found: dict[str, str]) -> dict[str, str]:
+def _opposite(start: dict[str, dict[str, object]], found: Mapping[str, str]) -> dict[str, str]:
     opposite = {}
     for name in found:
         probe, _, key = name.partition(":")
@@ -122,10 +159,23 @@ def test_a_removed_variable_of_the_environment_is_removed_again() -> None:
         "github_pat",
         "SENTRY_DSN",
         "session_cookie",
+        "OAUTH",
+        "AUTH_TOKEN",
+        "BASIC_AUTH",
+        "AUTHORIZATION",
+        "authkey",
     ],
 )
 def test_secret_looking_variables_of_the_environment_are_never_carried(name: str) -> None:
     assert after(lambda: os.environ.update({name: "s3cret"})) == {}
+
+
+def test_a_changed_secret_is_told_of_without_its_value() -> None:
+    (text,) = lost(lambda: os.environ.update(API_KEY="s3cret"))
+    assert "API_KEY" in text
+    assert "s3cret" not in text
+    assert lost(lambda: None) == ()
+    assert lost(lambda: os.environ.update(KALE_PM_TOKEN="mine")) == ()
 
 
 def test_an_address_with_a_login_is_a_secret_whatever_its_name() -> None:
@@ -134,7 +184,22 @@ def test_an_address_with_a_login_is_a_secret_whatever_its_name() -> None:
     assert after(lambda: os.environ.update(DATABASE_URL="postgresql://host:5432/b")) != {}
 
 
-@pytest.mark.parametrize("name", ["MODE", "KEYBOARD", "COMPASS_X", "PATH_TO_DATA", "MONKEY"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MODE",
+        "KEYBOARD",
+        "COMPASS_X",
+        "PATH_TO_DATA",
+        "MONKEY",
+        "AUTHOR",
+        "CO_AUTHORS",
+        "AUTHORITY",
+        "COMPASS",
+        "PASSENGERS",
+        "TOKENIZERS_PARALLELISM",
+    ],
+)
 def test_other_variables_are(name: str) -> None:
     (key,) = after(lambda: os.environ.update({name: "plain"}))
     assert key == f"environ:{name}"
@@ -190,3 +255,55 @@ def test_a_filter_for_warnings_of_a_library_that_is_not_here_does_not_matter() -
     found = base64.b64encode(pickle.dumps(entries)).decode()
     assert replay({"warnings:list": found}) == []
     assert list(warnings.filters) == filters[1:]
+
+
+def test_the_time_zone_is_set_again() -> None:
+    os.environ["TZ"] = "Etc/GMT+3"
+    time.tzset()
+    before = snapshot()
+    os.environ["TZ"] = "Etc/GMT+5"
+    time.tzset()
+    found = changes(before).carried
+    os.environ["TZ"] = "Etc/GMT+3"
+    time.tzset()
+    assert replay(found) == []
+    assert time.timezone == 5 * 3600
+
+
+def test_the_configuration_of_sklearn_is_carried() -> None:
+    sklearn = pytest.importorskip("sklearn")
+    with sklearn.config_context():
+        found = after(lambda: sklearn.set_config(display="text"))
+        assert found.keys() == {"sklearn:display"}
+        sklearn.set_config(display="diagram")
+        assert replay(found) == []
+        assert sklearn.get_config()["display"] == "text"
+
+
+def test_functions_are_carried_too(run_main: Callable[..., str]) -> None:
+    pytest.importorskip("pandas")
+    code = """
+        import sys
+        import numpy, pandas
+        from kale_pm.runtime.process_state import changes, replay, snapshot
+        before = snapshot()
+        def marks(x): return f"<{x}>"
+        pandas.set_option("display.float_format", lambda x: f"{x:.1f}!")
+        numpy.set_printoptions(formatter={"int": marks})
+        found = changes(before)
+        pandas.reset_option("display.float_format")
+        numpy.set_printoptions(formatter=None)
+        del marks
+        print(found.lost, replay(found.carried))
+        print(pandas.Series([2.0]).to_string(index=False), numpy.array([1, 2]))
+    """
+    assert run_main(code).splitlines() == ["() []", "2.0! [<1> <2>]"]
+
+
+def test_what_nothing_can_store_is_told_of() -> None:
+    pandas = pytest.importorskip("pandas")
+    events = (threading.current_thread() for _ in "a")
+    with pandas.option_context("display.float_format", None):
+        found = lost(lambda: pandas.set_option("display.float_format", lambda x: next(events)))
+    assert len(found) == 1
+    assert found[0].startswith("pandas display.float_format (")
