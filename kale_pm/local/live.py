@@ -17,6 +17,7 @@ from kale_pm.local.journal import Journal
 from kale_pm.local.store import Store, write_run
 from kale_pm.model import Pipeline
 from kale_pm.record import RunRecord, StepRecord
+from kale_pm.runtime.execution.kernel import KernelCommand, choose_spec, kernel_command
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
@@ -105,7 +106,7 @@ class LiveRun:
 
     @cached_property
     def _checked_spec(self) -> KernelSpec:
-        spec, warning = self._choice
+        spec, warning = choose_spec(self.pipeline.kernelspec, self.kernel)
         if spec is None:
             raise KalePmError(warning, hint="choose another one: --kernel NAME")
         if warning:
@@ -113,19 +114,15 @@ class LiveRun:
         return spec
 
     @cached_property
-    def _choice(self) -> tuple[KernelSpec | None, str]:
-        from kale_pm.runtime.execution.kernel import choose_spec
-
-        return choose_spec(self.pipeline.kernelspec, self.kernel)
+    def _command(self) -> KernelCommand | None:
+        return kernel_command(self.pipeline.kernelspec, self.kernel)
 
     @property
     def kernel_identity(self) -> tuple[object, ...]:
         """How the kernel is started: two that start alike are the same."""
         with self._kernel_lock:
-            spec, _ = self._choice
-        if spec is None:
-            return ()
-        return (tuple(spec.argv), tuple(sorted(spec.env.items())))
+            command = self._command
+        return (command.argv, tuple(sorted(command.env.items()))) if command else ()
 
     def environment(self) -> Environment:
         """What the kernels' interpreter has of the modules that the steps import."""
@@ -134,12 +131,12 @@ class LiveRun:
 
     @cached_property
     def _environment(self) -> Environment:
-        spec, _ = self._choice
-        if spec is None or spec.language.lower() != "python":
+        command = self._command
+        if command is None or command.language.lower() != "python":
             return UNKNOWN
         modules = all_imports(self.pipeline)
-        found = environment_of(spec.argv, spec.env, modules, self.pipeline.folder)
+        found = environment_of(command.argv, command.env, modules, self.pipeline.folder)
         if found is UNKNOWN:
-            text = f"{spec.argv[0]} does not tell its packages: steps keep results when they change"
-            self.tell(Warned(text))
+            text = f"{command.argv[0]} does not tell its packages"
+            self.tell(Warned(f"{text}: steps keep results when they change"))
         return found

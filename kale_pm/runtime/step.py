@@ -41,6 +41,11 @@ class Session:
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
+_HIDDEN = (
+    "kale-pm: nothing in the code of step {1} shows that it changes '{0}', but it did: in a pod "
+    "'{0}' would not arrive here; write {0} = {0} as the last line of {1}"
+)
+
 _session: Session | None = None
 
 
@@ -96,6 +101,8 @@ def load(
             namespace.pop(name, None)
         elif not any(name in values for values in loaded):
             values = session.inputs.receive(name)
+            if session.inputs.is_hidden_change(name):
+                print(_HIDDEN.format(name, session.inputs.versions[name].step), file=sys.stderr)
             # Nobody may have defined it this time: the cell says so itself if it reads it.
             if values:
                 loaded.append(values)

@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import random
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -189,7 +190,7 @@ class Kernel:
         A statement that failed may have left something behind: nothing more is written then.
         """
         out = io.StringIO()
-        self.seeded |= "random.seed" in source
+        self.seeded |= bool(re.search(r"(?<!np\.)random\.seed", source))
         with as_main(self.module), self._own_state(), contextlib.redirect_stdout(out):
             try:
                 exec(compile(source, "<notebook>", "exec"), self.names)

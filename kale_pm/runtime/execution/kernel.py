@@ -6,17 +6,49 @@ the network, and kernels that start at the same moment never compete for a port.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
+
+
+@dataclass(frozen=True)
+class KernelCommand:
+    """How a kernel is started, and what its kernelspec adds to the environment."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    language: str
+
+
+def kernel_command(notebook: Mapping[str, str], wanted: str | None = None) -> KernelCommand | None:
+    """What the kernelspec of :func:`choose_spec` says; None if this machine has none that fits.
+
+    It is read here, because jupyter_client takes longer to import than a run in which nothing
+    has changed takes as a whole.
+    """
+    from jupyter_core.paths import jupyter_path
+
+    name = wanted or notebook.get("name") or "python3"
+    for folder in jupyter_path("kernels"):
+        try:
+            text = Path(folder, name.lower(), "kernel.json").read_text(encoding="utf-8")
+            content = json.loads(text)
+            argv, env = tuple(content["argv"]), dict(content.get("env") or {})
+            return KernelCommand(argv, env, content.get("language", ""))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    spec, _ = choose_spec(notebook, wanted)
+    return KernelCommand(tuple(spec.argv), spec.env, spec.language) if spec else None
 
 
 def interpreter_spec() -> KernelSpec:

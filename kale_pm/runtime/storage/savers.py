@@ -14,6 +14,7 @@ import sys
 import threading
 import types
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -74,6 +75,14 @@ def rebuild_exception(kind: type[BaseException], arguments: tuple[Any, ...]) -> 
 
 def _is_python(kind: type, method: str) -> bool:
     return isinstance(getattr(kind, method), types.FunctionType)
+
+
+@saver("collections.Counter")
+def _save_counter(counter: Counter[Any]) -> Reduced:
+    """Item by item: pickle hands over all at once, which never ends for one that holds itself."""
+    if type(counter) is not Counter:
+        return NotImplemented
+    return Counter, (), None, None, iter(counter.items())
 
 
 @saver("_thread.lock")

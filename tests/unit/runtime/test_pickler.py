@@ -73,6 +73,10 @@ CASES = {
         "import socket\nhandle = socket.socket()\ndef f(): return handle\nv = f",
         "assert 'handle' not in globals()",
     ),
+    "counter that holds itself": Case(
+        "v = collections.Counter('aab'); v['me'] = v",
+        "assert type(v) is collections.Counter and v['a'] == 2 and v['me'] is v",
+    ),
     "function calls itself by its name": Case(
         "def fact(n): return 1 if n < 2 else n * fact(n - 1)\nv = fact",
         "fact = v\nassert v(5) == 120",
