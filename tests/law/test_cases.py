@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,8 @@ def test_the_pipeline_shows_what_one_kernel_shows(
     case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, manifests = tmp_path / "work", tmp_path / "manifests"
-    folder.mkdir()
     manifests.mkdir()
-    for name, text in case.get("files", {}).items():
-        (folder / name).write_text(text, encoding="utf-8")
+    lay_out(case, folder)
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("MPLBACKEND", "agg")
@@ -42,11 +41,17 @@ def test_the_pipeline_shows_what_one_kernel_shows(
         assert case["warned"] in {problem.code for problem in pipeline.problems}
         return
     assert pipeline.errors == ()
-    written = set(folder.iterdir())
     expected = in_one_kernel(pipeline, folder)
-    for path in set(folder.iterdir()) - written:
-        path.unlink()
+    shutil.rmtree(folder)
+    lay_out(case, folder)
     assert in_steps(pipeline, folder, manifests) == expected
+
+
+def lay_out(case: dict[str, Any], folder: Path) -> None:
+    """The folder as it is before the notebook runs."""
+    folder.mkdir()
+    for name, text in case.get("files", {}).items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def apart(cells: list[dict[str, Any]]) -> list[tuple[list[str], str]]:

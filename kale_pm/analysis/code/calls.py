@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from kale_pm.analysis.code import magics
 from kale_pm.analysis.code.catalogue import (
+    CONTAINER_METHODS,
     FILLED_ARGUMENTS,
     FILLING_CALLS,
-    FILLING_METHODS,
     GLOBAL_STATE_CALLS,
     KEEPING_CALLS,
     MUTATING_FUNCTIONS,
@@ -96,16 +96,17 @@ class Calls(Expressions):
 
     def _library_call(self, node: ast.Call, library: str) -> None:
         owner, _, method = library.rpartition(".")
-        if matches(library, GLOBAL_STATE_CALLS) or (
+        if (matches(library, GLOBAL_STATE_CALLS) and method not in PURE_METHODS) or (
             library.startswith("logging.") and method == "setLevel"
         ):
             self.notice("global-state", library.removeprefix("builtins."))
         elif matches(library, STAYING_CALLS) or method in STAYING_METHODS:
             self.notice("stays-behind", f"what {library}() changes")
-        elif method in FILLING_METHODS and "." in owner and not is_pure(library):
+        elif method in CONTAINER_METHODS and "." in owner and _is_thing(node.func):
             self.notice("stays-behind", f"the change of {owner}")
         if library in MUTATING_FUNCTIONS and node.args:
-            if thing := self.library_name(node.args[0]):
+            thing = self.library_name(node.args[0])
+            if thing and _is_thing(node.args[0]):
                 self.notice("stays-behind", f"the change of {thing}")
             share = shared(node.args[0], self.known)
             self.mutate(share)
@@ -197,6 +198,11 @@ class Calls(Expressions):
 
 def _arguments(node: ast.Call) -> list[ast.expr]:
     return [*node.args, *(keyword.value for keyword in node.keywords)]
+
+
+def _is_thing(node: ast.expr) -> bool:
+    """Does the library have this under a name, so that it is no result of a call?"""
+    return not any(isinstance(inner, ast.Call) for inner in ast.walk(node))
 
 
 def _has_inplace(node: ast.Call) -> bool:

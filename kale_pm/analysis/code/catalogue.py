@@ -46,12 +46,10 @@ PURE_METHODS = _words(
 )
 
 # Of those, what makes its object a container for others: handed over, it will be called.
-FILLING_METHODS = _words(
-    """
-    append extend insert remove pop clear update setdefault add discard appendleft put write
-    writelines send register
-    """
+CONTAINER_METHODS = _words(
+    "append extend insert remove pop clear update setdefault add discard appendleft register"
 )
+FILLING_METHODS = CONTAINER_METHODS | _words("put write writelines send")
 # Arguments that a call fills, whatever it leaves alone otherwise.
 FILLED_ARGUMENTS = _words(
     "out file buf fp stream handle ax axes cax fig path_or_buf random_state rng generator"
@@ -139,7 +137,17 @@ GLOBAL_STATE_CALLS = (
     "torch.manual_seed", "torch.set_default_dtype", "torch.use_deterministic_algorithms",
     "torch.set_num_threads", "torch.set_grad_enabled", "torch.cuda.manual_seed",
     "tensorflow.random.set_seed", "keras.utils.set_random_seed",
-    "decimal.setcontext", "socket.setdefaulttimeout",
+    "decimal.setcontext", "socket.setdefaulttimeout", "csv.register_dialect",
+    "csv.unregister_dialect", "calendar.setfirstweekday",
+)  # fmt: skip
+
+# What is changed inside of these is taken back at the end.
+RESTORING_CONTEXTS = frozenset(
+    {
+        "warnings.catch_warnings", "numpy.errstate", "numpy.printoptions", "pandas.option_context",
+        "matplotlib.rc_context", "matplotlib.pyplot.rc_context", "decimal.localcontext",
+        "sklearn.config_context", "torch.random.fork_rng",
+    }
 )  # fmt: skip
 
 # Calls that leave something in a library, which nobody carries on; a trailing dot as above.
@@ -152,7 +160,7 @@ STAYING_CALLS = (
     "tqdm.pandas", "tqdm.tqdm.pandas", "tqdm.auto.tqdm.pandas", "tqdm.notebook.tqdm.pandas",
     "matplotlib.colormaps.register", "matplotlib.pyplot.register_cmap",
     "matplotlib.font_manager.fontManager.addfont", "matplotlib.units.registry.",
-    "csv.register_dialect", "calendar.setfirstweekday", "atexit.register", "codecs.register",
+    "atexit.register", "codecs.register",
     "signal.signal", "copyreg.pickle", "mimetypes.add_type", "faulthandler.enable",
     "sys.settrace", "sys.setprofile", "importlib.reload", "unittest.mock.patch",
 )  # fmt: skip

@@ -81,16 +81,15 @@ class Expressions(Namespace, ABC):
     # -- parts that may not run -----------------------------------------------------------
 
     def on_boolop(self, node: ast.BoolOp) -> None:
-        self._first_for_certain(node.values)
+        # 'x' in globals() and x > 1
+        looked = {looked_up(value) for value in node.values} if isinstance(node.op, ast.And) else ()
+        with self.guarded(frozenset(name for name in looked if name)):
+            self._first_for_certain(node.values)
 
     def on_compare(self, node: ast.Compare) -> None:
-        name = _text(node.left)
-        if (
-            name
-            and isinstance(node.ops[0], (ast.In, ast.NotIn))
-            and is_namespace(node.comparators[0])
-        ):
-            self.read(name, soft=True)  # 'x' in globals()
+        name = looked_up(node)
+        if name is not None:
+            self.read(name, soft=True)
             return
         self.evaluate(node.left)
         self._first_for_certain(node.comparators)
@@ -191,6 +190,16 @@ def is_namespace(node: ast.expr) -> bool:
         and node.func.id in ("globals", "locals", "vars", "dir")
         and not node.args
     )
+
+
+def looked_up(node: ast.expr) -> str | None:
+    """``x`` of ``'x' in globals()``; None for anything else."""
+    match node:
+        case ast.Compare(
+            left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()], comparators=[names]
+        ) if is_namespace(names):
+            return name
+    return None
 
 
 def _text(node: ast.expr) -> str | None:

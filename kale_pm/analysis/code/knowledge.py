@@ -41,7 +41,7 @@ class Knowledge:
     modules: dict[str, str] = field(default_factory=dict)
     plain: dict[str, bool] = field(default_factory=dict)
     unserialisable: dict[str, tuple[str, Place]] = field(default_factory=dict)
-    unknown_star: bool = False
+    open_ended: bool = False
     future_annotations: bool = False
     receiver: str | None = None
     own_methods: set[str] = field(default_factory=set)
@@ -56,7 +56,7 @@ class Knowledge:
             dict(self.modules),
             dict(self.plain),
             dict(self.unserialisable),
-            self.unknown_star,
+            self.open_ended,
             self.future_annotations,
             self.receiver,
             set(self.own_methods),
@@ -138,6 +138,6 @@ def merge(all_known: Iterable[Knowledge]) -> Knowledge:
         merged.own_methods |= known.own_methods
         merged.foreign |= known.foreign
         merged.restless |= known.restless
-        merged.unknown_star |= known.unknown_star
+        merged.open_ended |= known.open_ended
         merged.future_annotations |= known.future_annotations
     return merged

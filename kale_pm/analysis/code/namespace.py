@@ -43,7 +43,7 @@ class Namespace:
         self.state = State()
         self.in_function = False
         self.conditional = 0
-        self.missing_is_fine = 0
+        self._guards: list[frozenset[str] | None] = []
         self.cell = 0
         self.line = 0
         self.scopes: list[set[str]] = []
@@ -92,6 +92,23 @@ class Namespace:
         finally:
             self.conditional -= 1
 
+    @contextmanager
+    def guarded(self, names: frozenset[str] | None) -> Iterator[None]:
+        """Code that takes care of ``names`` that are missing; None means of all names."""
+        self._guards.append(names)
+        try:
+            yield
+        finally:
+            self._guards.pop()
+
+    def forget_nesting(self) -> None:
+        """Whatever was being followed was left in the middle: what comes next stands outside."""
+        self.scopes.clear()
+        self._guards.clear()
+        self._running.clear()
+        self._active.clear()
+        self.conditional = 0
+
     # -- names ----------------------------------------------------------------------------
 
     def read(self, name: str, *, soft: bool = False, call: bool = False) -> None:
@@ -115,12 +132,14 @@ class Namespace:
         if name in state.bound or state.dead:
             return
         if name in state.gone and not self.in_function:
+            if certain and not soft and not self._guards:
+                self.effects.notices.append(Notice("deleted-here", name, self.place))
             return
         possible = name in state.maybe
         read = Read(
             self.place,
             certain=certain and not soft and not possible,
-            soft=soft or self.missing_is_fine > 0,
+            soft=soft or any(names is None or name in names for names in self._guards),
             possible=possible,
             through=self._running[-1] if self._running else "",
         )

@@ -27,6 +27,7 @@ def scan(
         try:
             tree = parse(cell.source)
         except SyntaxError as error:
+            known.open_ended = True  # it may define anything
             problems.append(
                 Problem(
                     "syntax-error",
@@ -44,7 +45,7 @@ def scan(
         try:
             flow.follow(tree.body)
         except RecursionError:
-            flow.scopes.clear()
+            flow.forget_nesting()
             flow.anything("code that is nested too deeply to be followed")
     effects, state = flow.effects, flow.state
     effects.binds = state.bound

@@ -10,7 +10,9 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from kale_pm.analysis.code.bindings import State, join
-from kale_pm.analysis.code.definitions import Definitions
+from kale_pm.analysis.code.catalogue import RESTORING_CONTEXTS
+from kale_pm.analysis.code.definitions import Definitions, assigned
+from kale_pm.analysis.code.expressions import looked_up
 from kale_pm.analysis.code.knowledge import Knowledge
 from kale_pm.analysis.code.sharing import callees, code_of, names_of
 from kale_pm.analysis.code.stars import public_names
@@ -73,6 +75,11 @@ class Flow(Definitions):
                 self.read(key)
             self.assign(node.target, node.value)
 
+    def on_assert(self, node: ast.Assert) -> None:
+        self.evaluate(node.test)
+        with self.maybe():
+            self.evaluate(node.msg)
+
     def on_delete(self, node: ast.Delete) -> None:
         for target in node.targets:
             self._delete(target)
@@ -123,7 +130,8 @@ class Flow(Definitions):
                     self.evaluate(arm.test)
                 here = self.state
                 self.state = here.fork()
-                self.follow(arm.body)
+                with self.guarded(_guarded_by_test(arm.test)):
+                    self.follow(arm.body)
                 after.append(self.state)
                 self.state = here
             self.follow(arms[-1].orelse)
@@ -231,9 +239,8 @@ class Flow(Definitions):
     def _try(self, node: ast.Try, before: State) -> None:
         with self.maybe():
             # Who catches a NameError expects that a name may be missing.
-            self.missing_is_fine += (fine := any(map(_catches_name_error, node.handlers)))
-            self.follow(node.body)
-            self.missing_is_fine -= fine
+            with self.guarded(_guarded_by_handlers(node.handlers)):
+                self.follow(node.body)
             failed = State(
                 set(before.bound),
                 self.state.maybe | before.maybe,
@@ -268,7 +275,20 @@ class Flow(Definitions):
         if any(self._may_suppress(item.context_expr) for item in node.items):
             self._ways([node.body, []])
         else:
+            noticed = len(self.effects.notices)
             self.follow(node.body)
+            self._restore(node.items, noticed)
+
+    def _restore(self, items: Sequence[ast.withitem], noticed: int) -> None:
+        """A context such as ``warnings.catch_warnings()`` takes back what was changed in it."""
+        managers = [item.context_expr for item in items if isinstance(item.context_expr, ast.Call)]
+        names = {self.library_name(manager.func) for manager in managers}
+        packages = {name.partition(".")[0] for name in names & RESTORING_CONTEXTS if name}
+        self.effects.notices[noticed:] = [
+            notice
+            for notice in self.effects.notices[noticed:]
+            if notice.code != "global-state" or notice.text.partition(".")[0] not in packages
+        ]
 
     def _may_suppress(self, manager: ast.expr) -> bool:
         """Can an error in the body of ``with`` go unnoticed, so that the body ran in part?"""
@@ -334,13 +354,32 @@ class Flow(Definitions):
     def _import_star(self, module: str) -> None:
         names = public_names(module)
         if names is None:
-            self.known.unknown_star = True
+            self.known.open_ended = True
             return
         for name in names:
             self.bind(name)
             self.known.modules[name] = f"{module}.{name}"
 
 
-def _catches_name_error(handler: ast.ExceptHandler) -> bool:
-    kinds = ast.walk(handler.type) if handler.type else ()
-    return any(isinstance(kind, ast.Name) and kind.id == "NameError" for kind in kinds)
+def _guarded_by_handlers(handlers: Sequence[ast.excepthandler]) -> frozenset[str] | None:
+    """The names that may be missing in the body of ``try``; None means all of them.
+
+    Who catches a NameError expects that; who catches anything does if he then sets the name.
+    """
+    names: set[str] = set()
+    for handler in handlers:
+        if not isinstance(handler, ast.ExceptHandler):
+            continue
+        kinds = ast.walk(handler.type) if handler.type else ()
+        caught = {kind.id for kind in kinds if isinstance(kind, ast.Name)}
+        if "NameError" in caught:
+            return None
+        if not handler.type or caught & {"Exception", "BaseException"}:
+            names |= assigned(handler.body)
+    return frozenset(names)
+
+
+def _guarded_by_test(test: ast.expr) -> frozenset[str]:
+    """``x`` of ``if 'x' in globals()``: it is there where the body runs."""
+    tests = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+    return frozenset(name for each in tests if (name := looked_up(each)))

@@ -83,7 +83,7 @@ class Targets(Calls):
         elif isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Call):
             self.notice("stays-behind", f"the change of {library}")
             if library.startswith("builtins."):
-                self.known.unknown_star = True  # now a name that every cell here may use
+                self.known.open_ended = True  # now a name that every cell here may use
 
     def _owners(self, node: ast.expr) -> Shared:
         """What changes with a part of ``node``; of ``type(x)`` it is the class of x."""
@@ -112,6 +112,6 @@ class Targets(Calls):
 def _opens_for_reading(library: str, node: ast.Call) -> bool:
     """Can the file be opened again in another process, at the same place?"""
     modes = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
-    return library.endswith("open") and all(
+    return library.rpartition(".")[2] == "open" and all(
         isinstance(mode, ast.Constant) and str(mode.value).strip("bt") == "r" for mode in modes
     )

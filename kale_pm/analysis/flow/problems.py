@@ -21,11 +21,20 @@ from kale_pm.notebook.literals import literal_assignments
 from kale_pm.notebook.names import collisions, folded
 from kale_pm.notebook.parameters import parameter_cells, split_prelude
 
+_REMEDY = (
+    "create it in the step that uses it: write a function that makes it in a cell tagged functions"
+)
+_REMEDIES = {
+    "a generator": "turn it into a list, or create it in the step that uses it",
+    "an open file": "keep its path, and open it in the step that uses it",
+}
+
 
 def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
     """All problems that the resolved flow of ``pipeline`` shows."""
     for place, name in enumerate(flows.graph.order):
         yield from missing_names(pipeline, flows, place, prelude)
+        yield from deleted_here(flows, place)
         yield from lost_state(pipeline, flows, place)
         yield from unserialisable(pipeline.step(name), flows, place)
         yield from stays_behind(flows, place, prelude)
@@ -37,6 +46,21 @@ def flow_problems(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterato
     yield from taken_names(flows, prelude)
     yield from local_files(pipeline)
     yield from missing_packages(pipeline)
+
+
+def deleted_here(flows: Flows, place: int) -> Iterator[Problem]:
+    """Names that a step reads after it has deleted them itself."""
+    for notice in flows.effects[place].notices:
+        if notice.code == "deleted-here" and not is_builtin(notice.text):
+            yield Problem(
+                "undefined-name",
+                "error",
+                f"'{notice.text}' is not defined when this runs: the step has deleted it above",
+                hint=f"delete '{notice.text}' after its last use",
+                step=flows.graph.order[place],
+                cell=notice.place.cell,
+                line=notice.place.line,
+            )
 
 
 def lost_state(pipeline: Pipeline, flows: Flows, place: int) -> Iterator[Problem]:
@@ -74,7 +98,7 @@ def unserialisable(step: Step, flows: Flows, place: int) -> Iterator[Problem]:
                 "not-serialisable",
                 "warning",
                 f"'{name}' is {kind}: it cannot leave step {step.name}, but later steps need it",
-                hint="create it in the step that uses it, or in a cell tagged functions",
+                hint=_REMEDIES.get(kind, _REMEDY),
                 step=step.name,
                 cell=where.cell,
                 line=where.line,
@@ -193,18 +217,22 @@ def prelude_problems(pipeline: Pipeline, prelude: Prelude, flows: Flows) -> Iter
         if write in (Write.BINDS, Write.MAY_BIND)
     }
     for name, read in prelude.effects.reads.items():
-        if read.soft or not read.certain or prelude.known.unknown_star:
+        if read.soft or not read.certain or prelude.known.open_ended:
             continue
         if is_builtin(name):
             continue
-        where = f"; step {defined[name]} defines it" if name in defined else ""
+        where, hint = "", _near(name, prelude.names) or "define it above, in a cell of the prelude"
+        if name in prelude.effects.places:
+            where = f"; cell {prelude.effects.places[name].cell} sets it later"
+            hint = "move what sets it above this line"
+        elif name in defined:
+            where = f"; step {defined[name]} defines it"
+            hint = f"move this line into step {defined[name]}, below what it needs"
         yield Problem(
             "undefined-name",
             "error",
             f"'{name}' is not defined when this cell runs, first in every step{where}",
-            hint="tag the cell block:NAME to make it part of a step"
-            if where
-            else _near(name, prelude.names) or "define it above, in a cell of the prelude",
+            hint=hint,
             cell=read.place.cell,
             line=read.place.line,
         )

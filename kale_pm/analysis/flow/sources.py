@@ -261,9 +261,7 @@ def is_missing(flows: Flows, place: int, name: str, read: Read, prelude: Prelude
     if name in flows.sources[place] or name in prelude.names:
         return False
     return not (
-        flows.effects[place].dynamic
-        or prelude.known.unknown_star
-        or flows.known[place].unknown_star
+        flows.effects[place].dynamic or prelude.known.open_ended or flows.known[place].open_ended
     )
 
 

@@ -169,7 +169,6 @@ def describe(item):
         "helper.items.append(1)",
         "pd.DataFrame.first = len",
         "pd.api.extensions.register_series_accessor('geo')(len)",
-        "import csv\ncsv.register_dialect('mine', delimiter=';')",
         "import logging\nlogging.getLogger('a').addHandler(logging.NullHandler())",
         "%load_ext autoreload",
         "%alias say echo",
@@ -180,7 +179,56 @@ def test_changes_of_modules_stay_behind(chain: Any, change: str) -> None:
     assert "stays in step a" in found.problem("not-serialisable").message
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "open('r.bin', 'wb').write(b'x')",
+        "import sys\nsys.stdout.write('x')",
+        "import requests\nrequests.get('u').json().update(a=1)",
+        "sorted([1]).append(2)",
+        "import numpy as np\nnp.random.shuffle(np.arange(3))",
+        "import os\nprint(os.environ.get('HOME'), os.environ.copy())",
+        "import sys\nprint(sys.path.index('.'))",
+        "import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('ignore')",
+        "import numpy as np\nwith np.errstate(all='ignore'):\n    np.seterr(all='warn')",
+    ],
+)
+def test_changes_nothing_that_stays(chain: Any, source: str) -> None:
+    assert chain(source, "print(1)").codes == []
+
+
 class TestNamesThatMayBeMissing:
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "try:\n    x\nexcept:\n    x = 1",
+            "try:\n    x\nexcept Exception:\n    x = 1",
+            "try:\n    x\nexcept (NameError, AttributeError):\n    pass",
+            "if 'x' in globals(): print(x)",
+            "if 'x' in dir() and x: print(x)",
+            "y = 1\nassert y, undefined_message",
+        ],
+    )
+    def test_that_the_code_itself_guards(self, chain: Any, source: str) -> None:
+        assert chain(source).errors == []
+        assert "undefined-name" not in chain(source).codes or "undefined_message" in source
+
+    def test_but_no_others(self, chain: Any) -> None:
+        found = chain("try:\n    missing\nexcept Exception:\n    x = 1")
+        assert found.codes == ["undefined-name"]
+
+    def test_deleted_in_the_same_step(self, chain: Any) -> None:
+        found = chain("x = [1]", "del x\nprint(x)")
+        problem = found.problem("undefined-name")
+        assert (problem.step, problem.line, problem.is_error) == ("b", 2, True)
+        assert "the step has deleted it above" in problem.message
+        assert chain("list = 1\ndel list\nprint(list)").codes == []
+        assert chain("x = 1\nif x: del x\nelse: print(x)").codes == []
+
+    def test_where_a_cell_does_not_parse(self, notebook: Any) -> None:
+        found = notebook(("imports", "import math\nx = ["), ("block:a", "print(math.pi)"))
+        assert found.codes == ["syntax-error"]
+
     def test_asked_for_in_a_namespace(self, chain: Any) -> None:
         found = chain("x = 1", "if 'x' in globals() and 'y' not in dir(): print('there')")
         assert found.codes == []
@@ -201,6 +249,10 @@ class TestNamesThatMayBeMissing:
 
 
 class TestWhatCannotLeave:
+    def test_a_process_that_a_step_started(self, chain: Any) -> None:
+        found = chain("import subprocess\np = subprocess.Popen(['true'])", "print(p.wait())")
+        assert "a process handle" in found.problem("not-serialisable").message
+
     @pytest.mark.parametrize(
         ("made", "kind"),
         [

@@ -347,7 +347,7 @@ class TestMissingNames:
         problem = found.problem("undefined-name")
         assert problem.is_error
         assert "step a defines it" in problem.message
-        assert "block:NAME" in problem.hint
+        assert "move this line into step a" in problem.hint
 
 
 class TestOrder:
