@@ -41,7 +41,7 @@ def with_origin(error: CellError, pipeline: Pipeline, step: Step) -> CellError:
     if found is None:
         return error
     cell, line = found
-    source = cell.source.splitlines()[line - 1].strip()
+    source = cell.source.split("\n")[line - 1].strip()
     return replace(error, cell=cell.number, line=line, source=source, variable=variable, path=path)
 
 

@@ -176,7 +176,7 @@ def parse_tags(tags: Sequence[str], cell: int) -> tuple[CellTags, list[Problem]]
     settings: dict[Setting, str] = {}
 
     def bad(message: str, hint: str = "") -> None:
-        problems.append(bad_tags(f"cell {cell}: {message}", hint, cell))
+        problems.append(bad_tags(message, hint, cell))
 
     for tag in dict.fromkeys(tags):
         name, colon, value = _meant(tag)

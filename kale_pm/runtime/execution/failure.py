@@ -34,7 +34,7 @@ def read_failure(
         last = _last_line(_without_colours(said)) or "the cell failed without a word"
         return CellError("CellFailed", last, number)
     traceback = _without_colours("\n".join(found.traceback))
-    line = _failing_line(traceback, cell.get("execution_count"), len(cell.source.splitlines()))
+    line = _failing_line(traceback, cell.get("execution_count"), cell.source.count("\n") + 1)
     evalue = found.evalue
     if found.ename == "SystemExit":
         evalue = f"the cell called sys.exit({evalue or ''}): the rest of the step did not run"
@@ -66,7 +66,7 @@ def _failing_line(traceback: str, count: int | None, lines: int) -> int | None:
 
 
 def _line(source: str, line: int | None) -> str:
-    lines = source.splitlines()
+    lines = source.split("\n")
     return lines[line - 1].strip() if line and line <= len(lines) else ""
 
 
