@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the notebook or a step failed, 2 wrong usage, 130 interrup
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kale_pm.errors import KalePmError, UsageError
+from kale_pm.errors import KalePmError, NotebookError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -66,15 +67,22 @@ def check(
     notebook: Notebook, as_json: Json = False, strict: Strict = False, infer_edges: Infer = False
 ) -> None:
     """Show the steps, what flows between them, and the problems."""
-    from kale_pm.terminal import pipeline_view, problems_view
+    from kale_pm.terminal import pipeline_view, problem_counts, problems_view
 
-    pipeline = _load(notebook, strict, infer_edges)
+    try:
+        pipeline = _load(notebook, strict, infer_edges)
+    except NotebookError as error:
+        if as_json:
+            _print_json(_unreadable(error))
+        raise
     if as_json:
         _print_json(pipeline.to_dict())
     else:
         _print(pipeline_view(pipeline))
         _print("")
-        _print(problems_view(pipeline, pipeline.problems) if pipeline.problems else "no problems")
+        if pipeline.problems:
+            _print(problems_view(pipeline, pipeline.problems))
+        _print(problem_counts(pipeline.problems))
     if pipeline.errors:
         raise typer.Exit(1)
 
@@ -264,6 +272,21 @@ def _load(notebook: Path, strict: bool = False, infer_edges: bool = False) -> Pi
     return load(notebook, strict=strict, infer_edges=infer_edges)
 
 
+def _unreadable(error: NotebookError) -> dict[str, Any]:
+    """What ``check --json`` prints where there is no pipeline: the usual keys, and why."""
+    from kale_pm.model import Problem
+
+    problem = Problem("unreadable", "error", error.message, error.hint)
+    return {
+        "steps": {},
+        "edges": [],
+        "implied_edges": [],
+        "aliases": [],
+        "error": problem.code,
+        "problems": [vars(problem)],
+    }
+
+
 def _refuse_errors(pipeline: Pipeline, codes: set[str] | None = None) -> None:
     errors = [problem for problem in pipeline.errors if codes is None or problem.code in codes]
     if errors:
@@ -343,7 +366,12 @@ def _run_dict(run_: Run) -> dict[str, Any]:
 def _print_json(content: dict[str, Any]) -> None:
     from kale_pm import strict_json
 
-    typer.echo(strict_json.dumps(content, indent=1, ensure_ascii=False, default=str))
+    text = strict_json.dumps(content, indent=1, ensure_ascii=False, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = strict_json.dumps(content, indent=1, default=str)
+    typer.echo(text)
 
 
 @contextmanager
@@ -374,7 +402,7 @@ def _print(what: RenderableType, *, error: bool = False, soft_wrap: bool = False
     console.width = _UNWRAPPED
     with console.capture() as captured:
         console.print(what)
-    lines = captured.get().splitlines()
+    lines = captured.get().removesuffix("\n").split("\n")
     typer.echo("\n".join(line.rstrip() for line in lines), err=error)
 
 
@@ -412,6 +440,10 @@ def _show_error(error: KalePmError) -> None:
 
 def main() -> None:
     """The entry point ``kale-pm``."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name or an output that the terminal cannot show must not end the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="kale-pm")
     except KalePmError as error:

@@ -5,7 +5,9 @@ Nothing here prints; ``cli`` does.
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +46,16 @@ _STYLES = {
 }
 _SCREEN = 16  # lines of an error message that leave room for what to do about it
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+# What would move the cursor, recolour the screen, turn the text around or break the line.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_LONG_WORD = re.compile(r"(\S{60})\S{40,}?(['\"]?[.,:;?)]*)(?!\S)")
+
+
+def visible(text: str) -> str:
+    r"""``text`` with control characters and lone surrogates as escapes such as ``\x1b``."""
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 # -- check ------------------------------------------------------------------------------------
@@ -53,7 +65,9 @@ def pipeline_view(pipeline: Pipeline) -> RenderableType:
     """The steps in the order of the notebook, and what flows along each edge."""
     implied = set(pipeline.implied_edges)
     parts: list[RenderableType] = [
-        Text.assemble((pipeline.name, "bold"), (f"  {pipeline.path}", "dim")),
+        Text.assemble(
+            (visible(pipeline.name), "bold"), (f"  {visible(str(pipeline.path))}", "dim")
+        ),
     ]
     for step in pipeline.steps:
         after = [
@@ -92,10 +106,22 @@ def _inflow(pipeline: Pipeline, step: Step) -> dict[str, list[str]]:
 
 
 def problems_view(pipeline: Pipeline, problems: Iterable[Problem]) -> RenderableType:
-    """Every problem with its place, the line it is about, and what to do."""
+    """Every problem with its place, the line it is about, and what to do; notes come last."""
     cells = [*pipeline.prelude, *(cell for step in pipeline.steps for cell in step.cells)]
-    sources = {cell.number: cell.source.splitlines() for cell in cells}
-    return Group(*(_problem(problem, sources) for problem in problems))
+    sources = {cell.number: cell.source.split("\n") for cell in cells}
+    ordered = sorted(problems, key=lambda problem: list(_SEVERITIES).index(problem.severity))
+    return Group(*(_problem(problem, sources) for problem in ordered))
+
+
+def problem_counts(problems: Iterable[Problem]) -> str:
+    """How many there are of each severity, as in ``2 errors, 1 warning``."""
+    found = Counter[str](problem.severity for problem in problems)
+    counts = [
+        f"{found[severity]} {severity}{'' if found[severity] == 1 else 's'}"
+        for severity in _SEVERITIES
+        if found[severity]
+    ]
+    return ", ".join(counts) or "no problems"
 
 
 def _problem(problem: Problem, sources: dict[int, list[str]]) -> RenderableType:
@@ -105,25 +131,30 @@ def _problem(problem: Problem, sources: dict[int, list[str]]) -> RenderableType:
     if problem.line:
         where.append(f"line {problem.line}")
     if problem.step:
-        where.append(f"step {problem.step}")
+        where.append(f"step {_cut(problem.step, 60)}")
     head = Text.assemble(
         (problem.severity, _SEVERITIES[problem.severity]),
         " ",
         (problem.code, "bold"),
         (f"  {', '.join(where)}" if where else "", "dim"),
     )
-    lines: list[RenderableType] = [head, Padding(Text(problem.message), (0, 0, 0, 2))]
+    lines: list[RenderableType] = [head, Padding(Text(_told(problem.message)), (0, 0, 0, 2))]
     source = sources.get(problem.cell or 0, [])
     if problem.line and problem.line <= len(source) and source[problem.line - 1].strip():
-        excerpt = source[problem.line - 1].strip()[:100]
+        excerpt = visible(source[problem.line - 1].strip()[:100])
         lines.insert(1, Padding(Text(f"│ {excerpt}", "dim"), (0, 0, 0, 2)))
     if problem.hint:
-        lines.append(Padding(Text(f"→ {problem.hint}", "cyan"), (0, 0, 0, 2)))
+        lines.append(Padding(Text(f"→ {_told(problem.hint)}", "cyan"), (0, 0, 0, 2)))
     return Padding(Group(*lines), (0, 0, 1, 0))
 
 
+def _told(text: str) -> str:
+    """A message or hint in which no tag or name fills the screen."""
+    return visible(_cut(_LONG_WORD.sub(r"\1…\2", text), 2000))
+
+
 def warning_view(message: str) -> Text:
-    return Text.assemble(("warning ", "yellow"), message)
+    return Text.assemble(("warning ", "yellow"), visible(message))
 
 
 def error_view(error: KalePmError) -> RenderableType:
@@ -131,10 +162,10 @@ def error_view(error: KalePmError) -> RenderableType:
     lines = str(error).splitlines() or [""]
     if len(lines) > _SCREEN:
         lines = [*lines[:_SCREEN], f"… and {len(lines) - _SCREEN} more lines"]
-    message = "\n".join(_cut(line, 1000) for line in lines)
+    message = "\n".join(visible(_cut(line, 1000)) for line in lines)
     parts = [Text.assemble(("error ", "bold red"), message)]
     if error.hint:
-        parts.append(Text(f"  → {error.hint}", "cyan"))
+        parts.append(Text(f"  → {visible(_cut(error.hint, 1000))}", "cyan"))
     return Group(*parts)
 
 

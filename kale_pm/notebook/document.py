@@ -21,6 +21,7 @@ from kale_pm.model import Cell, CellKind
 
 _GOOD_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TEXT_SUFFIXES = (".py", ".md")
+_TAG_LIST = 'write them as a list of texts, such as tags=["block:NAME", "prev:NAME"]'
 _SAVE_AGAIN = "open it in Jupyter and save it again"
 
 
@@ -118,6 +119,8 @@ def _from_jupytext(path: Path, text: str) -> dict[str, Any]:
     # jupytext has no family of errors: a bad header surfaces as whatever its parsers raise.
     except Exception as error:  # noqa: BLE001
         reason = f"jupytext cannot read it: {error}"
+        if "['tags']" in str(error):
+            raise NotebookError(path, "the tags of a cell are no list", hint=_TAG_LIST) from None
         raise NotebookError(path, reason, hint="check its header and cell markers") from None
     for cell in content.cells:
         # jupytext draws ids at random.
@@ -150,7 +153,7 @@ def _cells(path: Path, raw_cells: list[Any]) -> tuple[Cell, ...]:
     sources = [_source(path, number, raw) for number, raw in enumerate(raw_cells, 1)]
     ids = _ids([raw.get("id") for raw in raw_cells], sources)
     return tuple(
-        Cell(number, id_, _kind(raw["cell_type"]), source, _tags(raw))
+        Cell(number, id_, _kind(raw["cell_type"]), source, _tags(path, number, raw))
         for number, (raw, id_, source) in enumerate(zip(raw_cells, ids, sources, strict=True), 1)
     )
 
@@ -190,13 +193,19 @@ def _kind(cell_type: str) -> CellKind:
     return "markdown" if cell_type == "markdown" else "raw"
 
 
-def _tags(raw: Mapping[str, Any]) -> tuple[str, ...]:
+def _tags(path: Path, number: int, raw: Mapping[str, Any]) -> tuple[str, ...]:
     metadata = raw.get("metadata")
-    tags = metadata.get("tags") if isinstance(metadata, dict) else None
-    if isinstance(tags, str):
-        tags = [tags]
-    if not isinstance(tags, list):
+    if not isinstance(metadata, dict):
         return ()
+    tags = metadata.get("tags") or []
+    unread = metadata.get("incorrectly_encoded_metadata")  # so jupytext keeps what it cannot read
+    if isinstance(unread, str) and "tags" in unread:
+        reason = f"the tags of cell {number} cannot be read: {unread}"
+        raise NotebookError(path, reason, hint=_TAG_LIST)
+    if isinstance(tags, str):
+        tags = [tags] if re.search(r"[,\s]", tags.strip()) is None else None
+    if not isinstance(tags, list):
+        raise NotebookError(path, f"the tags of cell {number} are no list", hint=_TAG_LIST)
     return tuple(tag.strip() for tag in tags if isinstance(tag, str) and tag.strip())
 
 

@@ -51,6 +51,8 @@ def _imports(node: ast.AST, optional: bool) -> Iterator[Import]:
             yield from (Import(f"{module}.{a.name}", node.lineno, optional) for a in names)
         case ast.If(test=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
             yield from _all(node.orelse, optional)
+        case ast.If(test=ast.Constant(value=value)):
+            yield from _all(node.body if value else node.orelse, optional)
         case ast.If() if _ASKS_FOR_THE_PLACE.search(ast.unparse(node.test)):
             yield from _all([*node.body, *node.orelse], optional=True)
         case ast.Try() if any(map(_catches, node.handlers)):

@@ -72,7 +72,8 @@ def outline(document: Document, configuration: Configuration, defaults: StepOpti
     if not found.drafts:
         hint = "tag the cells of a step with block:NAME"
         if problems:
-            hint += f"; {problems[0].message}"
+            place = f"cell {problems[0].cell}: "
+            hint += f"; {place}{problems[0].message.removeprefix(place)}"
         raise NotebookError(document.path, "it has no step", hint=hint)
     metrics, metric_problems = _metric_names(found.metrics)
     edges = [(parent, name) for name, draft in found.drafts.items() for parent in draft.prev]
@@ -125,7 +126,7 @@ def _sort(document: Document) -> _Sorted:
 
 
 def _untagged(cell: Cell) -> Problem:
-    message = f"cell {cell.number} has no tag and stands above the first step: every step runs it"
+    message = "this cell has no tag and stands above the first step: every step runs it"
     hint = "tag it imports, functions, block:NAME or skip"
     return Problem("untagged-prelude", "warning", message, hint, cell=cell.number)
 
@@ -139,7 +140,7 @@ def _add(draft: _Draft, step: str, tags: CellTags, number: int, problems: list[P
         if other.value != setting.value:
             what = setting.field if setting.key is None else f"{setting.field} {setting.key}"
             message = (
-                f"cell {number}: step {step} has two values for {what}: "
+                f"step {step} has two values for {what}: "
                 f"{_shown(other)} (cell {where}) and {_shown(setting)}"
             )
             problems.append(bad_tags(message, "keep one of the two tags", number, step))
@@ -162,7 +163,7 @@ def _unknown_steps(drafts: Mapping[str, _Draft]) -> list[Problem]:
         Problem(
             "unknown-step",
             "error",
-            f"cell {number}: prev:{parent} names no step of this notebook",
+            f"prev:{parent} names no step of this notebook",
             _known_step(parent, drafts),
             step=name,
             cell=number,
@@ -224,15 +225,15 @@ def _metric_names(cells: Iterable[Cell]) -> tuple[tuple[str, ...], list[Problem]
         try:
             body = parse(cell.source).body
         except SyntaxError as error:
-            message = f"cell {cell.number}: {error.msg}"
-            problem = Problem("syntax-error", "error", message, cell=cell.number, line=error.lineno)
-            problems.append(problem)
+            problems.append(
+                Problem("syntax-error", "error", error.msg, cell=cell.number, line=error.lineno)
+            )
             continue
         for statement in body:
             named = _named(statement)
             names |= dict.fromkeys(named)
             if not named:
-                message = f"cell {cell.number}: a metrics cell only names metrics, it is never run"
+                message = "a metrics cell only names metrics, it is never run"
                 hint = "write each name alone or as print(name); move other code to a step"
                 line = statement.lineno
                 problems.append(

@@ -216,3 +216,19 @@ def test_a_name_that_looks_like_an_option(notebook, kale):
 
     assert kale("check", "--", "-dash.ipynb").code == 0
     assert kale("check", "./-dash.ipynb").code == 0
+
+
+@pytest.mark.parametrize("name", ["missing.ipynb", "not_json.ipynb", "no_step.ipynb"])
+def test_check_json_of_what_is_no_pipeline(name, bad, notebook, kale):
+    answer = kale("check", name, "--json")
+
+    assert answer.code == 1
+    assert name in answer.err
+    notebook("good.ipynb", ("block:one", "print(1)"))
+    assert answer.json.keys() == kale("check", "good.ipynb", "--json").json.keys()
+    assert answer.json["error"] == "unreadable"
+    assert (answer.json["steps"], answer.json["edges"]) == ({}, [])
+    (problem,) = answer.json["problems"]
+    assert problem["code"] == "unreadable"
+    assert name in problem["message"]
+    assert problem["hint"]

@@ -141,3 +141,79 @@ def test_on_a_terminal_the_lines_are_redrawn(colour, chain, tmp_path):
     assert ("\x1b[32m" in text) is colour
     assert "✓ make" in text
     assert "2 done in" in text
+
+
+# -- problems ---------------------------------------------------------------------------------
+
+
+def test_control_characters_are_seen_not_heard(notebook, kale):
+    notebook(
+        "odd.ipynb",
+        ("block:a\ud800", "print(1)"),
+        ("block:\x1b[31mred\x00", "print(2)"),
+        ("block:c", "print(3)"),
+    )
+    answer = kale("check", "odd.ipynb")
+
+    assert answer.code == 1
+    assert "Traceback" not in answer.err
+    assert r"block:a\ud800" in answer.out
+    assert r"block:\x1b[31mred\x00" in answer.out
+    assert not re.search(r"[\x00\x1b]", answer.out)
+    problems = kale("check", "odd.ipynb", "--json").json["problems"]
+    assert "block:a\ud800" in problems[0]["message"]
+
+
+def test_excerpts_hold_no_control_characters(notebook, kale):
+    notebook("odd.ipynb", ("block:a", "x = undefd + '\ud800\x1b[31m'"))
+    answer = kale("check", "odd.ipynb")
+
+    assert r"│ x = undefd + '\ud800\x1b[31m'" in answer.out
+    assert kale("check", "odd.ipynb", "--json").json["problems"][0]["line"] == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_any_encoding_of_the_terminal_will_do(encoding, notebook, kale):
+    notebook("odd.ipynb", ("block:a", "größe = undefd + 'ü'"))
+    environment = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    shown = kale("check", "odd.ipynb", env=environment)
+    as_json = kale("check", "odd.ipynb", "--json", env=environment)
+
+    assert "undefined-name" in shown.out
+    assert "Traceback" not in shown.err + as_json.err
+    assert as_json.json["error"] == "undefined-name"
+
+
+@pytest.mark.parametrize("character", ["\f", "\u2028", "\x85", "\x1c"])
+def test_an_excerpt_is_the_line_that_python_counts(character, notebook, kale):
+    text = f"# {character}" if character != "\f" else "\f"
+    notebook("odd.ipynb", ("block:a", f"x = 1\n{text}y = 2\nz = undefd\nprint(z)"))
+
+    assert "line 3" in (out := kale("check", "odd.ipynb").out)
+    assert "│ z = undefd\n" in out
+
+
+def test_long_names_are_cut(notebook, kale):
+    name = "n" * 100_000
+    notebook("long.ipynb", (f"block:a prev:{name}", "print(1)"))
+    shown = kale("check", "long.ipynb").out
+    assert "prev:nnnn" in shown
+    assert "…" in shown
+    assert len(shown) < 2000
+
+    notebook("long.ipynb", (f"blok:{name}", "print(1)"))
+    assert len(kale("check", "long.ipynb").err) < 2000
+
+
+def test_check_ends_with_counts_and_notes_come_last(notebook, kale):
+    notebook(
+        "loose.ipynb",
+        ("", "import sys"),
+        ("block:one", "print(undefd)"),
+        ("block:two", "print(1 + undefd)"),
+    )
+    lines = kale("check", "loose.ipynb").out.splitlines()
+
+    assert lines[-1] == "2 errors, 1 warning, 1 note"
+    heads = [line.split()[0] for line in lines if re.match(r"(error|warning|note) ", line)]
+    assert heads == ["error", "error", "warning", "note"]

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Collection, Iterator
 
 from kale_pm.analysis.code.catalogue import PURE_BUILTINS
+from kale_pm.analysis.flow.missing import missing_names
 from kale_pm.analysis.flow.sources import Flows, Prelude
 from kale_pm.model import Pipeline, Problem, Step
 from kale_pm.notebook.source import parse
 
 # Calls of these do nothing that anybody could see.
 _SILENT_BUILTINS = PURE_BUILTINS - {"print", "display", "iter", "super", "getattr", "hasattr"}
+_NAMES = 3  # that a message lists, at most
 _SILENT_MODULES = frozenset({"cmath", "math", "statistics"})
 _EXPRESSIONS = (
     ast.Attribute, ast.BinOp, ast.BoolOp, ast.Compare, ast.Constant, ast.Dict, ast.DictComp,
@@ -25,8 +27,24 @@ _EXPRESSIONS = (
 def dead_steps(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
     """Steps that only compute what no other step reads; of the last one the user may look on.
 
-    It must be certain: one call of unknown code, and the step may have an effect.
+    It must be certain: one call of unknown code, and the step may have an effect.  Nothing is
+    said while names are missing: a step that seems dead may be what a misspelt one is for.
     """
+    found = list(_dead_steps(pipeline, flows, prelude))
+    if found and not _lacks_names(pipeline, flows, prelude):
+        yield from found
+
+
+def _lacks_names(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> bool:
+    places = range(len(flows.graph.order))
+    return any(
+        problem.code in ("undefined-name", "not-upstream")
+        for place in places
+        for problem in missing_names(pipeline, flows, place, prelude)
+    )
+
+
+def _dead_steps(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[Problem]:
     for step in pipeline.steps[:-1]:
         if step.gives or step.gives_if_changed or step.metrics:
             continue
@@ -39,7 +57,9 @@ def dead_steps(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterator[P
         if any(not effects.binds.isdisjoint(other.reads) for other in others):
             continue  # another step would read it, if only it came after this one
         made = sorted(effects.binds - flows.known[place].modules.keys())
-        names = " or ".join(f"'{name}'" for name in made)
+        names = " or ".join(f"'{name}'" for name in made[:_NAMES])
+        if len(made) > _NAMES:
+            names += f" and {len(made) - _NAMES} more"
         yield Problem(
             "dead-step",
             "warning",

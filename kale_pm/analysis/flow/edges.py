@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kale_pm.analysis.flow.graph import bits, make_graph
-from kale_pm.analysis.flow.sources import Flows, Prelude, Write, resolve
+from kale_pm.analysis.flow.sources import (
+    REAL,
+    Flows,
+    Prelude,
+    Write,
+    is_builtin,
+    is_deleted,
+    resolve,
+)
 from kale_pm.model import Problem, Step
 
 Edges = tuple[tuple[str, str], ...]
@@ -21,7 +29,8 @@ def infer_edges(steps: Sequence[Step], prelude: Prelude) -> Edges:
     """Each step depends on the last step above that writes a variable which it reads.
 
     The steps are followed as one chain first, which tells who reads and writes what.  A
-    step that may leave a variable alone does not hide who wrote it before.
+    step that may leave a variable alone does not hide who wrote it before; one that deletes
+    it does, and whoever reads it comes after that.
     """
     names = [step.name for step in steps]
     chain = tuple(pairwise(names))
@@ -31,6 +40,11 @@ def infer_edges(steps: Sequence[Step], prelude: Prelude) -> Edges:
         for name, asked in sources.items():
             for source in bits(asked & ~flows.writers(name, (Write.SHARES,))):
                 edges[flows.graph.order[source], flows.graph.order[place]] = None
+        for name in flows.effects[place].reads:
+            if is_deleted(flows, place, name) and not is_builtin(name):
+                writers = flows.writers(name, REAL) & flows.graph.ancestors[place]
+                deleter = flows.graph.maximal(writers)[0]
+                edges[flows.graph.order[deleter], flows.graph.order[place]] = None
     return tuple(edges)
 
 

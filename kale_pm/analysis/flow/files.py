@@ -18,6 +18,9 @@ from kale_pm.notebook.source import parse
 
 # What travels with a step must be small: this much does not fit, however well it packs.
 _TOO_LARGE = 1_000_000  # bytes
+_MAKES_FILES = re.compile(
+    r"\b(?:unzip|gunzip|tar|7z|wget|curl|gdown|git|kaggle|aws|gsutil|cp|mv|ln|mkdir|bash|sh)\b"
+)
 _CHANGES_FOLDER = re.compile(r"\bchdir\b|^[ \t]*%?(?:cd|pushd)[ \t]", re.MULTILINE)
 
 
@@ -82,16 +85,11 @@ def _problem(pipeline: Pipeline, entry: _Seen, seen: list[_Seen], index: int) ->
         return _of_this_machine(pipeline, entry)
     writer = _writer(seen, entry)
     if writer is not None and entry.place >= 0:
-        other, own = pipeline.steps[writer].name, pipeline.steps[entry.place].name
-        return _warning(
-            pipeline,
-            entry,
-            f"step {own} reads '{path}', which step {other} writes: on Kubeflow Pipelines the "
-            f"file stays behind in the pod of step {other}",
-            "keep what is in it in a variable: variables reach the steps that follow",
-        )
+        return _of_another_step(pipeline, entry, pipeline.steps[writer].name)
     here = _is_here(pipeline.folder, path)
     if _is_made(seen, index, here) or (entry.use.makes and not here):
+        return None
+    if not here and _may_be_made_by_shell(seen, entry):
         return None
     if any(_covers(glob, path) for glob in pipeline.configuration.files):
         return None
@@ -102,6 +100,17 @@ def _problem(pipeline: Pipeline, entry: _Seen, seen: list[_Seen], index: int) ->
         f"{_reader(pipeline, entry)} '{path}', which {where} in a pod of Kubeflow Pipelines",
         _advice(pipeline.folder, path, here),
     )
+
+
+def _of_another_step(pipeline: Pipeline, entry: _Seen, other: str) -> Problem:
+    own = pipeline.steps[entry.place].name
+    message = f"step {own} reads '{entry.path}', which step {other} writes: "
+    hint = "keep what is in it in a variable: variables reach the steps that follow"
+    if other not in pipeline.ancestors[own]:
+        message += f"nothing puts step {other} first, so step {own} may find no file here either; "
+        hint = f"add prev:{other} to a cell of step {own}; for the cluster, {hint}"
+    message += f"on Kubeflow Pipelines the file stays behind in the pod of step {other}"
+    return _warning(pipeline, entry, message, hint)
 
 
 def _of_this_machine(pipeline: Pipeline, entry: _Seen) -> Problem | None:
@@ -190,6 +199,16 @@ def _is_made(seen: list[_Seen], index: int, here: bool) -> bool:
         if not here and other.use.exact and other.path in (name, *above):
             return True
     return False
+
+
+def _may_be_made_by_shell(seen: list[_Seen], entry: _Seen) -> bool:
+    """Is there a command above, or in the same cell, that makes files of any name?"""
+    return any(
+        not other.use.exact
+        and (other.place == -1 or other.cell <= entry.cell)
+        and _MAKES_FILES.search(other.use.path)
+        for other in seen
+    )
 
 
 def _covers(glob: str, path: str) -> bool:

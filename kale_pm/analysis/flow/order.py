@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
+from kale_pm.analysis.code.catalogue import AMBIENT_NAMES
 from kale_pm.analysis.code.effects import Read
-from kale_pm.analysis.flow.sources import REAL, Flows, Prelude, Write, resolve
+from kale_pm.analysis.flow.sources import REAL, Flows, Prelude, Write, is_builtin, resolve
 from kale_pm.model import Pipeline, Problem
 
 
@@ -34,12 +35,58 @@ def order_differs(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterato
     """
     pieces = _pieces(pipeline, flows, prelude)
     changes = _Changes(pieces, flows)
+    failing: set[tuple[str, str]] = set()
     for piece in pieces:
         for name in sorted(piece.reads.keys() & changes.names):
             above, before = changes.above(piece, name), changes.before(piece, name)
-            is_there = before.writes[name] is not Write.DELETES if before else name in prelude.names
-            if is_there and above is not before and (above or name in prelude.names):
+            python_has_it = _is_public_builtin(name) and name not in prelude.names
+            if python_has_it:
+                above, before = _unless_deleted(above, name), _unless_deleted(before, name)
+            is_given = python_has_it or name in prelude.names
+            is_there = before.writes[name] is not Write.DELETES if before else is_given
+            if not is_there or above is before:
+                continue
+            if above or is_given:
                 yield from _problem(name, piece, above, before, flows)
+            elif before and _surely_fails(piece, name, flows, prelude):
+                pair = piece.step, before.step
+                if pair not in failing:
+                    yield _stands_above(name, piece, before)
+                failing.add(pair)
+
+
+def _is_public_builtin(name: str) -> bool:
+    """Does Python have ``name``, always the same one?  What IPython sets anew is none."""
+    return is_builtin(name) and name not in AMBIENT_NAMES
+
+
+def _unless_deleted(piece: Piece | None, name: str) -> Piece | None:
+    """Where a variable is gone that hid a builtin, the builtin is there as ever."""
+    return None if piece and piece.writes[name] is Write.DELETES else piece
+
+
+def _surely_fails(piece: Piece, name: str, flows: Flows, prelude: Prelude) -> bool:
+    """Is there nothing by this name where ``piece`` stands in the notebook?"""
+    unknown = (
+        prelude.known.open_ended
+        or any(effects.dynamic for effects in flows.effects)
+        or any(known.open_ended for known in flows.known)
+    )
+    return piece.reads[name].certain and not is_builtin(name) and not unknown
+
+
+def _stands_above(name: str, piece: Piece, before: Piece) -> Problem:
+    read = piece.reads[name]
+    return Problem(
+        "order-differs",
+        "warning",
+        f"step {piece.step} reads '{name}' above the cells of step {before.step} that set it: "
+        f"run from top to bottom, the notebook would fail",
+        hint="move those cells above this one",
+        step=piece.step,
+        cell=read.place.cell,
+        line=read.place.line,
+    )
 
 
 class _Changes:
@@ -106,7 +153,7 @@ def _problem(
 ) -> Iterator[Problem]:
     place = flows.graph.place
     read = piece.reads[name]
-    seen = f"as step {above.step} leaves it" if above else "as the prelude leaves it"
+    seen = f"as step {above.step} leaves it" if above else "as it was before the first step"
     if above and not flows.graph.is_before(place[above.step], place[piece.step]):
         instead = f"step {piece.step} does not follow that step"
         hint = f"add the tag prev:{above.step} if that value is meant"

@@ -30,21 +30,30 @@ DISTRIBUTIONS = dict(pair.split("=") for pair in _OTHER_NAMES.split())
 
 _INSTALL = re.compile(r"\b(?:pip3?|conda|mamba|micromamba|uv)\b[^\n#]*?\b(?:install|add)\b([^\n]*)")
 _MAY_INSTALL = re.compile(r"\b(?:pip3?|conda|mamba|micromamba|uv)\b")
+# The path without its suffix: each part of it may be a module or package, wherever it is found.
+_WRITES_MODULE = re.compile(
+    r"^[ \t]*%%(?:writefile|file)[ \t]+(?:-a[ \t]+)?[\"']?([^\s\"']+)\.py\b", re.MULTILINE
+)
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.\-]*")
 _OPTION_WITH_VALUE = re.compile(r"-i|-f|-c|-n|-t|--(index-url|extra-index-url|find-links|channel)")
 
 
 @dataclass(frozen=True)
 class Provided:
-    """Requirements that the notebook installs, and folders that it puts on ``sys.path``."""
+    """Requirements that the notebook installs, folders that it puts on ``sys.path``, modules
+    and packages whose files it writes itself.
+    """
 
     requirements: frozenset[str]
     folders: tuple[Path, ...]
+    written: frozenset[str]
 
     def has(self, top: str) -> bool:
         """Whether module or package ``top`` comes from here."""
-        return any(_may_bring(requirement, top) for requirement in self.requirements) or any(
-            local_files(top, folder) for folder in self.folders
+        return (
+            top in self.written
+            or any(_may_bring(requirement, top) for requirement in self.requirements)
+            or any(local_files(top, folder) for folder in self.folders)
         )
 
 
@@ -56,7 +65,10 @@ def provided(sources: Iterable[str], folder: Path, tops: Iterable[str]) -> Provi
     """
     requirements: set[str] = set()
     folders: list[Path] = []
+    written: set[str] = set()
     for source in sources:
+        for match in _WRITES_MODULE.finditer(source):
+            written |= {part for part in match[1].split("/") if part}
         if _MAY_INSTALL.search(source):
             installed = _installed(source)
             if installed is None:
@@ -73,7 +85,7 @@ def provided(sources: Iterable[str], folder: Path, tops: Iterable[str]) -> Provi
     for requirement in requirements:
         if not _is_known(requirement) and not any(_may_bring(requirement, top) for top in tops):
             return None
-    return Provided(frozenset(requirements), tuple(folders))
+    return Provided(frozenset(requirements), tuple(folders), frozenset(written))
 
 
 def _may_bring(requirement: str, top: str) -> bool:

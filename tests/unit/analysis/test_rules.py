@@ -283,6 +283,29 @@ class TestMissingNames:
         )
         assert problem.hint == "add the tag prev:clean to step train"
 
+    def test_defined_above_a_step_that_follows_nothing(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a", "x = 1"), ("block:b prev:a", "print(x)"), ("block:c", "print(x)")
+        )
+        assert found.problem("not-upstream").hint == (
+            "add the tag prev:a to step c, or let kale-pm find the edges: --infer-edges"
+        )
+
+    def test_defined_below_a_step_that_follows_nothing(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:c", "print(x)"), ("block:a", "x = 1"), ("block:b prev:a", "print(x)")
+        )
+        assert found.problem("not-upstream").hint == "add the tag prev:a to step c"
+
+    def test_defined_below_in_a_notebook_whose_edges_are_inferred(self, notebook: Any) -> None:
+        hint = (
+            notebook(("block:early", "print(later)"), ("block:late", "later = 1"))
+            .problem("not-upstream")
+            .hint
+        )
+        assert "move the cell that reads it below step late" in hint
+        assert "prev:" not in hint
+
     def test_imported_beside(self, notebook: Any) -> None:
         found = notebook(
             ("block:a", "x = 1"), ("block:b prev:a", "import os"), ("block:c prev:a", "os.getcwd()")
@@ -293,9 +316,58 @@ class TestMissingNames:
         problem = chain("table = 1", "print(tabel)").problem("undefined-name")
         assert problem.hint == "did you mean 'table'?"
 
+    @pytest.mark.parametrize(
+        ("misspelt", "meant"),
+        [("pritn", "print"), ("lenn", "len"), ("rats", "rate"), ("limitz", "limit")],
+    )
+    def test_misspelt_builtins_parameters_and_names_of_the_prelude(
+        self, chain: Any, misspelt: str, meant: str
+    ) -> None:
+        found = chain(f"print({misspelt})", functions="limit = len('a')", parameters="rate = 1")
+        assert found.problem("undefined-name").hint == f"did you mean '{meant}'?"
+
+    def test_misspelt_and_of_a_step_that_is_not_followed(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a", "model = 1"), ("block:b", "y = 1"), ("block:c prev:b", "print(modle)")
+        )
+        assert found.problem("undefined-name").hint == (
+            "did you mean 'model' of step a? then add prev:a"
+        )
+
+    def test_misspelt_in_a_notebook_whose_edges_are_inferred(self, notebook: Any) -> None:
+        found = notebook(("block:a", "model = 1"), ("block:b", "print(modle)"))
+        assert found.problem("undefined-name").hint == "did you mean 'model' of step a?"
+
+    @pytest.mark.parametrize(
+        ("source", "statement"),
+        [
+            ("os.getcwd()", "import os"),
+            ("np.zeros(3)", "import numpy as np"),
+            ("plt.plot([1])", "import matplotlib.pyplot as plt"),
+        ],
+    )
+    def test_a_module_that_nobody_imports(self, chain: Any, source: str, statement: str) -> None:
+        assert chain(source).problem("undefined-name").hint == (
+            f"import it in a cell tagged imports: {statement}"
+        )
+
+    @pytest.mark.parametrize(
+        "source", ["total += 1", "total += 1\ndel total", "total = (\n total\n)"]
+    )
+    def test_set_by_the_statement_that_reads_it(self, chain: Any, source: str) -> None:
+        problem = chain(source).problem("undefined-name")
+        assert problem.message == "'total' has no value yet when this runs"
+        assert problem.hint == "give it a value first: total = ..."
+
     def test_set_too_late_in_the_same_step(self, chain: Any) -> None:
         problem = chain("print(x)\nx = 1").problem("undefined-name")
         assert "step a sets it later (cell 1)" in problem.message
+        assert problem.hint == "move the line that sets it above this one"
+
+    def test_set_too_late_in_another_cell_of_the_step(self, notebook: Any) -> None:
+        problem = notebook(("block:a", "print(x)"), ("", "x = 1")).problem("undefined-name")
+        assert "step a sets it later (cell 2)" in problem.message
+        assert problem.hint == "move the cell that sets it above this one"
 
     def test_set_in_a_later_step(self, chain: Any) -> None:
         problem = chain("print(x)", "x = 1").problem("undefined-name")
@@ -361,6 +433,50 @@ class TestOrder:
         assert (problem.step, problem.cell) == ("c", 3)
         assert problem.hint == "add the tag prev:b if that value is meant"
 
+    def test_a_builtin_that_a_step_above_hides(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a", "list = [1]"),
+            ("block:b", "print(list)"),
+            ("block:c prev:a", "print(list)"),
+        )
+        problem = found.problem("order-differs")
+        assert (problem.step, problem.cell) == ("b", 2)
+        assert "would read 'list' as step a leaves it" in problem.message
+
+    def test_a_builtin_that_is_back_is_fine(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a", "list = [1]\ndel list"),
+            ("block:b", "print(list)"),
+            ("block:c prev:a", "print(list)"),
+        )
+        assert "order-differs" not in found.codes
+
+    def test_names_that_ipython_sets_anew_do_not_matter(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a", "_ = 1"), ("block:b", "print(_)"), ("block:c prev:a", "print(_)")
+        )
+        assert "order-differs" not in found.codes
+
+    def test_a_step_above_the_one_that_it_follows(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:train prev:load", "print(df, rows)"), ("block:load", "df = rows = 1")
+        )
+        problem = found.problem("order-differs")
+        assert (problem.step, problem.cell, problem.line) == ("train", 1, 1)
+        assert problem.message == (
+            "step train reads 'df' above the cells of step load that set it: "
+            "run from top to bottom, the notebook would fail"
+        )
+
+    @pytest.mark.parametrize(
+        "source", ["if input(): print(df)", "from nowhere import *\nprint(df)"]
+    )
+    def test_a_step_above_the_one_that_it_follows_which_might_do_without(
+        self, notebook: Any, source: str
+    ) -> None:
+        found = notebook(("block:train prev:load", source), ("block:load", "df = 1"))
+        assert "order-differs" not in found.codes
+
     def test_a_step_that_its_edges_put_before_another_which_stands_above_it(
         self, notebook: Any
     ) -> None:
@@ -405,7 +521,7 @@ class TestOrder:
         found = notebook(
             ("functions", "x = [1]"), ("block:a prev:b", "print(x)"), ("block:b", "x.append(2)")
         )
-        assert "as the prelude leaves it" in found.problem("order-differs").message
+        assert "as it was before the first step" in found.problem("order-differs").message
 
     def test_scattered_cells_that_agree_are_fine(self, notebook: Any) -> None:
         found = notebook(
@@ -456,6 +572,16 @@ class TestInferredEdges:
 
     def test_follow_changes(self, notebook: Any) -> None:
         assert self.edges(notebook, "x = []", "x.append(1)", "print(x)") == {"ab", "bc"}
+
+    def test_follow_who_deletes(self, notebook: Any) -> None:
+        found = notebook(
+            ("block:a", "x = 1"), ("block:b", "print(x)\ndel x"), ("block:c", "print(x)")
+        )
+        assert found.errors == ["deleted-upstream"]
+        assert set(found.pipeline.implied_edges) == {("a", "b"), ("b", "c")}
+
+    def test_of_a_builtin_that_is_back_there_are_none(self, notebook: Any) -> None:
+        assert self.edges(notebook, "sum = 1", "del sum", "print(sum([1]))") == {"ab"}
 
     def test_follow_what_unknown_code_may_have_changed(self, notebook: Any) -> None:
         assert "bc" in self.edges(notebook, "x = []", "x.learn(1)", "print(x)")

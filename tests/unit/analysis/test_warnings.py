@@ -306,6 +306,48 @@ class TestLocalFiles:
     def test_no_false_alarm(self, find: Find, source: str) -> None:
         assert find("local-file", source) == []
 
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "!unzip data.zip",
+            "!wget https://example.org/data.tgz",
+            "!curl -LO https://example.org/data.tgz",
+            "!tar xf data.tgz",
+            "!cp -r ~/data .",
+            "!mkdir -p data",
+            "%%bash\n./fetch_all",
+        ],
+    )
+    def test_that_a_command_above_may_have_made(self, find: Find, command: str) -> None:
+        read = "pd.read_csv('data/x.csv')"
+        assert find("local-file", command, read) == []
+        assert find("local-file", f"{command}\n{read}") == []
+        assert len(find("local-file", read, command)) == 1
+        assert len(find("local-file", "!ls\n%pip install numpy", read)) == 1
+
+    def test_that_no_command_makes_where_they_are_here(self, find: Find, tmp_path: Path) -> None:
+        (tmp_path / "x.csv").write_text("1")
+        (problem,) = find("local-file", "!unzip data.zip", "pd.read_csv('x.csv')")
+        assert "is here, but not" in problem.message
+
+    @pytest.mark.parametrize("tags", ["block:b", "block:b prev:start"])
+    def test_that_a_parallel_step_writes(self, notebook: Any, tags: str) -> None:
+        found = notebook(
+            ("imports", "import pandas as pd"),
+            ("block:start", "print(1)"),
+            ("block:a" + tags[7:], "pd.DataFrame().to_csv('x.csv')"),
+            (tags, "print(pd.read_csv('x.csv'))"),
+        )
+        problem = found.problem("local-file")
+        assert "nothing puts step a first" in problem.message
+        assert "add prev:a to a cell of step b" in problem.hint
+
+    def test_that_a_step_long_before_writes(self, find: Find) -> None:
+        writing = "pd.DataFrame().to_csv('x.csv')"
+        (problem,) = find("local-file", writing, "print(1)", "pd.read_csv('x.csv')")
+        assert "first" not in problem.message
+        assert "prev:" not in problem.hint
+
     def test_of_the_home_folder(
         self, find: Find, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -332,6 +374,7 @@ class TestMissingPackages:
             ("%%time\nimport nobodys", 2),
             ("try:\n    import nobodys\nexcept KeyError:\n    pass", 2),
             ("if deep:\n    import nobodys", 2),
+            ("if False:\n    import os\nelse:\n    import nobodys", 4),
             ("# %pip install nobodys\nimport nobodys", 2),
             ("!pip install numpy\nimport nobodys", 2),
             ("import sys\nsys.path.append('lib')\nimport nobodys", 3),
@@ -361,11 +404,27 @@ class TestMissingPackages:
             "import sys, os\nsys.path.insert(0, os.environ['LIB'])\nimport nobodys",
             "%%bash\nimport nobodys",
             "%%writefile x.py\nimport nobodys",
+            "if False:\n    import nobodys",
+            "if 0:\n    import nobodys\nelse:\n    import os",
+            "if True:\n    import os\nelse:\n    import nobodys",
             "text = 'import nobodys'",
         ],
     )
     def test_no_false_alarm(self, find: Find, source: str) -> None:
         assert find("missing-package", source) == []
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "%%writefile nobodys.py",
+            "%%file ./nobodys.py",
+            "%%writefile -a 'lib/nobodys.py'",
+            "%%writefile nobodys/__init__.py",
+        ],
+    )
+    def test_modules_that_the_notebook_writes_are_there(self, find: Find, line: str) -> None:
+        assert find("missing-package", f"{line}\nx = 1", "import nobodys") == []
+        assert len(find("missing-package", "%%writefile other.py\nx = 1", "import nobodys")) == 1
 
     def test_modules_beside_the_notebook_are_there(self, find: Find, tmp_path: Path) -> None:
         for name in ("beside.py", "package/__init__.py", "plain/inner.py", "lib/inside.py"):
@@ -442,7 +501,15 @@ class TestDeadSteps:
 
     def test_say_what_nobody_reads(self, chain: Any) -> None:
         message = chain("import math\nx = y = 1", "print(2)").problem("dead-step").message
-        assert "no other step reads 'x' or 'y'" in message
+        assert "no other step reads 'x' or 'y'," in message
+
+    def test_say_no_more_than_three_names(self, chain: Any) -> None:
+        source = "\n".join(f"x{number:03} = 1" for number in range(500))
+        message = chain(source, "print(2)").problem("dead-step").message
+        assert "reads 'x000' or 'x001' or 'x002' and 497 more," in message
+
+    def test_what_is_a_consequence_of_a_missing_name_is_not_said(self, chain: Any) -> None:
+        assert chain("table = 1", "print(tabel)").codes == ["undefined-name"]
 
     @pytest.mark.parametrize(
         "source",

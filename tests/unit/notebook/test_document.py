@@ -83,6 +83,13 @@ class TestCells:
         found = [cell.tags for cell in read(tmp_path, *cells).cells]
         assert found == [("skip",), (), ("skip",), (), ()]
 
+    @pytest.mark.parametrize("tags", [{"block:a": 1}, "block:a, prev:b", "block:a prev:b", 3])
+    def test_tags_that_are_no_list_are_refused(self, tmp_path: Path, tags: object) -> None:
+        path = save(tmp_path, notebook(code("1"), code("x", metadata={"tags": tags})))
+        error = failure(path)
+        assert error.reason == "the tags of cell 2 are no list"
+        assert 'tags=["block:NAME"' in error.hint
+
     def test_the_file_is_not_written(self, tmp_path: Path) -> None:
         path = save(tmp_path, notebook(code("x"), minor=4))
         before = path.read_bytes()
@@ -253,6 +260,22 @@ x = n
         path.write_text('# Wine\n\n```python tags=["block:a"]\nx = 1\n```\n')
         code_cell = read_document(path).cells[-1]
         assert (code_cell.source, code_cell.tags) == ("x = 1", ("block:a",))
+
+    @pytest.mark.parametrize("tags", ["block:a", "[block:a]", '["block:a"', '["block:a" prev:b]'])
+    def test_tags_that_do_not_read(self, tmp_path: Path, tags: str) -> None:
+        pytest.importorskip("jupytext")
+        path = tmp_path / "wine.py"
+        path.write_text(f'# %% tags=["imports"]\nimport os\n\n# %% tags={tags}\nx = 1\n')
+        error = failure(path)
+        assert error.reason == f"the tags of cell 2 cannot be read: tags={tags}"
+        assert 'tags=["block:NAME"' in error.hint
+
+    def test_tags_that_are_one_text(self, tmp_path: Path) -> None:
+        pytest.importorskip("jupytext")
+        path = tmp_path / "wine.py"
+        path.write_text('# %% tags="block:a"\nx = 1\n')
+        assert "tags of a cell are no list" in failure(path).reason
+        assert 'tags=["block:NAME"' in failure(path).hint
 
     def test_without_jupytext_the_hint_installs_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -333,3 +333,31 @@ def test_equal_files_give_equal_pipelines(outlined: Any) -> None:
 def test_flags_override(tmp_path: Path, outlined: Any) -> None:
     path = outlined(("block:a", "x")).path
     assert read(str(path), {"name": "other", "image": None}).name == "other"
+
+
+class TestMessages:
+    """The place of a problem stands in its fields; its message does not say it once more."""
+
+    @pytest.mark.parametrize(
+        "cell",
+        [
+            ("block:b prev:laod", "1"),
+            ("metrics", "x = 1"),
+            ("metrics", "x ="),
+            ("block:a image:y", "1"),
+        ],
+    )
+    def test_do_not_repeat_the_cell(self, outlined: Any, cell: Cell) -> None:
+        problem = only(outlined(("block:a image:x", "1"), cell))
+        assert problem.cell == 2
+        assert "cell 2" not in problem.message
+
+    def test_of_an_untagged_cell(self, outlined: Any) -> None:
+        problem = only(outlined(("", "import sys"), ("block:a", "1")))
+        assert problem.cell == 1
+        assert problem.message.startswith("this cell has no tag")
+
+    def test_where_there_is_no_step_the_hint_names_the_cell_once(self, outlined: Any) -> None:
+        with pytest.raises(NotebookError) as caught:
+            outlined(("imports", "1"), ("prev:b", "1"))
+        assert caught.value.hint.count("cell 2: ") == 1
