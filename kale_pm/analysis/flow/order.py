@@ -43,7 +43,9 @@ def order_differs(pipeline: Pipeline, flows: Flows, prelude: Prelude) -> Iterato
             if python_has_it:
                 above, before = _unless_deleted(above, name), _unless_deleted(before, name)
             is_given = python_has_it or name in prelude.names
-            is_there = before.writes[name] is not Write.DELETES if before else is_given
+            # What may be missing by the code's own account, nobody reports as missing.
+            may_miss = is_given or piece.reads[name].soft or piece.reads[name].possible
+            is_there = before.writes[name] is not Write.DELETES if before else may_miss
             if not is_there or above is before:
                 continue
             if above or is_given:

@@ -523,6 +523,20 @@ class TestOrder:
         )
         assert "as it was before the first step" in found.problem("order-differs").message
 
+    @pytest.mark.parametrize(
+        "source", ["try:\n    x\nexcept NameError:\n    x = 0", "if flag: x = 1\nprint(x)"]
+    )
+    def test_a_value_that_the_notebook_would_have_and_the_step_may_do_without(
+        self, notebook: Any, source: str
+    ) -> None:
+        found = notebook(
+            ("parameters", "flag = 0"),
+            ("block:a", "print(flag)"),
+            ("block:b", "x = 1"),
+            ("block:c prev:a", source),
+        )
+        assert found.problem("order-differs").hint == "add the tag prev:b if that value is meant"
+
     def test_scattered_cells_that_agree_are_fine(self, notebook: Any) -> None:
         found = notebook(
             ("block:a", "x = 1"),
