@@ -667,4 +667,7 @@ def looks(draw: Draw, kernel: Kernel) -> list[str]:
 
 
 def has_address(value: Any) -> bool:
-    return " at 0x" in repr(value)
+    try:
+        return " at 0x" in repr(value)
+    except RecursionError:  # a Counter that holds itself cannot be shown at all
+        return True
