@@ -116,4 +116,4 @@ def _run(cells: Sequence[tuple[int, str]]) -> Shown:
 
 def _plain(text: str) -> str:
     """Without addresses and execution counts."""
-    return re.sub(r"0x[0-9a-f]+", "0x", re.sub(r"Out\[\d+\]:", "Out:", text)).strip()
+    return re.sub(r"0x[0-9a-fA-F]+", "0x", re.sub(r"Out\[\d+\]:", "Out:", text)).strip()

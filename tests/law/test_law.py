@@ -73,7 +73,7 @@ def test_parallel_steps_print_the_same_or_a_warning_says_why_not(
 
 def plain(printed: list[str]) -> list[str]:
     """Without the addresses of objects."""
-    return [re.sub(r"0x[0-9a-f]+", "0x", text) for text in printed]
+    return [re.sub(r"0x[0-9a-fA-F]+", "0x", text) for text in printed]
 
 
 def understood(notebook: Notebook, folder: Path) -> Pipeline:

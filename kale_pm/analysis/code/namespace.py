@@ -307,7 +307,10 @@ class Namespace:
 
         changed = code.mutates | code.touches | code.mutates_parameters | code.touches_parameters
         for group in code.keeps:
-            self.link_all(name for member in group for name in meant(member))
+            names = [name for member in group for name in meant(member)]
+            self.link_all(names)
+            if len(names) > 1:
+                self.effects.shares.update(names)
             inside = code_of_all([a for member in group for a in bound.get(member, ())], self.known)
             for holder in group & changed:
                 for name in meant(holder):
