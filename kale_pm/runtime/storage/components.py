@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import hashlib
 import json
 import logging
 import pickle
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, BinaryIO
+from typing import Any
 
 from kale_pm.runtime.storage import memory
 from kale_pm.runtime.storage.culprit import explain
-from kale_pm.runtime.storage.pickler import IN_EVERY_MEMO, Pickler
+from kale_pm.runtime.storage.pickler import IN_EVERY_MEMO, Pickler, Writer
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes)
 # What is found again by its name, or is nothing but its value, is not shared by two variables.
@@ -60,21 +59,21 @@ _VALUES = frozenset(
 
 @dataclass(frozen=True)
 class Dump:
-    """One component, taken apart: a stream, the memory it refers to, and their hashes.
+    """One component, taken apart: a stream, its hash, and the memory that it refers to."""
 
-    ``id`` is a hash of the names, the stream and the memory.
-    """
-
-    id: str
     names: tuple[str, ...]
     stream_size: int
     stream_digest: str
     layout: memory.Layout
-    digests: tuple[str, ...]
+
+    def id(self, digests: Sequence[str]) -> str:
+        """A hash of the names, the stream and the memory, whose segments have these hashes."""
+        content = json.dumps([self.names, self.stream_digest, digests, self.layout.references])
+        return memory.digest(content.encode())
 
 
 def dump(
-    variables: Mapping[str, object], prelude: frozenset[str], file: BinaryIO | None = None
+    variables: Mapping[str, object], prelude: frozenset[str], file: Writer | None = None
 ) -> Dump:
     """Pickle the variables as one graph, writing the stream to ``file`` if there is one.
 
@@ -93,22 +92,7 @@ def dump(
         if stream.error is not None:
             raise stream.error from None
         raise explain(variables, error, prelude) from error
-    layout = memory.arrange(buffers)
-    known = memory.untouched() if buffers else {}
-    digests = tuple(
-        known.get((memory.address(segment), segment.nbytes)) or memory.digest(segment)
-        for segment in layout.segments
-    )
-    stream_digest = stream.digest()
-    content = json.dumps([names, stream_digest, digests, layout.references])
-    return Dump(
-        id=hashlib.sha256(content.encode()).hexdigest()[:32],
-        names=names,
-        stream_size=stream.size,
-        stream_digest=stream_digest,
-        layout=layout,
-        digests=digests,
-    )
+    return Dump(names, stream.size, stream.digest(), memory.arrange(buffers))
 
 
 def fingerprint(variables: Mapping[str, object], prelude: frozenset[str]) -> str:
@@ -117,7 +101,9 @@ def fingerprint(variables: Mapping[str, object], prelude: frozenset[str]) -> str
     As long as nothing changes it stays the same inside one process; it is also the id that
     the component would get in a pack.  Raises SaveError when an object cannot be pickled.
     """
-    return dump(variables, prelude).id
+    dumped = dump(variables, prelude)
+    segments = dumped.layout.segments
+    return dumped.id(memory.digests(segments, memory.untouched() if segments else {}))
 
 
 def components(variables: Mapping[str, object], prelude: frozenset[str]) -> list[dict[str, object]]:
@@ -250,9 +236,11 @@ def _collector(buffers: list[pickle.PickleBuffer]) -> Any:
 class _Stream:
     """Counts and hashes what the pickler writes on its way to the file."""
 
-    def __init__(self, file: BinaryIO | None) -> None:
+    def __init__(self, file: Writer | None) -> None:
+        import xxhash
+
         self._file = file
-        self._hash = hashlib.sha256()
+        self._hash = xxhash.xxh3_128()
         self.size = 0
         self.error: OSError | None = None
 
@@ -269,7 +257,8 @@ class _Stream:
         return size
 
     def digest(self) -> str:
-        return self._hash.hexdigest()[:32]
+        digest: str = self._hash.hexdigest()
+        return digest
 
 
 @contextmanager

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import pickle
 import time
+import traceback
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from kale_pm.errors import SaveError
@@ -50,6 +52,15 @@ _GENERAL_HINT = (
 )
 
 
+AGAIN_HINT = (
+    "its class does not let itself be made again: give it a method __reduce__, tell "
+    "kale-pm how to store it (kale_pm.saver), or make it in the step that needs it"
+)
+
+# Raises what storing a value raises, where the prelude has these names.
+Attempt = Callable[[object, frozenset[str]], None]
+
+
 class _Part(NamedTuple):
     """A value, and how to reach it from what holds it; "" where Python has no expression."""
 
@@ -58,15 +69,20 @@ class _Part(NamedTuple):
 
 
 def explain(
-    variables: Mapping[str, object], error: BaseException, prelude: frozenset[str]
+    variables: Mapping[str, object],
+    error: BaseException,
+    prelude: frozenset[str],
+    attempt: Attempt | None = None,
 ) -> SaveError:
-    """The error to raise instead of ``error``, which pickling ``variables`` raised.
+    """The error to raise instead of ``error``, which storing ``variables`` raised.
 
     It carries the path to the culprit, the reason, and a hint for this kind of object.
+    ``attempt`` says what failed: by default it was to pickle them.
     """
+    search = _Search(prelude, attempt or _pickle)
     if _is_too_deep(error):
         name = next(
-            (n for n, value in variables.items() if _failure(value, prelude) is not None),
+            (n for n, value in variables.items() if search.failure(value) is not None),
             next(iter(variables), "the variables"),
         )
         return SaveError(
@@ -75,7 +91,7 @@ def explain(
             hint="flatten it (a list instead of a chain of objects), "
             "or raise the limit with sys.setrecursionlimit in the notebook",
         )
-    chain = _search(variables, prelude)
+    chain = search.chain(variables)
     # A pool of workers is to blame itself, not the queue inside it: the outermost known kind.
     for length, part in enumerate(chain, start=1):
         advice = _advice(type(part.value), is_last=length == len(chain))
@@ -83,49 +99,75 @@ def explain(
             reason, hint = advice
             return SaveError(_path(chain[:length]), reason, hint=hint)
     named = [part.value for part in chain if part.label]
+    hint = _GENERAL_HINT if attempt is None else AGAIN_HINT
     if not named:
-        return SaveError(", ".join(variables), _describe(error), hint=_GENERAL_HINT)
+        return SaveError(", ".join(variables), _describe(error), hint=hint)
     kind = type(named[-1])
-    cause = _failure(named[-1], prelude) or error
+    cause = search.failure(named[-1]) or error
     reason = f"{kind.__module__}.{kind.__qualname__}: {_describe(cause)}"
-    return SaveError(_path(chain), reason, hint=_GENERAL_HINT)
+    if attempt is not None:
+        reason = f"it can be stored, but not be made again of that: {blame(cause)}"
+    return SaveError(_path(chain), reason, hint=hint)
+
+
+def blame(error: BaseException) -> str:
+    """The error in a line, with the innermost function of the notebook that was running."""
+    functions = [
+        frame.f_code.co_qualname
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") == "__main__"
+    ]
+    return f"{functions[-1]} failed: {_describe(error)}" if functions else _describe(error)
 
 
 def _path(chain: Sequence[_Part]) -> str:
     return "".join(part.label for part in chain)
 
 
-def _search(variables: Mapping[str, object], prelude: frozenset[str]) -> list[_Part]:
-    """The parts on the way to the culprit, from the variable inwards."""
-    deadline = time.monotonic() + _SECONDS
-    chain: list[_Part] = []
-    seen: set[int] = set()
-    parts: Sequence[_Part] = [_Part(name, value) for name, value in variables.items()]
-    while parts and _failure([part.value for part in parts], prelude) is not None:
-        low, high = 0, len(parts)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if _failure([part.value for part in parts[low:middle]], prelude) is not None:
-                high = middle
-            else:
-                low = middle
-            if time.monotonic() > deadline:
-                return chain
-        part = parts[low]
-        if id(part.value) in seen:
-            break
-        seen.add(id(part.value))
-        chain.append(part)
-        parts = list(_parts(part.value, prelude))
-    return chain
+@dataclass(frozen=True)
+class _Search:
+    """Looks for what fails when it is attempted."""
+
+    prelude: frozenset[str]
+    attempt: Attempt
+
+    def chain(self, variables: Mapping[str, object]) -> list[_Part]:
+        """The parts on the way to the culprit, from the variable inwards."""
+        deadline = time.monotonic() + _SECONDS
+        chain: list[_Part] = []
+        seen: set[int] = set()
+        parts: Sequence[_Part] = [_Part(name, value) for name, value in variables.items()]
+        while parts and self._any_fails(parts):
+            low, high = 0, len(parts)
+            while high - low > 1:
+                middle = (low + high) // 2
+                if self._any_fails(parts[low:middle]):
+                    high = middle
+                else:
+                    low = middle
+                if time.monotonic() > deadline:
+                    return chain
+            part = parts[low]
+            if id(part.value) in seen:
+                break
+            seen.add(id(part.value))
+            chain.append(part)
+            parts = list(_parts(part.value, self.prelude))
+        return chain
+
+    def failure(self, value: object) -> BaseException | None:
+        try:
+            self.attempt(value, self.prelude)
+        except Exception as error:  # noqa: BLE001 - whatever an object's own code raises
+            return error
+        return None
+
+    def _any_fails(self, parts: Sequence[_Part]) -> bool:
+        return self.failure([part.value for part in parts]) is not None
 
 
-def _failure(value: object, prelude: frozenset[str]) -> BaseException | None:
-    try:
-        Pickler(_Nowhere(), prelude, lambda _: None).dump(value)
-    except Exception as error:  # noqa: BLE001 - whatever an object's own code raises
-        return error
-    return None
+def _pickle(value: object, prelude: frozenset[str]) -> None:
+    Pickler(_Nowhere(), prelude, lambda _: None).dump(value)
 
 
 class _Nowhere:

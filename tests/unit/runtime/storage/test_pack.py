@@ -369,14 +369,14 @@ class TestSteps:
         ),
     ],
 )
-def test_a_class_that_cannot_be_made_again_is_named_with_what_to_do(
+def test_what_could_not_be_made_again_is_found_when_it_is_stored(
     run_main, tmp_path, culprit, definition
 ):
     code = f"""
 import sys
 from pathlib import Path
-from kale_pm.errors import PackError
-from kale_pm.runtime.storage.pack import Pack, write_pack
+from kale_pm.errors import SaveError
+from kale_pm.runtime.storage.pack import write_pack
 
 class Late:
     def __init__(self): self.x = 1
@@ -384,15 +384,65 @@ class Late:
 
 late = object.__new__(Late)
 late.x = 1
-stored = write_pack(Path(sys.argv[1]), [{{"it": late}}], frozenset(["Late"]))
+try:
+    write_pack(Path(sys.argv[1]), [{{"it": [1, {{"late": late}}]}}], frozenset(["Late"]))
+except SaveError as error:
+    print(error.message, "|", error.hint)
+"""
+    message, _, hint = run_main(code, tmp_path).partition(" | ")
+    assert "cannot save it[1]['late']: " in message
+    assert culprit in message
+    assert "__reduce__" in hint
+    assert "kale_pm.saver" in hint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_made_again_in_another_process_is_named_with_what_to_do(run_main, tmp_path):
+    code = """
+import os, sys
+from pathlib import Path
+from kale_pm.errors import PackError
+from kale_pm.runtime.storage.pack import Pack, write_pack
+
+class Late:
+    def __setstate__(self, state): state[os.environ.get("GONE", "x")]
+
+late = Late()
+late.x = 1
+stored = write_pack(Path(sys.argv[1]), [{"it": late}], frozenset(["Late"]))
+os.environ["GONE"] = "gone"
 try:
     Pack(stored.path).load(stored.components[0].id)
 except PackError as error:
     print(error.message, "|", error.hint)
 """
     message, _, hint = run_main(code, tmp_path).partition(" | ")
-    assert "cannot load it: " in message
-    assert culprit in message
-    assert "install" not in hint
+    assert "cannot load it: Late.__setstate__ failed: KeyError: 'gone'" in message
     assert "__reduce__" in hint
-    assert "kale_pm.saver" in hint
+
+
+def test_storing_leaves_the_classes_of_the_notebook_alone(run_main, tmp_path):
+    code = """
+import enum, sys
+from pathlib import Path
+from kale_pm.runtime.storage.pack import write_pack
+
+registry = []
+
+class Base:
+    names = []
+    def __init_subclass__(cls): registry.append(cls)
+
+class Part(Base):
+    pass
+
+class Kind(enum.Enum):
+    SMALL = 1
+
+names, kinds = Base.names, [*Kind]
+write_pack(Path(sys.argv[1]), [{"it": [Part(), Part, Kind.SMALL]}], frozenset())
+assert Base.names is names
+assert registry == [Part]
+assert all(one is other for one, other in zip(Kind, kinds))
+"""
+    run_main(code, tmp_path)
