@@ -19,7 +19,7 @@ from kale_pm import strict_json
 from kale_pm.errors import PackError
 from kale_pm.local.store import Store, numbers, write_text
 from kale_pm.local.watched import FileState, Stamp, stamps
-from kale_pm.runtime.manifest import Variable
+from kale_pm.runtime.manifest import Seal, Variable, Version, version
 from kale_pm.runtime.storage.pack import Pack
 
 
@@ -42,7 +42,7 @@ class CachedStep:
     files: Mapping[str, FileState]
     packs: Mapping[str, Stamp | None]
     variables: Mapping[str, Variable]
-    versions: Mapping[str, str | None]
+    versions: Mapping[str, Version]
     context: Mapping[str, str]
 
 
@@ -60,6 +60,7 @@ def recall(store: Store, key: str) -> CachedStep | None:
         if content.pop("seal") != _seal(content):
             return None
         content["variables"] = {k: Variable(**v) for k, v in content["variables"].items()}
+        content["versions"] = {k: version(v) for k, v in content["versions"].items()}
         content["packs"] = {name: (size, time) for name, (size, time) in content["packs"].items()}
         content["files"] = {name: _file_state(**v) for name, v in content["files"].items()}
         content["metrics"] = numbers(content["metrics"])
@@ -78,6 +79,11 @@ def pack_stamps(packs: Path, variables: Iterable[Variable]) -> dict[str, Stamp |
     """The stamps of the packs of ``variables``, which lie in the folder ``packs``."""
     names = {Path(variable.pack).name for variable in variables if variable.pack}
     return stamps(packs, sorted(names))
+
+
+def seals(packs: Path, names: Iterable[str]) -> dict[str, Seal]:
+    """The seals of packs that :func:`are_whole` has found to be right."""
+    return {name: stamp for name, stamp in stamps(packs, names).items() if stamp is not None}
 
 
 def are_whole(packs: Path, expected: Mapping[str, Stamp | None]) -> bool:

@@ -31,12 +31,10 @@ from kale_pm.runtime.manifest import (
     Change,
     Exchange,
     Manifest,
-    Version,
-    merge_context,
-    merge_versions,
     read_manifest,
     write_manifest,
 )
+from kale_pm.runtime.merging import ancestors, merge_context, merge_versions
 from kale_pm.slicing import cut
 
 
@@ -51,12 +49,7 @@ def do_step(live: LiveRun, step: Step, forced: str) -> StepRecord:
     ``forced`` is the reason why a stored result must not be used, or an empty text.
     Whatever goes wrong is a failure of this step, not an exception: the others go on.
     """
-    record = StepRecord(
-        step.name,
-        parents=live.pipeline.parents[step.name],
-        inputs=inputs_of(live.pipeline, step),
-        started=time.time(),
-    )
+    record = live.record.steps[step.name]
     began = time.monotonic()
     try:
         record = _do_step(live, step, forced, record)
@@ -165,8 +158,9 @@ def _reuse(live: LiveRun, step: Step, entry: CachedStep, inputs: Sequence[Manife
     # The step's place in the order may be another one than in the run that executed it.
     order = live.pipeline.order.index(step.name)
     versions = merge_versions(inputs)
-    for name, component in entry.versions.items():
-        versions[name] = Version(step.name, order, component)
+    for name, version in entry.versions.items():
+        bound = versions[name].bound if name in versions else -1
+        versions[name] = replace(version, order=order, bound=bound)
     context = merge_context(inputs)
     for name, value in entry.context.items():
         context[name] = Change(step.name, order, value)
@@ -178,6 +172,8 @@ def _reuse(live: LiveRun, step: Step, entry: CachedStep, inputs: Sequence[Manife
             versions=versions,
             context=context,
             metrics=entry.metrics,
+            ancestors=ancestors(inputs),
+            seals=cache.seals(live.store.packs, entry.packs),
         ),
         live.manifest(step.name),
     )
@@ -258,7 +254,7 @@ def _remember(
         files=file_states(live.pipeline.folder, names),
         packs=cache.pack_stamps(live.store.packs, manifest.variables.values()),
         variables=manifest.variables,
-        versions={n: v.component for n, v in versions.items() if v.step == step.name},
+        versions={n: v for n, v in versions.items() if v.step == step.name},
         context={n: change.value for n, change in context.items() if change.step == step.name},
     )
     cache.remember(live.store, key, entry)

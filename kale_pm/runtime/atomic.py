@@ -15,7 +15,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The folder is made if it is missing; nothing is left behind after an error.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}"
+    temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}.partial"
     try:
         yield temporary
         temporary.replace(path)

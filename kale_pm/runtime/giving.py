@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from kale_pm.errors import SaveError
-from kale_pm.runtime.manifest import Exchange, Variable
-from kale_pm.runtime.storage.components import components, fingerprint
-from kale_pm.runtime.storage.pack import type_name, write_pack
+from kale_pm.errors import PackError, SaveError
+from kale_pm.runtime.manifest import Exchange, Seal, Variable
+from kale_pm.runtime.storage import classes
+from kale_pm.runtime.storage.components import components
+from kale_pm.runtime.storage.dump import fingerprint
+from kale_pm.runtime.storage.pack_writer import check, type_name, write_pack
+from kale_pm.runtime.storage.pickler import class_digest
 
 
 @dataclass(frozen=True)
 class Group:
     """Variables that share objects, and what they were before the step's cells ran.
 
-    Without a fingerprint only their rebinding is noticed.
+    Without a fingerprint only their rebinding is noticed.  ``again`` makes those that were
+    received once more, as they were.
     """
 
     values: Mapping[str, object]
     fingerprint: str | None
+    again: Callable[[], Mapping[str, object]] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Prelude:
 
 @dataclass(frozen=True)
 class Given:
-    """Where the variables lie that a step gave.
+    """Where the variables lie that a step gave, and the seal of their pack.
 
     ``left_behind`` are objects of the prelude that the step may have changed and that cannot
     be stored, with the reason: every step makes its own.
@@ -55,6 +60,7 @@ class Given:
 
     variables: Mapping[str, Variable]
     left_behind: Mapping[str, str] = field(default_factory=dict)
+    seals: Mapping[str, Seal] = field(default_factory=dict)
 
 
 def observe(values: Mapping[str, object], prelude: frozenset[str]) -> Group:
@@ -86,13 +92,13 @@ def store(
     }
     graph = {name: value for name, value in changed.items() if name not in modules}
     # What could be stored before the step has now something inside that the step has made.
-    storable = {name for group in groups if group.fingerprint for name in group.values}
+    storable = {n for group in groups if group.fingerprint or group.again for n in group.values}
     own = {n for n, v in graph.items() if prelude.has(n, v) and n not in storable}
     refused: dict[str, str] = {}
     while True:
         kept = {name: value for name, value in graph.items() if name not in refused}
         try:
-            written = _write(kept, untouched, prelude.names, exchange)
+            written, seals = _write(kept, untouched, prelude.names, exchange)
             break
         except SaveError:
             found = _refused(graph, (graph.keys() - set(names)) | own, prelude.names)
@@ -105,7 +111,7 @@ def store(
         for name, reason in refused.items()
         if name not in left_behind
     }
-    return Given(modules | unsaved | written, left_behind)
+    return Given(modules | unsaved | written, left_behind, seals)
 
 
 def _compare(
@@ -124,13 +130,25 @@ def _compare(
         )
         if not same_objects or present.keys() & set(names):
             changed.update(present)
-        elif group.fingerprint is not None:
-            same_content = observe(present, prelude).fingerprint == group.fingerprint
-            (untouched if same_content else changed).update(present)
+        elif group.fingerprint or group.again:
+            (untouched if _is_unchanged(group, prelude) else changed).update(present)
     for name in names:
         if name in namespace and name not in untouched:
             changed[name] = namespace[name]
     return changed, untouched
+
+
+def _is_unchanged(group: Group, prelude: frozenset[str]) -> bool:
+    now = observe(group.values, prelude).fingerprint
+    if now is None or now == group.fingerprint:
+        return now is not None
+    if group.again is None or classes.is_any_changed(lambda kind: class_digest(kind, prelude)):
+        return False
+    # What a pack holds may look different here: the order of a set is not the same everywhere.
+    try:
+        return observe(group.again(), prelude).fingerprint == now
+    except PackError:
+        return False
 
 
 def _write(
@@ -138,9 +156,9 @@ def _write(
     untouched: Mapping[str, object],
     prelude: frozenset[str],
     exchange: Exchange,
-) -> dict[str, Variable]:
+) -> tuple[dict[str, Variable], dict[str, Seal]]:
     if not graph:
-        return {}
+        return {}, {}
     # What a changed variable shares with an untouched one makes both travel again.
     groups = [
         group
@@ -149,13 +167,14 @@ def _write(
     ]
     stored = write_pack(exchange.packs, groups, prelude)
     pack = os.path.relpath(stored.path, exchange.manifest.parent)
-    return {
+    variables = {
         name: Variable(
             type=component.types[name], pack=pack, component=component.id, size=component.size
         )
         for component in stored.components
         for name in component.names
     }
+    return variables, {stored.path.name: stored.seal}
 
 
 def _refused(
@@ -165,7 +184,7 @@ def _refused(
     found = {}
     for name in sorted(names):
         try:
-            fingerprint({name: graph[name]}, prelude)
+            check({name: graph[name]}, prelude)
         except SaveError as error:
             found[name] = f"{error.path}: {error.reason}; {error.hint}"
     return found

@@ -9,18 +9,23 @@ global state that were made so far, replayed in every descendant.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from kale_pm import strict_json
-from kale_pm.errors import LoadError
+from kale_pm.errors import LoadError, StoreError
 from kale_pm.runtime.atomic import replacing
 
-FORMAT = 1
+FORMAT = 2
+
+
+Seal = tuple[int, int]  # size in bytes, time of the last change in nanoseconds
 
 
 @dataclass(frozen=True)
@@ -100,16 +105,35 @@ class Variable:
                 return component
 
 
+class Made(StrEnum):
+    """How a step came to give a variable."""
+
+    BOUND = "bound"  # it bound the name anew, or deleted it
+    CHANGED = "changed"  # it changed the object that the name already had
+    KEPT = "kept"  # it gives it as it had received it
+    CARRIED = "carried"  # it changed what shares objects with this variable, and did not ask for it
+
+
 @dataclass(frozen=True)
 class Version:
     """The current version of a variable: who made it, and its component (None: deleted).
 
-    What lies in no pack says so in the place of the component.
+    What lies in no pack says so in the place of the component.  ``bound`` is the place in the
+    order of the step that bound the name to the object which it has now; -1 stands for the
+    prelude.  ``rival`` is a step beside ``step`` that has changed that object too: nobody can
+    say which of the two is right.
     """
 
     step: str
     order: int
     component: str | None
+    made: Made = Made.BOUND
+    bound: int = -1
+    rival: str = ""
+
+    def __post_init__(self) -> None:
+        if self.made is Made.BOUND:
+            object.__setattr__(self, "bound", self.order)
 
 
 @dataclass(frozen=True)
@@ -125,6 +149,8 @@ class Change:
 class Manifest:
     """What a step hands on; ``order`` is its place in the pipeline's topological order.
 
+    ``ancestors`` are the steps that it has heard of.  ``seals`` tell, for the name of each
+    pack file, the size and time (ns) that it had when it was written.
     Where a folder is audited, ``read`` and ``written`` are the files that the step opened:
     those below the folder relative to it, data elsewhere by absolute path.  ``modules`` are
     the sources of the modules that no package manager installed.
@@ -136,6 +162,8 @@ class Manifest:
     versions: Mapping[str, Version] = field(default_factory=dict)
     context: Mapping[str, Change] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    ancestors: tuple[str, ...] = ()
+    seals: Mapping[str, Seal] = field(default_factory=dict)
     read: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
@@ -154,13 +182,18 @@ def read_manifest(path: Path) -> Manifest:
                 f"{path} has format {content['format']}, this kale-pm reads {FORMAT}",
                 hint="run the earlier steps again with this version of kale-pm",
             )
+        if content.pop("digest") != _digest(content):
+            raise ValueError("it is not what was written")
+        _check_names(content)
         return Manifest(
             step=content["step"],
             order=content["order"],
             variables={k: Variable(**v) for k, v in content["variables"].items()},
-            versions={k: Version(**v) for k, v in content["versions"].items()},
+            versions={k: version(v) for k, v in content["versions"].items()},
             context={k: Change(**v) for k, v in content["context"].items()},
             metrics={k: strict_json.number(v) for k, v in content["metrics"].items()},
+            ancestors=tuple(content["ancestors"]),
+            seals={name: (size, time) for name, (size, time) in content["seals"].items()},
             read=tuple(content["read"]),
             written=tuple(content["written"]),
             modules=tuple(content["modules"]),
@@ -169,36 +202,44 @@ def read_manifest(path: Path) -> Manifest:
         raise LoadError(
             f"cannot read {path}: {error.strerror}", hint="run the step that gives it again"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LoadError(
             f"{path} is damaged: {error}", hint="run the step that gives it again"
         ) from error
 
 
+def version(content: Mapping[str, Any]) -> Version:
+    """The version that ``dataclasses.asdict`` has made ``content`` of."""
+    return Version(**{**content, "made": Made(content["made"])})
+
+
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write the manifest at once or not at all."""
-    text = strict_json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Write the manifest at once or not at all; StoreError where it cannot be written."""
+    content = {"format": FORMAT, **asdict(manifest)}
+    text = strict_json.dumps({"digest": _digest(content), **content}, indent=1)
+    try:
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot write what the step gives: {error.strerror or error}",
+            hint="make room there, or let it be written to another folder",
+        ) from error
 
 
-def merge_versions(manifests: Iterable[Manifest]) -> dict[str, Version]:
-    """For every variable the latest version among those that the manifests know."""
-    merged: dict[str, Version] = {}
-    for manifest in manifests:
-        for name, version in manifest.versions.items():
-            if name not in merged or merged[name].order <= version.order:
-                merged[name] = version
-    return merged
+def _check_names(content: Mapping[str, Any]) -> None:
+    """Steps name files, and variables the names of a program: nothing else gets in."""
+    steps = [content["step"], *content["ancestors"]]
+    for found in content["versions"].values():
+        steps += [found["step"], found["rival"] or found["step"]]
+    for name in (*steps, *content["variables"], *content["versions"]):
+        if not str(name).isidentifier():
+            raise ValueError(f"{name!r} is not a name")
 
 
-def merge_context(manifests: Iterable[Manifest]) -> dict[str, Change]:
-    """All changes of global state; where two steps changed one thing, the later step wins."""
-    merged: dict[str, Change] = {}
-    for manifest in manifests:
-        for name, change in manifest.context.items():
-            if name not in merged or merged[name].order <= change.order:
-                merged[name] = change
-    return merged
+def _digest(content: Mapping[str, Any]) -> str:
+    # Through JSON, because that is what a reader sees: tuples are lists there.
+    text = strict_json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

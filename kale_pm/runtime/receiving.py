@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,18 +15,31 @@ from kale_pm.runtime.manifest import (
     Manifest,
     Unsaved,
     Version,
-    merge_context,
-    merge_versions,
     read_manifest,
 )
-from kale_pm.runtime.storage.pack import Pack
+from kale_pm.runtime.merging import ancestors, merge_context, merge_versions
+from kale_pm.runtime.storage.pack_reader import Pack
+
+
+@dataclass(frozen=True)
+class Received:
+    """Variables that arrived together.
+
+    ``component`` is their id, if they are all that the component holds; ``again`` makes them
+    once more, as they were.
+    """
+
+    values: Mapping[str, object]
+    component: str | None = None
+    again: Callable[[], Mapping[str, object]] | None = None
 
 
 @dataclass(frozen=True)
 class Inputs:
     """What arrives along the edges of ``step``.
 
-    ``manifests`` and their ``folders`` go by the step that wrote them.
+    ``manifests`` and their ``folders`` go by the step that wrote them.  ``verify`` asks for
+    every byte to be checked.
     """
 
     step: str
@@ -34,21 +47,33 @@ class Inputs:
     folders: Mapping[str, Path]
     versions: Mapping[str, Version]
     context: Mapping[str, Change]
+    ancestors: tuple[str, ...] = ()
+    verify: bool = False
 
-    def receive(self, name: str) -> dict[str, object]:
+    def receive(self, name: str) -> Received:
         """The variable ``name``, and whatever shares objects with it.
 
         Empty if no step defined it, or if it was deleted.  Raises LoadError if it does not
-        arrive here, could not be stored, or is a module that is not installed; PackError if
-        it is damaged.
+        arrive here, could not be stored, was changed by two steps side by side, or is a
+        module that is not installed; PackError if it is damaged.
         """
         version = self.versions.get(name)
-        if version is None or version.component is None:
-            return {}
+        if version is None:
+            return Received({})
+        if version.rival:
+            first, second = version.rival, version.step
+            raise LoadError(
+                f"step {self.step} needs '{name}', which steps {first} and {second} have both "
+                "changed side by side: neither has what the notebook has after the two",
+                hint=f"let one follow the other (tag the first cell of {second} with "
+                f"prev:{first}), or give each its own copy of '{name}'",
+            )
+        if version.component is None:
+            return Received({})
         manifest, folder = self._source(name, version.step)
         variable = manifest.variables.get(name) if manifest is not None else None
         wanted = f"step {self.step} needs '{name}' as step {version.step} left it"
-        if variable is None:
+        if manifest is None or variable is None:
             raise LoadError(
                 f"{wanted}, but does not receive it from there: nothing in the code of "
                 f"{version.step} shows that it changes '{name}'",
@@ -56,15 +81,26 @@ class Inputs:
             )
         match variable.place:
             case ByName(module):
-                return {name: _imported(name, module)}
+                return Received({name: _imported(name, module)})
             case Unsaved(reason):
                 raise LoadError(
                     f"{wanted}, but it could not be stored: {reason}",
                     hint=f"change that in step {version.step}, or make it in step {self.step}",
                 )
             case InPack(pack, component):
-                values = Pack(folder / pack).load(component)
-                return {n: v for n, v in values.items() if self._is_current(n, component)}
+                return self._load(folder / pack, component, manifest)
+
+    def _load(self, path: Path, component: str, manifest: Manifest) -> Received:
+        pack = Pack(path)
+        verify = self.verify or manifest.seals.get(path.name) != pack.seal
+        values = pack.load(component, verify=verify)
+        current = {n: value for n, value in values.items() if self._is_current(n, component)}
+
+        def again() -> Mapping[str, object]:
+            loaded = pack.load(component)
+            return {name: loaded[name] for name in current}
+
+        return Received(current, component if len(current) == len(values) else None, again)
 
     def is_hidden_change(self, name: str) -> bool:
         """Was ``name`` changed by a step whose code does not show that it does?
@@ -97,10 +133,11 @@ class Inputs:
         return name in self.versions and self.versions[name].component is None
 
     def _is_current(self, name: str, component: str) -> bool:
-        return name in self.versions and self.versions[name].component == component
+        version = self.versions.get(name)
+        return version is not None and version.component == component and not version.rival
 
 
-def read_inputs(step: str, paths: Iterable[Path]) -> Inputs:
+def read_inputs(step: str, paths: Iterable[Path], *, verify: bool = False) -> Inputs:
     """The inputs of ``step`` from the manifests at ``paths``; LoadError if one is damaged."""
     by_path = {path: read_manifest(path) for path in paths}
     return Inputs(
@@ -109,6 +146,8 @@ def read_inputs(step: str, paths: Iterable[Path]) -> Inputs:
         {manifest.step: path.parent for path, manifest in by_path.items()},
         merge_versions(by_path.values()),
         merge_context(by_path.values()),
+        ancestors(by_path.values()),
+        verify,
     )
 
 

@@ -22,21 +22,33 @@ from kale_pm.runtime import metrics as metrics_module
 from kale_pm.runtime import opened_files, process_state
 from kale_pm.runtime.by_hand import exchange_by_hand
 from kale_pm.runtime.giving import Group, Prelude, observe, store
-from kale_pm.runtime.manifest import Change, Exchange, Manifest, Version, write_manifest
-from kale_pm.runtime.receiving import Inputs, read_inputs
+from kale_pm.runtime.manifest import (
+    Change,
+    Exchange,
+    Made,
+    Manifest,
+    Variable,
+    Version,
+    write_manifest,
+)
+from kale_pm.runtime.receiving import Inputs, Received, read_inputs
 from kale_pm.runtime.storage import classes, prelude
 from kale_pm.runtime.storage.pickler import class_digest
 
 
 @dataclass
 class Session:
-    """What :func:`load` leaves for :func:`save` in this kernel."""
+    """What :func:`load` leaves for :func:`save` in this kernel.
+
+    ``asked`` are the variables that the step's code names, by what :func:`load` was told.
+    """
 
     order: int
     exchange: Exchange
     inputs: Inputs
     replay: bool
     prelude: Prelude
+    asked: frozenset[str]
     groups: list[Group] = field(default_factory=list)
     state: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -85,36 +97,38 @@ def load(
     session = Session(
         order=int(os.environ.get("KALE_PM_ORDER", "0")),
         exchange=exchange,
-        inputs=read_inputs(step, exchange.inputs),
+        inputs=read_inputs(step, exchange.inputs, verify="KALE_PM_VERIFY" in os.environ),
         replay=replay,
         prelude=Prelude(prelude.remember(namespace), _identities(namespace)),
+        asked=frozenset([*names, *watch]),
     )
     _session = session
     if replay:
         changes = {name: change.value for name, change in session.inputs.context.items()}
         for item in process_state.replay(changes):
             print(f"kale-pm: global state not replayed: {item}", file=sys.stderr)
-    loaded: list[dict[str, object]] = []
+    loaded: list[Received] = []
     # The newest first: where variables carry versions of one class, theirs is the one to take.
     for name in sorted(names, key=session.inputs.age, reverse=True):
         if session.inputs.is_deleted(name):
             namespace.pop(name, None)
-        elif not any(name in values for values in loaded):
-            values = session.inputs.receive(name)
+        elif not any(name in received.values for received in loaded):
+            received = session.inputs.receive(name)
             if session.inputs.is_hidden_change(name):
                 print(_HIDDEN.format(name, session.inputs.versions[name].step), file=sys.stderr)
             # Nobody may have defined it this time: the cell says so itself if it reads it.
-            if values:
-                loaded.append(values)
-    for values in loaded:
-        namespace.update(values)
-    received = frozenset(name for values in loaded for name in values)
-    session.prelude = session.prelude.without(received)
+            if received.values:
+                loaded.append(received)
+    for received in loaded:
+        namespace.update(received.values)
+    arrived = {name for received in loaded for name in received.values}
+    session.prelude = session.prelude.without(arrived)
     names_of_prelude = session.prelude.names
     classes.observe(lambda kind: class_digest(kind, names_of_prelude))
-    watched = [{name: namespace[name]} for name in watch if name in namespace]
-    for values in [*loaded, *(value for value in watched if not value.keys() & received)]:
-        session.groups.append(observe(values, names_of_prelude))
+    session.groups = [Group(it.values, it.component, it.again) for it in loaded]
+    for name in watch:
+        if name in namespace and name not in arrived:
+            session.groups.append(observe({name: namespace[name]}, names_of_prelude))
     session.state = process_state.snapshot()
 
 
@@ -141,6 +155,8 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
     for name in metrics:
         if name in namespace:
             metrics_module.metric(name, namespace[name])
+    # First, because what makes objects again when they are stored may change the state.
+    state = process_state.changes(session.state, session.prelude.names) if session.replay else None
     given = store(names, session.groups, namespace, session.prelude, session.exchange)
     for name, reason in given.left_behind.items():
         print(
@@ -153,16 +169,15 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
     step, order = session.inputs.step, session.order
     versions = dict(session.inputs.versions)
     for name, variable in variables.items():
-        versions[name] = Version(step, order, variable.content)
+        versions[name] = _version(session, name, variable, names)
     for name in (name for group in session.groups for name in group.values):
         if name not in namespace:
             versions[name] = Version(step, order, None)
     context = dict(session.inputs.context)
-    if session.replay:
-        changes = process_state.changes(session.state, session.prelude.names)
-        for name, value in changes.carried.items():
+    if state is not None:
+        for name, value in state.carried.items():
             context[name] = Change(step, order, value)
-        for item in changes.lost:
+        for item in state.lost:
             print(
                 f"kale-pm: {step} changed the {item}: later steps do not see that; "
                 "set it in a cell tagged imports, or where the pipeline runs",
@@ -176,12 +191,31 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
             versions=versions,
             context=context,
             metrics=metrics_module.recorded(),
+            ancestors=session.inputs.ancestors,
+            seals=given.seals,
             read=opened_files.read_files(),
             written=opened_files.written_files(),
             modules=opened_files.local_modules() if session.exchange.audit else (),
         ),
         session.exchange.manifest,
     )
+
+
+def _version(session: Session, name: str, variable: Variable, names: Sequence[str]) -> Version:
+    """The version of a variable that the step gives."""
+    had = session.inputs.versions.get(name)
+    value = _namespace()[name]
+    is_same_object = session.prelude.has(name, value) or any(
+        name in group.values and group.values[name] is value for group in session.groups
+    )
+    if had is not None and had.component == variable.content:
+        made = Made.KEPT
+    elif not is_same_object:
+        made = Made.BOUND
+    else:
+        made = Made.CHANGED if name in session.asked or name in names else Made.CARRIED
+    bound = -1 if had is None else had.bound
+    return Version(session.inputs.step, session.order, variable.content, made, bound)
 
 
 def _namespace() -> dict[str, Any]:

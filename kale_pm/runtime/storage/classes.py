@@ -54,6 +54,11 @@ def changes(kind: type, digest: Callable[[type], str]) -> int:
     return loaded.rank.changes + is_changed
 
 
+def is_any_changed(digest: Callable[[type], str]) -> bool:
+    """Whether the step has changed a class that it has received."""
+    return any(changes(kind, digest) > loaded.rank.changes for kind, loaded in [*_loaded.items()])
+
+
 def make_class(
     make: Callable[..., type], native: Any, metaclass: Any, name: str, bases: Any, *rest: Any
 ) -> type:

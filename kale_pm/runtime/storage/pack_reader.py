@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import pickle
 import platform
 import types
@@ -19,8 +20,9 @@ from kale_pm.runtime.storage.pack_format import HEADER, Component, Piece, damage
 class Pack:
     """A pack opened for reading; header and index are checked, the rest when it is loaded.
 
-    ``components`` are what it holds, ``python`` is the version that wrote it.  Raises
-    PackError when the file is missing, damaged, or of an unknown version.
+    ``components`` are what it holds, ``python`` is the version that wrote it, ``seal`` the
+    size (bytes) and time (ns) of the file.  Raises PackError when the file is missing,
+    damaged, or of an unknown version.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -28,6 +30,7 @@ class Pack:
         try:
             with self.path.open("rb") as file:
                 index = read_index(self.path, file)
+                state = os.fstat(file.fileno())
         except FileNotFoundError as error:
             raise PackError(
                 f"{self.path}: this file of variables is missing",
@@ -39,6 +42,7 @@ class Pack:
             ) from error
         self.components = index.components
         self.python = index.python
+        self.seal = (state.st_size, state.st_mtime_ns)
         self._end = index.end
         self._by_id = {component.id: component for component in index.components}
 
@@ -52,10 +56,12 @@ class Pack:
         """The variables of one component, by name; each call makes them anew.
 
         The stream is always checked, the memory of arrays if ``verify`` asks for it.  Raises
-        KeyError for an unknown id, PackError when something is damaged or cannot be
-        unpickled here.  ``loads`` stands for ``pickle.loads``.
+        PackError when there is no such component, when something is damaged, or when it
+        cannot be unpickled here.  ``loads`` stands for ``pickle.loads``.
         """
-        component = self._by_id[component_id]
+        component = self._by_id.get(component_id)
+        if component is None:
+            raise damaged(self.path, "it does not hold what it should")
         with self._open() as file:
             file.seek(component.stream.offset)
             stream = file.read(component.stream.size)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from kale_pm.errors import PackError, StoreError
 from kale_pm.runtime.storage import memory, pack_format, trial
-from kale_pm.runtime.storage.components import dump
 from kale_pm.runtime.storage.culprit import explain
+from kale_pm.runtime.storage.dump import dump
 from kale_pm.runtime.storage.pack_format import Component, Piece
 from kale_pm.runtime.storage.pack_reader import Pack
 from kale_pm.runtime.storage.parts import Parts

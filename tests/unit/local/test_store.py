@@ -20,7 +20,7 @@ from kale_pm.local.journal import Journal, read_journal
 from kale_pm.local.store import Store, find_store, read_run, write_run, write_text
 from kale_pm.local.watched import FileState
 from kale_pm.record import CellError, RunRecord, State, StepRecord
-from kale_pm.runtime.manifest import Variable
+from kale_pm.runtime.manifest import Made, Variable, Version
 from kale_pm.runtime.storage.pack import write_pack
 
 
@@ -196,7 +196,7 @@ ENTRY = CachedStep(
     files={"data.csv": FileState("missing"), "rows.csv": FileState("c0ffee", (1, 2, 3, 4))},
     packs={"x.pack": (10, 20)},
     variables={"x": Variable("int", "../packs/x.pack", "c0ffee", size=3)},
-    versions={"x": "c0ffee", "y": None},
+    versions={"x": Version("a", 1, "c0ffee", Made.CHANGED), "y": Version("a", 1, None)},
     context={"random:state": "gA=="},
 )
 

@@ -16,8 +16,6 @@ from kale_pm.runtime.manifest import (
     Unsaved,
     Variable,
     Version,
-    merge_context,
-    merge_versions,
     read_manifest,
     write_manifest,
 )
@@ -33,6 +31,8 @@ FULL = Manifest(
     versions={"x": Version("a", 1, "c1"), "y": Version("a", 1, None)},
     context={"cwd:path": Change("a", 1, "gA==")},
     metrics={"accuracy": 0.5, "größe": "viel"},
+    ancestors=("before",),
+    seals={"p.pack": (3, 1_700_000_000_000_000_000)},
     read=("data.csv",),
     written=("out.csv",),
     modules=("/somewhere/helper.py",),
@@ -81,7 +81,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"format": 1}', '{"format": 1, "step": "a", "variables": {"x": 1}}'],
+    ["", "{", "[]", "null", '{"format": 2}', '{"format": 2, "step": "a", "variables": {"x": 1}}'],
 )
 def test_a_damaged_manifest_is_one_clear_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
@@ -99,24 +99,3 @@ def test_another_format_says_which(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(LoadError, match="has format 99"):
         read_manifest(tmp_path / "a.json")
-
-
-def test_the_version_of_the_latest_step_counts_whatever_the_order_of_reading() -> None:
-    old = Manifest("a", 0, versions={"x": Version("a", 0, "c0"), "y": Version("a", 0, "d0")})
-    new = Manifest("b", 1, versions={"x": Version("b", 1, "c1")})
-    for pair in ([old, new], [new, old]):
-        merged = merge_versions(pair)
-        assert merged == {"x": Version("b", 1, "c1"), "y": Version("a", 0, "d0")}
-
-
-def test_a_deletion_is_a_version_too() -> None:
-    old = Manifest("a", 0, versions={"x": Version("a", 0, "c0")})
-    gone = Manifest("b", 1, versions={"x": Version("b", 1, None)})
-    assert merge_versions([gone, old])["x"].component is None
-
-
-def test_changes_of_global_state_merge_likewise() -> None:
-    old = Manifest("a", 0, context={"k": Change("a", 0, "old"), "only": Change("a", 0, "v")})
-    new = Manifest("b", 1, context={"k": Change("b", 1, "new")})
-    merged = merge_context([new, old])
-    assert {name: change.value for name, change in merged.items()} == {"k": "new", "only": "v"}

@@ -38,7 +38,7 @@ def stored(folder: Path, **values: object) -> dict[str, Variable]:
 def test_what_was_stored_together_arrives_together(tmp_path: Path) -> None:
     rows = [1]
     received = inputs(tmp_path, only("make", **stored(tmp_path, rows=rows, same=rows)))
-    values = received.receive("rows")
+    values = received.receive("rows").values
     assert values == {"rows": [1], "same": [1]}
     assert values["rows"] is values["same"]
 
@@ -46,20 +46,20 @@ def test_what_was_stored_together_arrives_together(tmp_path: Path) -> None:
 def test_only_the_current_version_of_each_name_arrives(tmp_path: Path) -> None:
     old = only("make", **stored(tmp_path, rows=[1], other=[2]))
     newer = Manifest("again", 2, versions={"other": Version("again", 2, "c")})
-    assert inputs(tmp_path, old, newer).receive("rows") == {"rows": [1]}
+    assert inputs(tmp_path, old, newer).receive("rows").values == {"rows": [1]}
 
 
 def test_a_name_that_nobody_defined_or_that_was_deleted_gives_nothing(tmp_path: Path) -> None:
     received = inputs(tmp_path, Manifest("make", 1, versions={"gone": Version("make", 1, None)}))
-    assert received.receive("gone") == {}
-    assert received.receive("never") == {}
+    assert received.receive("gone").values == {}
+    assert received.receive("never").values == {}
     assert received.is_deleted("gone")
     assert not received.is_deleted("never")
 
 
 def test_a_module_arrives_by_its_name(tmp_path: Path) -> None:
     received = inputs(tmp_path, only("make", sound=Variable("module", module="wave")))
-    assert received.receive("sound") == {"sound": wave}
+    assert received.receive("sound").values == {"sound": wave}
 
 
 def test_a_module_that_is_not_installed_is_named_with_what_to_do(tmp_path: Path) -> None:
@@ -95,5 +95,5 @@ def test_the_manifests_of_a_run_on_this_machine_lie_side_by_side(tmp_path: Path)
     write_manifest(made, tmp_path / "manifests" / "make.json")
     received = inputs(tmp_path, Manifest("next", 2, versions=made.versions))
     assert received.is_hidden_change("rows")
-    assert received.receive("rows") == {"rows": [1]}
+    assert received.receive("rows").values == {"rows": [1]}
     assert not inputs(tmp_path, made).is_hidden_change("rows")

@@ -13,7 +13,8 @@ from typing import ClassVar, Optional
 import pytest
 
 from kale_pm.errors import SaveError
-from kale_pm.runtime.storage.components import components, fingerprint
+from kale_pm.runtime.storage.components import components
+from kale_pm.runtime.storage.dump import fingerprint
 from kale_pm.runtime.storage.pack import Pack, write_pack
 
 NOBODY = frozenset[str]()
@@ -103,6 +104,20 @@ class TestComponents:
             def use(self) -> Optional[int]: ...  # noqa: UP045
 
         assert groups(First=First, Second=Second) == [["First"], ["Second"]]
+
+    def test_what_a_variable_of_very_many_objects_shares_is_found(self):
+        shared, text = [1], "a text that both have"
+        rows = [{"number": n, "name": f"n{n}"} for n in range(200_000)]
+        rows[150_000]["shared"] = shared
+        rows[160_000]["text"] = text
+        assert groups(a=[shared], rows=rows, b=[2], c=[text]) == [["a", "rows"], ["b"], ["c"]]
+
+    def test_two_variables_of_very_many_objects_belong_together_without_a_closer_look(self):
+        first, second = ([{"number": n} for n in range(300_000)] for _ in range(2))
+        assert groups(a=[1], first=first, second=second) == [["a"], ["first", "second"]]
+
+    def test_millions_of_numbers_are_not_very_many_objects(self):
+        assert groups(a=list(range(300_000)), b=list(range(300_000))) == [["a"], ["b"]]
 
     def test_nothing_gives_nothing(self):
         assert groups() == []

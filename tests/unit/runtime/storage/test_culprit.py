@@ -127,7 +127,7 @@ def test_the_original_error_stays_at_hand(tmp_path, handle):
 def test_an_object_that_answers_everything_is_gone_through_without_asking_it(run_main):
     code = """
         from kale_pm.errors import SaveError
-        from kale_pm.runtime.storage.components import fingerprint
+        from kale_pm.runtime.storage.dump import fingerprint
 
         class Recorder:
             def __init__(self, part): self.part = part

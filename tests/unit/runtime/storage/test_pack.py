@@ -299,7 +299,8 @@ STEP = """
 import sys
 from pathlib import Path
 import numpy as np
-from kale_pm.runtime.storage.components import components, fingerprint
+from kale_pm.runtime.storage.components import components
+from kale_pm.runtime.storage.dump import fingerprint
 from kale_pm.runtime.storage.pack import Pack, write_pack
 
 PRELUDE = frozenset({"Model"})

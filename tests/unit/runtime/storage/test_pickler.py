@@ -299,7 +299,7 @@ print(json.dumps(stored))
 CHECK = f"""
 import json, sys
 {PRELUDE}
-from kale_pm.runtime.storage.components import fingerprint
+from kale_pm.runtime.storage.dump import fingerprint
 from kale_pm.runtime.storage.pack import Pack
 
 results = {{}}
