@@ -23,7 +23,8 @@ RUN pip install --no-cache-dir \
         "kfp>=2.17,<3" \
         "nbclient>=0.10" \
         "nbconvert>=7.16" \
-        "papermill>=2.6"
+        "papermill>=2.6" \
+        "xxhash>=3.1"
 
 # Without its dependencies: those of the command line are of no use in a pod.
 COPY . /tmp/kale-pm

@@ -13,7 +13,7 @@ from kale_pm.notebook.imports import Import, imports_of, local_files
 from kale_pm.notebook.source import python_text
 
 # What kale_pm.runtime itself needs in a pod, as distributions.
-RUNTIME = ("cloudpickle", "dill", "ipykernel", "nbclient", "nbconvert", "papermill")
+RUNTIME = ("cloudpickle", "dill", "ipykernel", "nbclient", "nbconvert", "papermill", "xxhash")
 
 
 @dataclass(frozen=True)

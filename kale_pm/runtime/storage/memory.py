@@ -151,6 +151,8 @@ _mappings: WeakKeyDictionary[mmap.mmap, tuple[int, Mapping[tuple[int, int], str]
 
 def remember(mapping: mmap.mmap, digests: Mapping[tuple[int, int], str]) -> None:
     """Note which (offset, size) of a private mapping holds bytes of which digest."""
+    if not digests:
+        return
     _mappings[mapping] = (address(mapping), digests)
 
 

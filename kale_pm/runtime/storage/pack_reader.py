@@ -63,10 +63,8 @@ class Pack:
         if component is None:
             raise damaged(self.path, "it does not hold what it should")
         with self._open() as file:
-            file.seek(component.stream.offset)
-            stream = file.read(component.stream.size)
-            self._check(component, component.stream, stream)
-            segments = self._map_segments(file, component.segments)
+            stream, *segments = self._map(file, (component.stream, *component.segments))
+        self._check(component, component.stream, stream)
         if verify:
             for piece, segment in zip(component.segments, segments, strict=True):
                 self._check(component, piece, segment)
@@ -106,14 +104,12 @@ class Pack:
                 hint="run the step that wrote it again",
             ) from error
 
-    def _check(self, component: Component, piece: Piece, data: bytes | memoryview) -> None:
+    def _check(self, component: Component, piece: Piece, data: memoryview) -> None:
         if len(data) != piece.size or memory.digest(data) != piece.digest:
             names = ", ".join(component.names)
             raise damaged(self.path, f"the data of {names} has changed")
 
-    def _map_segments(self, file: BinaryIO, pieces: Sequence[Piece]) -> list[memoryview]:
-        if not pieces:
-            return []
+    def _map(self, file: BinaryIO, pieces: Sequence[Piece]) -> list[memoryview]:
         start = pieces[0].offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
         end = pieces[-1].offset + pieces[-1].size
         mapped: mmap.mmap | bytearray
@@ -125,7 +121,8 @@ class Pack:
             file.seek(start)
             mapped = bytearray(file.read(end - start))
         else:
-            digests = {(offset - start, size): digest for offset, size, digest in pieces}
+            _stream, *segments = pieces
+            digests = {(offset - start, size): digest for offset, size, digest in segments}
             memory.remember(mapped, digests)
         view = memoryview(mapped)
         return [view[offset - start : offset - start + size] for offset, size, _ in pieces]

@@ -53,7 +53,6 @@ def write_pack(
             parts.align()
             parts.write(index)
             parts.write(pack_format.footer(index))
-            parts.flush()
             _try(Pack(temporary), groups, prelude)
             os.fsync(file.fileno())
         path = folder / pack_format.name_of(index)
@@ -115,7 +114,7 @@ def _write_component(
     places = []
     for segment in segments:
         places.append(parts.align())
-        parts.write(segment)
+        parts.add(segment)
     parts.flush()
     pieces = zip(places, (segment.nbytes for segment in segments), digests.result(), strict=True)
     return Component(

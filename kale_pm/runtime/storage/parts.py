@@ -13,11 +13,11 @@ from typing import Any
 
 ALIGNMENT = 64
 _PIECES = 1000  # the system takes 1024 at once
-_BYTES = 8 << 20
+_BYTES = 1 << 20
 
 
 class Parts:
-    """Writes to an unbuffered file; what was written lies there after :meth:`flush`."""
+    """Writes to an unbuffered file; what was added lies there after :meth:`flush`."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
@@ -29,20 +29,28 @@ class Parts:
         """Fill up with zeros to where a part may begin; the position then, in bytes."""
         gap = -self.position % ALIGNMENT
         if gap:
-            self.write(bytes(gap))
+            self.add(memoryview(bytes(gap)))
         return self.position
 
+    def add(self, data: memoryview) -> None:
+        """Append memory that does not change until :meth:`flush`.
+
+        Raises OSError when the file takes no more.
+        """
+        self._waiting.append(data)
+        self._size += data.nbytes
+        self.position += data.nbytes
+        if self._size >= _BYTES or len(self._waiting) >= _PIECES:
+            self.flush()
+
     def write(self, data: Any) -> int:
-        """Append bytes, or any buffer that does not change until :meth:`flush`; their number.
+        """Append bytes, or any buffer, at once; their number.
 
         Raises OSError when the file takes no more.
         """
         view = memoryview(data).cast("B")
-        self._waiting.append(view)
-        self._size += view.nbytes
-        self.position += view.nbytes
-        if self._size >= _BYTES or len(self._waiting) >= _PIECES:
-            self.flush()
+        self.add(view)
+        self.flush()
         return view.nbytes
 
     def flush(self) -> None:

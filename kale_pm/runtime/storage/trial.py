@@ -17,7 +17,7 @@ from kale_pm.runtime.storage import classes
 from kale_pm.runtime.storage.pickler import Pickler
 
 
-def loads(stream: bytes, *, buffers: Sequence[Any] = ()) -> Any:
+def loads(stream: bytes | memoryview, *, buffers: Sequence[Any] = ()) -> Any:
     """As ``pickle.loads``, for a stream that this process has written."""
     return _Unpickler(io.BytesIO(stream), buffers=buffers).load()
 
