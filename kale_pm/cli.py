@@ -1,27 +1,32 @@
-"""The command line: argv -> one call below -> exit code.  The only file that prints.
+"""The command line: argv -> one call below -> exit code.
 
 Exit codes: 0 done, 1 the notebook or a step failed, 2 wrong usage, 130 interrupted.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kale_pm.console import (
+    mention_warnings,
+    prepare,
+    progress,
+    say,
+    show_error,
+    show_json,
+    show_refusal,
+    show_unreadable,
+    show_view,
+)
 from kale_pm.errors import KalePmError, NotebookError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-    from kale_pm.events import Event, Listener
     from kale_pm.face import Pipeline, Run
 
 app = typer.Typer(
@@ -30,8 +35,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_UNWRAPPED = 10_000  # columns, where no terminal says how many there are
 
 Notebook = Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="The tagged notebook.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")]
@@ -49,7 +52,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from kale_pm import __version__
 
-        typer.echo(f"kale-pm {__version__}")
+        say(f"kale-pm {__version__}")
         raise typer.Exit
 
 
@@ -73,16 +76,16 @@ def check(
         pipeline = _load(notebook, strict, infer_edges)
     except NotebookError as error:
         if as_json:
-            _print_json(_unreadable(error))
+            show_unreadable(error)
         raise
     if as_json:
-        _print_json(pipeline.to_dict())
+        show_json(pipeline.to_dict())
     else:
-        _print(pipeline_view(pipeline))
-        _print("")
+        show_view(pipeline_view(pipeline))
+        show_view("")
         if pipeline.problems:
-            _print(problems_view(pipeline, pipeline.problems))
-        _print(problem_counts(pipeline.problems))
+            show_view(problems_view(pipeline, pipeline.problems))
+        show_view(problem_counts(pipeline.problems))
     if pipeline.errors:
         raise typer.Exit(1)
 
@@ -106,7 +109,7 @@ def show(
     _refuse_errors(pipeline, {"cycle", "unknown-step", "bad-tags"})
     parents, implied = pipeline.parents, pipeline.implied_edges
     if output is None:
-        typer.echo(as_mermaid(parents, implied=implied) if mermaid else as_text(parents))
+        say(as_mermaid(parents, implied=implied) if mermaid else as_text(parents))
         return
     if output.suffix == ".svg":
         text = as_svg(parents, implied=implied)
@@ -117,7 +120,7 @@ def show(
         raise UsageError(f"{output}: unknown kind of picture", hint="end it in .svg, .mmd or .md")
     with _writing(output):
         output.write_text(text, encoding="utf-8")
-    typer.echo(str(output))
+    say(output)
 
 
 @app.command(name="slice")
@@ -137,7 +140,7 @@ def slice_(
         for step in pipeline.steps:
             path = output / f"{step.name}.ipynb"
             path.write_bytes(to_bytes(cut(pipeline, step.name)))
-            typer.echo(str(path))
+            say(path)
 
 
 @app.command()
@@ -179,6 +182,7 @@ def run(
 ) -> None:
     """Run the notebook on this machine, steps in parallel."""
     from kale_pm.local import RunOptions
+    from kale_pm.local.interruption import interruptible
 
     pipeline = _load(notebook, strict, infer_edges)
     _refuse_errors(pipeline)
@@ -192,12 +196,12 @@ def run(
         only=only,
     )
     if not as_json:
-        _mention_warnings(pipeline)
+        mention_warnings(pipeline)
     try:
-        with _interruptible(), _progress(pipeline, verbose, quiet=as_json) as listener:
+        with interruptible(), progress(pipeline, verbose, quiet=as_json) as listener:
             finished = pipeline.attempt(options, listener)
     except KeyboardInterrupt:
-        typer.echo("interrupted; the next run takes up what is done", err=True)
+        say("interrupted; the next run takes up what is done", error=True)
         raise typer.Exit(130) from None
     _show_run(finished, as_json)
 
@@ -231,14 +235,14 @@ def compile_(
 
     pipeline = _load(notebook, strict, infer_edges)
     _refuse_errors(pipeline)
-    _mention_warnings(pipeline)
+    mention_warnings(pipeline)
     with _writing(output or pipeline.path):
         result = pipeline.compile(output, dsl=dsl, image=image, install=not no_install)
     for warning in result.warnings:
-        _print(warning_view(warning), error=True)
-    typer.echo(f"{result.path}  {result.size / 1000:.0f} kB, {len(pipeline.steps)} steps")
+        show_view(warning_view(warning), error=True)
+    say(f"{result.path}  {result.size / 1000:.0f} kB, {len(pipeline.steps)} steps")
     if result.dsl_path is not None:
-        typer.echo(str(result.dsl_path))
+        say(result.dsl_path)
 
 
 @app.command()
@@ -256,11 +260,70 @@ def report(
     found = find_run(run_name, near=folder)
     path = found.write_report()
     if as_json:
-        _print_json(_run_dict(found))
+        show_json(found.to_dict())
     else:
-        typer.echo(str(path))
+        say(path)
     if show_it:
         typer.launch(str(path))
+
+
+@app.command(name="vars")
+def vars_(
+    run_name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="A run's id, the notebook of its newest run, or a .pack file."
+        ),
+    ] = "latest",
+    step: Annotated[
+        str | None,
+        typer.Argument(metavar="STEP", help="What this step received and gave; default: the end."),
+    ] = None,
+    *,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every byte of the files they lie in.")
+    ] = False,
+    folder: Folder = None,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Print the files they lie in.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the variables that a run stored, who gave them and who needs them.
+
+    With a .pack file in the place of RUN: what lies in it.  Nothing is loaded.
+    """
+    from kale_pm.face import find_run
+    from kale_pm.local.packs import damaged_packs
+    from kale_pm.terminal import WHOLE, step_variables_view, variables_view
+
+    if run_name.endswith(".pack"):
+        if step is not None:
+            raise UsageError(f"{run_name} has no steps", hint="leave out the step")
+        _show_pack(Path(run_name), verify, as_json)
+        return
+    found = find_run(run_name, near=folder)
+    if step is None:
+        sections = {"variables": found.variables}
+        view = variables_view(found.id, found.state, found.variables, packs=verbose)
+    else:
+        chosen = found.step(step)
+        sections = {"received": chosen.received, "gave": chosen.variables}
+        view = step_variables_view(found.id, step, chosen.state, **sections, packs=verbose)
+    packs = [v.pack for each in sections.values() for v in each.values() if v.pack is not None]
+    damaged = damaged_packs(packs) if verify else {}
+    if as_json:
+        told = {title: {n: vars(v) for n, v in each.items()} for title, each in sections.items()}
+        faults = {str(path): error.message for path, error in damaged.items()}
+        show_json({"run": found.id, "step": step, **told, "verified": verify, "damaged": faults})
+    else:
+        show_view(view)
+        if verify and not damaged:
+            say(f"\n{WHOLE}")
+    for error in damaged.values():
+        show_error(error)
+    if damaged:
+        raise typer.Exit(1)
 
 
 # -- what the commands share ------------------------------------------------------------------
@@ -272,39 +335,11 @@ def _load(notebook: Path, strict: bool = False, infer_edges: bool = False) -> Pi
     return load(notebook, strict=strict, infer_edges=infer_edges)
 
 
-def _unreadable(error: NotebookError) -> dict[str, Any]:
-    """What ``check --json`` prints where there is no pipeline: the usual keys, and why."""
-    from kale_pm.model import Problem
-
-    problem = Problem("unreadable", "error", error.message, error.hint)
-    return {
-        "steps": {},
-        "edges": [],
-        "implied_edges": [],
-        "aliases": [],
-        "error": problem.code,
-        "problems": [vars(problem)],
-    }
-
-
 def _refuse_errors(pipeline: Pipeline, codes: set[str] | None = None) -> None:
     errors = [problem for problem in pipeline.errors if codes is None or problem.code in codes]
     if errors:
-        from kale_pm.terminal import problems_view
-
-        _print(problems_view(pipeline, errors), error=True)
-        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        _print(f"{pipeline.path}: {count}", error=True)
+        show_refusal(pipeline, errors)
         raise typer.Exit(1)
-
-
-def _mention_warnings(pipeline: Pipeline) -> None:
-    count = sum(problem.severity == "warning" for problem in pipeline.problems)
-    if count:
-        from kale_pm.terminal import warning_view
-
-        said = f"{count} {'warning' if count == 1 else 'warnings'}: kale-pm check {pipeline.path}"
-        _print(warning_view(said), error=True)
 
 
 def _parameters(texts: list[str] | None) -> dict[str, str]:
@@ -313,65 +348,28 @@ def _parameters(texts: list[str] | None) -> dict[str, str]:
     return dict(parse_assignment(text) for text in texts or ())
 
 
-@contextmanager
-def _progress(pipeline: Pipeline, verbose: bool, quiet: bool) -> Iterator[Listener]:
-    """The listener that shows a run: live lines on a terminal, plain lines elsewhere."""
-    from rich.live import Live
-
-    from kale_pm.events import Warned, ignore
-    from kale_pm.terminal import RunView, event_line
-
-    console = _console(error=True)
-    if quiet:
-        yield ignore
-        return
-    if not console.is_terminal or verbose:
-
-        def tell(event: Event) -> None:
-            line = event_line(event, verbose)
-            if line is not None:
-                console.print(line, highlight=False, soft_wrap=True)
-
-        yield tell
-        return
-    view = RunView(pipeline.order)
-    with Live(view, console=console, refresh_per_second=8) as live:
-
-        def draw(event: Event) -> None:
-            view.hear(event)
-            if isinstance(event, Warned):
-                live.console.print(event_line(event, False))
-
-        yield draw
-
-
 def _show_run(finished: Run, as_json: bool) -> None:
     from kale_pm.terminal import summary_view
 
     if as_json:
-        _print_json(_run_dict(finished))
+        show_json(finished.to_dict())
     else:
-        _print(summary_view(finished.record, finished.folder), soft_wrap=True)
+        show_view(summary_view(finished.record, finished.folder), soft_wrap=True)
     for failure in finished.failures:
-        _show_error(failure)
+        show_error(failure)
     if finished.failures:
         raise typer.Exit(1)
 
 
-def _run_dict(run_: Run) -> dict[str, Any]:
-    content = json.loads((run_.folder / "run.json").read_text(encoding="utf-8"))
-    return {**content, "state": run_.state.value, "folder": str(run_.folder)}
+def _show_pack(path: Path, verify: bool, as_json: bool) -> None:
+    from kale_pm.local.packs import read_pack
+    from kale_pm.terminal import pack_view
 
-
-def _print_json(content: dict[str, Any]) -> None:
-    from kale_pm import strict_json
-
-    text = strict_json.dumps(content, indent=1, ensure_ascii=False, default=str)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = strict_json.dumps(content, indent=1, default=str)
-    typer.echo(text)
+    content = read_pack(path, verify=verify)
+    if as_json:
+        show_json({**vars(content), "components": [vars(each) for each in content.components]})
+    else:
+        show_view(pack_view(content))
 
 
 @contextmanager
@@ -384,70 +382,13 @@ def _writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _console(error: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=error, highlight=False)
-
-
-def _print(what: RenderableType, *, error: bool = False, soft_wrap: bool = False) -> None:
-    """Print for people; where a program may read, lines are neither wrapped nor filled up.
-
-    ``soft_wrap`` leaves long lines to the terminal, so that a path can be copied whole.
-    """
-    console = _console(error)
-    if console.is_terminal:
-        console.print(what, soft_wrap=soft_wrap)
-        return
-    console.width = _UNWRAPPED
-    with console.capture() as captured:
-        console.print(what)
-    lines = captured.get().removesuffix("\n").split("\n")
-    typer.echo("\n".join(line.rstrip() for line in lines), err=error)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """A run that is told to end, or whose terminal is closed, ends in order as by Ctrl-C.
-
-    Further signals do nothing then, to the very end of the process.
-    """
-    told = False
-
-    def interrupt(*_: object) -> None:
-        nonlocal told
-        if not told:
-            told = True
-            raise KeyboardInterrupt
-
-    # What ignores a signal on purpose, such as nohup, goes on doing so.
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    usual = {n: h for n in numbers if (h := signal.getsignal(n)) is not signal.SIG_IGN}
-    for number in usual:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, signal.SIG_IGN if told else handler)
-
-
-def _show_error(error: KalePmError) -> None:
-    from kale_pm.terminal import error_view
-
-    _print(error_view(error), error=True, soft_wrap=True)
-
-
 def main() -> None:
     """The entry point ``kale-pm``."""
-    for stream in (sys.stdout, sys.stderr):
-        # A name or an output that the terminal cannot show must not end the command.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    prepare()
     try:
         app(prog_name="kale-pm")
     except KalePmError as error:
-        _show_error(error)
+        show_error(error)
         sys.exit(error.exit_code)
 
 

@@ -5,22 +5,26 @@
 >>> run.metrics
 {'accuracy': 0.98, 'f1': 0.98}
 >>> run["models"]                      # a variable of the last step that set it
+>>> run.variables["models"].given_by   # what else is known of it, without loading it
+'evaluate'
 >>> run.steps["evaluate"].notebook     # the executed notebook
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kale_pm import model
 from kale_pm.analysis import understand
-from kale_pm.errors import LoadError, StepFailed, StoreError
+from kale_pm.errors import StepFailed, StoreError, UsageError
 from kale_pm.events import Listener, ignore
 from kale_pm.notebook import read
+from kale_pm.notebook.spelling import nearest
 from kale_pm.record import RunRecord, State, StepRecord
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
     from kale_pm.kfp import CompileResult
     from kale_pm.local import RunOptions
+    from kale_pm.local.variables import RunVariable, RunVariables
 
 
 class Pipeline(model.Pipeline):
@@ -145,6 +150,7 @@ class RunStep:
 
     record: StepRecord
     folder: Path
+    stored: RunVariables = field(repr=False)
 
     @property
     def state(self) -> State:
@@ -157,6 +163,20 @@ class RunStep:
     @property
     def notebook(self) -> Path | None:
         return self.folder / self.record.notebook if self.record.notebook else None
+
+    @property
+    def variables(self) -> Mapping[str, RunVariable]:
+        """What the step made or changed of the variables that are stored, as it left them."""
+        return self.stored.given(self.record.name)
+
+    @property
+    def received(self) -> Mapping[str, RunVariable]:
+        """What the step was given, as earlier steps left it."""
+        return self.stored.received(self.record.name)
+
+    def __getitem__(self, name: str) -> Any:
+        """The variable ``name`` as this step left it, if it made or changed it; see Run."""
+        return self.stored.load(name, self.record.name)
 
     @property
     def scraps(self) -> Mapping[str, Any]:
@@ -201,21 +221,53 @@ class Run:
 
     @cached_property
     def steps(self) -> Mapping[str, RunStep]:
-        return {name: RunStep(step, self.folder) for name, step in self.record.steps.items()}
+        return {
+            name: RunStep(step, self.folder, self._stored)
+            for name, step in self.record.steps.items()
+        }
+
+    def step(self, name: str) -> RunStep:
+        """The step of this name; UsageError, with a near name, where the run has none."""
+        if name not in self.steps:
+            near = nearest(name, self.steps)
+            raise UsageError(
+                f"run {self.id} has no step '{name}'",
+                hint=f"did you mean '{near}'?" if near else "steps: " + ", ".join(self.steps),
+            )
+        return self.steps[name]
+
+    @property
+    def variables(self) -> Mapping[str, RunVariable]:
+        """What is known of every variable that is stored, as the run left it; loads none.
+
+        Raises LoadError where a manifest of the run is missing or damaged.
+        """
+        return self._stored.final()
+
+    @cached_property
+    def _stored(self) -> RunVariables:
+        from kale_pm.local.variables import RunVariables
+
+        return RunVariables(self.folder, self.record)
 
     def __getitem__(self, name: str) -> Any:
-        """The variable or metric ``name`` as the run left it; LoadError if there is none.
+        """The variable or metric ``name`` as the run left it.
 
-        Of the variables only those that a later step needs are stored.
+        Of the variables only those that a later step needs are stored.  Large arrays are
+        mapped from their file: they cost nothing until they are touched, and what is written
+        to them never reaches the file.  Raises LoadError if there is none of this name, if two
+        steps side by side have changed it, or if this process lacks what it is made of;
+        PackError if its file is damaged.
         """
-        from kale_pm.local.variables import load_variable
+        stored = self.variables.get(name)
+        if name in self.metrics and (stored is None or stored.kind in ("unsaved", "deleted")):
+            return self.metrics[name]
+        return self._stored.load(name)
 
-        try:
-            return load_variable(self.folder, name)
-        except LoadError:
-            if name in self.metrics:
-                return self.metrics[name]
-            raise
+    def to_dict(self) -> dict[str, Any]:
+        """The record for a program: what ``run --json`` and ``report --json`` print."""
+        content = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        return {**content, "state": self.state.value, "folder": str(self.folder)}
 
     @property
     def failures(self) -> list[StepFailed]:

@@ -54,15 +54,17 @@ class CellError:
 class StepRecord:
     """One step of one run.
 
-    ``inputs`` are the steps whose variables it may read, ``notebook`` the executed notebook
-    relative to the run's folder, ``started`` seconds since the epoch, ``why`` the reason for
-    which it ran or did not, ``cached_from`` the run that really executed it.
+    ``inputs`` are the steps whose variables it may read, ``needs`` the names of the variables
+    that it loads, ``notebook`` the executed notebook relative to the run's folder, ``started``
+    seconds since the epoch, ``why`` the reason for which it ran or did not, ``cached_from``
+    the run that really executed it.
     """
 
     name: str
     state: State = State.WAITING
     parents: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     started: float | None = None
     seconds: float | None = None
     why: str = ""

@@ -57,3 +57,28 @@ def deferred_signals() -> Iterator[Told]:
         if told.number is not None:
             signal.raise_signal(told.number)
             raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Told to end, or with its terminal closed, the block ends in order as by Ctrl-C.
+
+    So KeyboardInterrupt is raised in it, once: further signals do nothing then, to the very
+    end of the process.  What the process ignores on purpose, it goes on ignoring.
+    """
+    told = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            raise KeyboardInterrupt
+
+    usual = {n: h for n in _ENDING if (h := signal.getsignal(n)) is not signal.SIG_IGN}
+    for number in usual:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, signal.SIG_IGN if told else handler)

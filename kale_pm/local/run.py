@@ -145,6 +145,7 @@ def _first_record(
                 step.name,
                 parents=pipeline.parents[step.name],
                 inputs=inputs_of(pipeline, step),
+                needs=tuple(need.name for need in step.needs),
             )
             for step in pipeline.steps
             if step.name in wanted

@@ -159,8 +159,12 @@ def _reuse(live: LiveRun, step: Step, entry: CachedStep, inputs: Sequence[Manife
     order = live.pipeline.order.index(step.name)
     versions = merge_versions(inputs)
     for name, version in entry.versions.items():
-        bound = versions[name].bound if name in versions else -1
-        versions[name] = replace(version, order=order, bound=bound)
+        had = versions.get(name)
+        if version.maker == step.name:
+            bound = -1 if had is None else had.bound
+            versions[name] = replace(version, order=order, bound=bound)
+        elif had is not None:
+            versions[name] = replace(had, step=step.name, component=version.component)
     context = merge_context(inputs)
     for name, value in entry.context.items():
         context[name] = Change(step.name, order, value)

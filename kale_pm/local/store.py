@@ -177,6 +177,7 @@ def _step(values: dict[str, Any]) -> StepRecord:
             "state": State(values["state"]),
             "parents": tuple(values["parents"]),
             "inputs": tuple(values["inputs"]),
+            "needs": tuple(values.get("needs", ())),
             "metrics": numbers(values["metrics"]),
             "error": _cell_error(**error) if error else None,
         }

@@ -110,18 +110,20 @@ class Made(StrEnum):
 
     BOUND = "bound"  # it bound the name anew, or deleted it
     CHANGED = "changed"  # it changed the object that the name already had
-    KEPT = "kept"  # it gives it as it had received it
     CARRIED = "carried"  # it changed what shares objects with this variable, and did not ask for it
 
 
 @dataclass(frozen=True)
 class Version:
-    """The current version of a variable: who made it, and its component (None: deleted).
+    """The current version of a variable: where it lies, its component, and who made it.
 
-    What lies in no pack says so in the place of the component.  ``bound`` is the place in the
-    order of the step that bound the name to the object which it has now; -1 stands for the
-    prelude.  ``rival`` is a step beside ``step`` that has changed that object too: nobody can
-    say which of the two is right.
+    ``step`` is the step that gave it, and ``component`` what it gave; None means deleted.  What
+    lies in no pack says so in the place of the component.  ``maker`` is the step that bound or
+    changed the variable, as ``made`` says, and ``order`` its place in the pipeline's order: it
+    is not ``step`` where that gave what it had received.  ``bound`` is the place in the order
+    of the step that bound the name to the object which it has now; -1 stands for the prelude.
+    ``rival`` is a step beside ``maker`` that has changed that object too: nobody can say which
+    of the two is right.
     """
 
     step: str
@@ -129,9 +131,12 @@ class Version:
     component: str | None
     made: Made = Made.BOUND
     bound: int = -1
+    maker: str = ""
     rival: str = ""
 
     def __post_init__(self) -> None:
+        if not self.maker:
+            object.__setattr__(self, "maker", self.step)
         if self.made is Made.BOUND:
             object.__setattr__(self, "bound", self.order)
 
@@ -233,7 +238,7 @@ def _check_names(content: Mapping[str, Any]) -> None:
     """Steps name files, and variables the names of a program: nothing else gets in."""
     steps = [content["step"], *content["ancestors"]]
     for found in content["versions"].values():
-        steps += [found["step"], found["rival"] or found["step"]]
+        steps += [found["step"], found["maker"], found["rival"] or found["step"]]
     for name in (*steps, *content["variables"], *content["versions"]):
         if not str(name).isidentifier():
             raise ValueError(f"{name!r} is not a name")

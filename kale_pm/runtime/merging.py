@@ -50,7 +50,7 @@ def _merge(candidates: Sequence[tuple[Version, Manifest]]) -> Version:
             (version, manifest)
             for version, manifest in candidates
             if not any(
-                other.step != version.step and _makers(version) <= _heard_of(witness)
+                other.maker != version.maker and _makers(version) <= _heard_of(witness)
                 for other, witness in candidates
             )
         ] or candidates
@@ -61,7 +61,7 @@ def _merge(candidates: Sequence[tuple[Version, Manifest]]) -> Version:
 
 
 def _makers(version: Version) -> set[str]:
-    return {version.step, version.rival} - {""}
+    return {version.maker, version.rival} - {""}
 
 
 def _later(version: Version, later: Version, manifest: Manifest) -> Version:
@@ -69,17 +69,14 @@ def _later(version: Version, later: Version, manifest: Manifest) -> Version:
 
     ``manifest`` is the one that the later was read from.
     """
-    if version.step == later.step:
-        return later if later.rival else version
+    if version.maker == later.maker:
+        return version if version.rival else later
     if later.bound > version.order:
         return later
     older, newer = sorted((version, later), key=lambda it: it.bound)
     if older.bound < newer.bound and older.made is Made.CARRIED:
         return newer
-    if older.bound == newer.bound:
-        if version.made is Made.KEPT or version.component == later.component:
-            return later
-        if later.made is Made.KEPT:
-            return version
-    is_known = version.step in _heard_of(manifest)
-    return replace(later, rival=version.rival if is_known else version.step)
+    if older.bound == newer.bound and version.component == later.component:
+        return later
+    is_known = version.maker in _heard_of(manifest)
+    return replace(later, rival=version.rival if is_known else version.maker)

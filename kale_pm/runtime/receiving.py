@@ -61,7 +61,7 @@ class Inputs:
         if version is None:
             return Received({})
         if version.rival:
-            first, second = version.rival, version.step
+            first, second = version.rival, version.maker
             raise LoadError(
                 f"step {self.step} needs '{name}', which steps {first} and {second} have both "
                 "changed side by side: neither has what the notebook has after the two",

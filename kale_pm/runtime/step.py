@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -203,19 +203,19 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
 
 def _version(session: Session, name: str, variable: Variable, names: Sequence[str]) -> Version:
     """The version of a variable that the step gives."""
+    step, order = session.inputs.step, session.order
     had = session.inputs.versions.get(name)
     value = _namespace()[name]
     is_same_object = session.prelude.has(name, value) or any(
         name in group.values and group.values[name] is value for group in session.groups
     )
+    if not is_same_object:
+        return Version(step, order, variable.content)
     if had is not None and had.component == variable.content:
-        made = Made.KEPT
-    elif not is_same_object:
-        made = Made.BOUND
-    else:
-        made = Made.CHANGED if name in session.asked or name in names else Made.CARRIED
+        return replace(had, step=step)
+    made = Made.CHANGED if name in session.asked or name in names else Made.CARRIED
     bound = -1 if had is None else had.bound
-    return Version(session.inputs.step, session.order, variable.content, made, bound)
+    return Version(step, order, variable.content, made, bound)
 
 
 def _namespace() -> dict[str, Any]:

@@ -244,6 +244,7 @@ def test_no_command_touches_the_notebook(chain, kale):
         ["run"],
         ["compile", "--py", "p.py"],
         ["report"],
+        ["vars"],
     ):
         assert kale(command[0], "chain.ipynb", *command[1:]).code == 0
         assert (chain.read_bytes(), chain.stat().st_mtime_ns) == before

@@ -43,7 +43,7 @@ def test_an_unchanged_run_imports_nothing_heavy(chain, kale, python):
     assert imported(python, "run", "chain.ipynb") == []
 
 
-@pytest.mark.parametrize("command", ["check", "show", "slice", "run", "compile", "report"])
+@pytest.mark.parametrize("command", ["check", "show", "slice", "run", "compile", "report", "vars"])
 def test_every_command_has_help(command, kale):
     for option in ("--help", "-h"):
         answer = kale(command, option)

@@ -17,7 +17,7 @@ import pytest
 import kale_pm
 from kale_pm.face import Run
 from kale_pm.runtime.manifest import read_manifest
-from kale_pm.runtime.storage.components import fingerprint
+from kale_pm.runtime.storage.dump import fingerprint
 from kale_pm.runtime.storage.pack import Pack
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

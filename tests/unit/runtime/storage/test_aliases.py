@@ -6,7 +6,7 @@ Each step is a process of its own, and goes through the wrapper that slices have
 from __future__ import annotations
 
 import pytest
-from recipes import Recipe
+from recipes import Recipe, Step
 
 PRELUDE = """
 class Model:
@@ -276,8 +276,6 @@ class TestSiblings:
         assert shown.printed == "10.0 0.0"
 
     def test_siblings_that_write_at_the_same_time(self, notebook: Recipe) -> None:
-        from recipes import Step
-
         code = "cfg['{0}'] = 1; data[0] = {1}; print(sorted(cfg), data[0])"
         steps = [Step(f"s{n}", "a", "cfg data", code=code.format(f"s{n}", n + 1)) for n in range(4)]
         reports = notebook.together(*steps)

@@ -93,6 +93,14 @@ class TestBothChanged:
         refusal = branches.refused("last", parents, needs="cfg")
         assert "x" in refusal.message.partition("\n")[0].replace(",", " ").split()
 
+    @pytest.mark.parametrize("parents", ["x y2", "y2 x", "x y y2"])
+    def test_it_is_not_forgotten_where_a_step_gave_one_side_on_as_it_was(
+        self, branches: Recipe, parents: str
+    ) -> None:
+        branches.run("y2", "y", needs="cfg", gives="cfg", code="if not cfg: cfg.clear()")
+        refusal = branches.refused("z", parents, needs="cfg")
+        assert "x" in refusal.message.partition("\n")[0].replace(",", " ").split()
+
     def test_one_that_knew_the_other_is_no_clash(self, branches: Recipe) -> None:
         branches.run("w", "x", needs="cfg", code="cfg['w'] = 1")
         shown = branches.run("z", "x w", needs="cfg", code="print(sorted(cfg))")
@@ -200,6 +208,37 @@ class TestNoClash:
         pipeline.run("y2", "y", needs="cfg", gives="cfg", code="if not cfg: cfg.clear()")
         shown = pipeline.run("z", "x y2", needs="cfg", code="print(cfg)")
         assert shown.printed == "{'y': 1}"
+
+    def test_one_that_bound_the_name_to_an_equal_object_after_the_other_had_changed_it(
+        self, pipeline: Recipe
+    ) -> None:
+        """That is a new object all the same, and what the notebook has in the end."""
+        pipeline.run("a", gives="cfg", code="cfg = {}")
+        pipeline.run("x", "a", needs="cfg", code="cfg['x'] = 1")
+        pipeline.run("y", "a", needs="cfg", gives="cfg", code="cfg = {}")
+        assert pipeline.run("z", "x y", needs="cfg", code="print(cfg)").printed == "{}"
+
+    @pytest.mark.parametrize("first", ["x", "y"])
+    def test_a_step_that_gave_it_as_it_was_beside_one_that_bound_it(
+        self, pipeline: Recipe, first: str
+    ) -> None:
+        pipeline.run("a", gives="cfg", code="cfg = {}")
+        for name in sorted("xy", key=first.__ne__):
+            code = "cfg = {'x': 1}" if name == "x" else "if cfg: cfg.clear()"
+            pipeline.run(name, "a", needs="cfg", gives="cfg", code=code)
+        shown = pipeline.run("z", "x y", needs="cfg", code="print(cfg)")
+        assert shown.printed == "{'x': 1}"
+
+    def test_a_change_does_not_get_younger_where_a_step_gives_it_as_it_was(
+        self, pipeline: Recipe
+    ) -> None:
+        pipeline.run("a", gives="cfg", code="cfg = {}")
+        pipeline.run("x", "a", needs="cfg", code="cfg['x'] = 1")
+        pipeline.run("y", "a", gives="cfg", code="cfg = {'y': 1}")
+        pipeline.run("x2", "x", needs="cfg", gives="cfg", code="if not cfg: cfg.clear()")
+        pipeline.run("y2", "y", needs="cfg", code="cfg['y2'] = 1")
+        shown = pipeline.run("z", "x2 y2", needs="cfg", code="print(cfg)")
+        assert shown.printed == "{'y': 1, 'y2': 1}"
 
     def test_one_that_bound_the_name_after_the_other_had_changed_it(self, pipeline: Recipe) -> None:
         pipeline.run("a", gives="cfg", code="cfg = {}")

@@ -1,0 +1,145 @@
+"""What reaches the screen: for people on a terminal, as plain lines elsewhere, as JSON.
+
+The only file that prints.  How things look is said in ``terminal``.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from kale_pm.errors import KalePmError, NotebookError
+    from kale_pm.events import Event, Listener
+    from kale_pm.face import Pipeline
+    from kale_pm.model import Problem
+
+_UNWRAPPED = 10_000  # columns, where no terminal says how many there are
+
+
+def prepare() -> None:
+    """A name or an output that the terminal cannot show must not end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(what: object, *, error: bool = False) -> None:
+    """Print a text as it is: a path, a version, a drawing."""
+    typer.echo(str(what), err=error)
+
+
+def show_view(what: RenderableType, *, error: bool = False, soft_wrap: bool = False) -> None:
+    """Print for people; where a program may read, lines are neither wrapped nor filled up.
+
+    ``soft_wrap`` leaves long lines to the terminal, so that a path can be copied whole.
+    """
+    console = _console(error)
+    if console.is_terminal:
+        console.print(what, soft_wrap=soft_wrap)
+        return
+    console.width = _UNWRAPPED
+    with console.capture() as captured:
+        console.print(what)
+    lines = captured.get().removesuffix("\n").split("\n")
+    say("\n".join(line.rstrip() for line in lines), error=error)
+
+
+def show_error(error: KalePmError) -> None:
+    """Print what went wrong and what to do about it."""
+    from kale_pm.terminal import error_view
+
+    show_view(error_view(error), error=True, soft_wrap=True)
+
+
+def show_refusal(pipeline: Pipeline, errors: Sequence[Problem]) -> None:
+    """Print the errors that keep the pipeline from being used, and how many there are."""
+    from kale_pm.terminal import problems_view
+
+    show_view(problems_view(pipeline, errors), error=True)
+    count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+    show_view(f"{pipeline.path}: {count}", error=True)
+
+
+def mention_warnings(pipeline: Pipeline) -> None:
+    """Print how many warnings there are, and what shows them; nothing if there are none."""
+    count = sum(problem.severity == "warning" for problem in pipeline.problems)
+    if count:
+        from kale_pm.terminal import warning_view
+
+        said = f"{count} {'warning' if count == 1 else 'warnings'}: kale-pm check {pipeline.path}"
+        show_view(warning_view(said), error=True)
+
+
+def show_json(content: dict[str, Any]) -> None:
+    """Print one JSON object that every reader takes, escaped where the terminal asks for it."""
+    from kale_pm import strict_json
+
+    text = strict_json.dumps(content, indent=1, ensure_ascii=False, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = strict_json.dumps(content, indent=1, default=str)
+    say(text)
+
+
+def show_unreadable(error: NotebookError) -> None:
+    """Print what ``check --json`` does where there is no pipeline: the usual keys, and why."""
+    from kale_pm.model import Problem
+
+    problem = Problem("unreadable", "error", error.message, error.hint)
+    show_json(
+        {
+            "steps": {},
+            "edges": [],
+            "implied_edges": [],
+            "aliases": [],
+            "error": problem.code,
+            "problems": [vars(problem)],
+        }
+    )
+
+
+@contextmanager
+def progress(pipeline: Pipeline, verbose: bool, quiet: bool) -> Iterator[Listener]:
+    """The listener that shows a run: live lines on a terminal, plain lines elsewhere."""
+    from rich.live import Live
+
+    from kale_pm.events import Warned, ignore
+    from kale_pm.terminal import RunView, event_line
+
+    console = _console(error=True)
+    if quiet:
+        yield ignore
+        return
+    if not console.is_terminal or verbose:
+
+        def tell(event: Event) -> None:
+            line = event_line(event, verbose)
+            if line is not None:
+                console.print(line, highlight=False, soft_wrap=True)
+
+        yield tell
+        return
+    view = RunView(pipeline.order)
+    with Live(view, console=console, refresh_per_second=8) as live:
+
+        def draw(event: Event) -> None:
+            view.hear(event)
+            if isinstance(event, Warned):
+                live.console.print(event_line(event, False))
+
+        yield draw
+
+
+def _console(error: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=error, highlight=False)
