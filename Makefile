@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LIBRARIES := .venv-libraries
+LIBRARIES_INSTALLED := $(LIBRARIES)/.installed
 
-.PHONY: help demo test unit lint format slow fuzz bench images package clean
+.PHONY: help demo test unit lint format slow fuzz libraries bench images package clean
 
 help:
 	@echo "make demo     run examples/wine.ipynb, and say where to look"
@@ -15,6 +17,7 @@ help:
 	@echo "make format   let ruff format the code"
 	@echo "make slow     the tests that take minutes"
 	@echo "make fuzz     thousands of random notebooks, in one kernel and as pipelines (a quarter of an hour)"
+	@echo "make libraries  tests with torch, Keras, XGBoost and others, in an environment of their own"
 	@echo "make bench    time kale-pm; PEER=/path/to/python puts Kale beside it"
 	@echo "make package  build the wheel and try it in a fresh environment"
 	@echo "make images   draw the README's pictures again"
@@ -32,7 +35,7 @@ demo: $(INSTALLED)
 	$(BIN)/kale-pm run examples/wine.ipynb
 
 test: lint unit
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests/run tests/law tests/kfp tests/e2e -m "not slow"
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests/run tests/law tests/kfp tests/e2e tests/libraries -m "not slow"
 	tests/every_python.sh
 
 unit: $(INSTALLED)
@@ -53,9 +56,19 @@ slow: $(INSTALLED)
 fuzz: $(INSTALLED)
 	KALE_PM_LAW_EXAMPLES=2000 $(BIN)/python -m pytest -q -n auto tests/law/test_law.py
 
+$(LIBRARIES_INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(LIBRARIES)
+	$(LIBRARIES)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(LIBRARIES)/bin/python -m pip install --quiet --editable . --group libraries
+	@touch $@
+
+libraries: $(LIBRARIES_INSTALLED)
+	$(LIBRARIES)/bin/python -m pytest -q -n auto tests/libraries
+
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/check.py $(if $(PEER),--peer $(PEER))
 	$(BIN)/python benchmarks/dataflow.py $(if $(PEER),--peer $(PEER))
+	$(BIN)/python benchmarks/marshal.py $(if $(PEER),--peer $(PEER))
 
 package: $(INSTALLED)
 	.ci/package

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kale_pm.face import Pipeline, Run, compile, load, run
     from kale_pm.runtime.metrics import metric
-    from kale_pm.runtime.storage.savers import saver
+    from kale_pm.runtime.storage.savers.registry import saver
 
 __version__ = "0.1.0"
 __all__ = ["Pipeline", "Run", "compile", "load", "metric", "run", "saver"]
@@ -28,7 +28,7 @@ _HOMES = {
     "load": "kale_pm.face",
     "run": "kale_pm.face",
     "metric": "kale_pm.runtime.metrics",
-    "saver": "kale_pm.runtime.storage.savers",
+    "saver": "kale_pm.runtime.storage.savers.registry",
 }
 
 

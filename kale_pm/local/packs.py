@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kale_pm.errors import PackError
-from kale_pm.runtime.storage.pack_format import VERSION
-from kale_pm.runtime.storage.pack_reader import Pack
+from kale_pm.runtime.storage.pack.format import VERSION
+from kale_pm.runtime.storage.pack.reader import Pack
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from kale_pm.runtime.manifest import (
     read_manifest,
 )
 from kale_pm.runtime.merging import merge_versions
-from kale_pm.runtime.storage.pack_reader import Pack
+from kale_pm.runtime.storage.pack.reader import Pack
 
 _LISTED = 12  # names in a hint
 

@@ -7,12 +7,12 @@ import types
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from kale_pm.errors import PackError, SaveError
+from kale_pm.errors import SaveError
 from kale_pm.runtime.manifest import Exchange, Seal, Variable
-from kale_pm.runtime.storage import classes
+from kale_pm.runtime.storage import classes, trial
 from kale_pm.runtime.storage.components import components
 from kale_pm.runtime.storage.dump import fingerprint
-from kale_pm.runtime.storage.pack_writer import check, type_name, write_pack
+from kale_pm.runtime.storage.pack.writer import check, type_name, write_pack
 from kale_pm.runtime.storage.pickler import class_digest
 
 
@@ -145,9 +145,12 @@ def _is_unchanged(group: Group, prelude: frozenset[str]) -> bool:
     if group.again is None or classes.is_any_changed(lambda kind: class_digest(kind, prelude)):
         return False
     # What a pack holds may look different here: the order of a set is not the same everywhere.
+    # And the first load of a text may make it the one that all names of attributes are, which
+    # a later load does not: so copies are compared with copies.
     try:
-        return observe(group.again(), prelude).fingerprint == now
-    except PackError:
+        before, after = (trial.copy(values, prelude) for values in (group.again(), group.values))
+        return fingerprint(before, prelude) == fingerprint(after, prelude)
+    except Exception:  # noqa: BLE001 - then nobody knows, and storing it is always right
         return False
 
 

@@ -18,7 +18,7 @@ from kale_pm.runtime.manifest import (
     read_manifest,
 )
 from kale_pm.runtime.merging import ancestors, merge_context, merge_versions
-from kale_pm.runtime.storage.pack_reader import Pack
+from kale_pm.runtime.storage.pack.reader import Pack
 
 
 @dataclass(frozen=True)

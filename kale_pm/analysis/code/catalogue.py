@@ -152,9 +152,6 @@ RESTORING_CONTEXTS = frozenset(
 
 # Calls that leave something in a library, which nobody carries on; a trailing dot as above.
 STAYING_CALLS = (
-    "pandas.api.extensions.register_dataframe_accessor",
-    "pandas.api.extensions.register_series_accessor",
-    "pandas.api.extensions.register_index_accessor",
     "pandas.api.extensions.register_extension_dtype",
     "pandas.plotting.register_matplotlib_converters",
     "tqdm.pandas", "tqdm.tqdm.pandas", "tqdm.auto.tqdm.pandas", "tqdm.notebook.tqdm.pandas",

@@ -1,13 +1,17 @@
-"""What numpy, pandas, scikit-learn, matplotlib and torch keep for the whole process."""
+"""What numpy, pandas, torch and other libraries keep for the whole process."""
 
 from __future__ import annotations
 
 import sys
+import warnings
+from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import Any
 
-from kale_pm.runtime.probes.probe import Probe, Values
+from kale_pm.runtime.probes.probe import REMOVED, Probe, Values
 
 
 def _numpy() -> Any:
@@ -83,6 +87,95 @@ def _write_torch(values: Values) -> None:
             setattr(torch.backends.cudnn, name.removeprefix("cudnn."), value)
 
 
+_KERAS_NAMES = "object_name_uids"  # how many objects of a kind there are: they are numbered
+_INITIAL_KERAS: Values = {
+    "dtype_policy": "float32",
+    "epsilon": 1e-7,
+    "floatx": "float32",
+    "image_data_format": "channels_last",
+    "names": {},
+}
+
+
+def _read_keras() -> Values:
+    config = sys.modules["keras"].config
+    state = import_module("keras.src.backend.common.global_state")
+    return {
+        "dtype_policy": config.dtype_policy().name,
+        "epsilon": config.epsilon(),
+        "floatx": config.floatx(),
+        "image_data_format": config.image_data_format(),
+        "names": dict(state.get_global_attribute(_KERAS_NAMES) or {}),
+    }
+
+
+def _write_keras(values: Values) -> None:
+    config = sys.modules["keras"].config
+    state = import_module("keras.src.backend.common.global_state")
+    for name, value in values.items():
+        if name == "names":
+            state.set_global_attribute(_KERAS_NAMES, defaultdict(int, value))
+        else:
+            getattr(config, f"set_{name}")(value)
+
+
+# Where a library registers accessors: for each of its classes, the function that does it.
+_REGISTRIES = {
+    "pandas": (
+        "pandas.api.extensions",
+        {
+            "DataFrame": "register_dataframe_accessor",
+            "Series": "register_series_accessor",
+            "Index": "register_index_accessor",
+        },
+    ),
+    "polars": (
+        "polars.api",
+        {
+            "DataFrame": "register_dataframe_namespace",
+            "LazyFrame": "register_lazyframe_namespace",
+            "Series": "register_series_namespace",
+            "Expr": "register_expr_namespace",
+        },
+    ),
+    "xarray": (
+        "xarray",
+        {
+            "DataArray": "register_dataarray_accessor",
+            "Dataset": "register_dataset_accessor",
+        },
+    ),
+}
+
+
+def _read_accessors(library: str) -> Values:
+    """Those that the notebook made: what others register comes with an import of theirs."""
+    found: Values = {}
+    for kind in _REGISTRIES[library][1]:
+        for name, descriptor in vars(getattr(sys.modules[library], kind)).items():
+            parts = getattr(descriptor, "__dict__", {})
+            accessor = parts.get("_ns" if library == "polars" else "_accessor")
+            if getattr(accessor, "__module__", "") == "__main__":
+                found[f"{kind}.{name}"] = accessor
+    return found
+
+
+def _write_accessors(library: str, values: Values) -> None:
+    place, functions = _REGISTRIES[library]
+    for key, accessor in values.items():
+        kind, _, name = key.partition(".")
+        if accessor == REMOVED:
+            owner = getattr(sys.modules[library], kind)
+            with suppress(AttributeError):
+                delattr(owner, name)
+                owner._accessors.discard(name)
+            continue
+        register = getattr(import_module(place), functions[kind])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the step that took the place of another was told
+            register(name)(accessor)
+
+
 LIBRARIES: tuple[Probe, ...] = (
     Probe(
         "numpy.random",
@@ -119,4 +212,14 @@ LIBRARIES: tuple[Probe, ...] = (
         initial=lambda: _rc(sys.modules["matplotlib"].rcParamsOrig),
     ),
     Probe("torch", _read_torch, _write_torch, module="torch"),
+    Probe("keras", _read_keras, _write_keras, module="keras", initial=lambda: _INITIAL_KERAS),
+    *(
+        Probe(
+            f"{library}.accessors",
+            partial(_read_accessors, library),
+            partial(_write_accessors, library),
+            module=library,
+        )
+        for library in _REGISTRIES
+    ),
 )

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from kale_pm.errors import SaveError
 from kale_pm.runtime.storage import instances
 from kale_pm.runtime.storage.pickler import Pickler
+from kale_pm.runtime.storage.savers.registry import SaverError
 
 _SECONDS = 5.0  # the search then stops, and names what it has found so far
 _LONGEST_KEY = 40
@@ -47,6 +48,7 @@ _ADVICE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("multiprocessing.", "subprocess."), "it belongs to a process", _CREATE),
 )
 _CONNECTIONS = ("connection", "cursor", "session", "engine", "client", "channel")
+_SAVER_HINT = "mend the saver: it returns a function, and the arguments that it takes, as a tuple"
 _GENERAL_HINT = (
     "make it in the step that needs it, or tell kale-pm how to store its type: kale_pm.saver"
 )
@@ -92,6 +94,9 @@ def explain(
             "or raise the limit with sys.setrecursionlimit in the notebook",
         )
     chain = search.chain(variables)
+    failure = search.failure(chain[-1].value) if chain else None
+    if isinstance(failure, SaverError):
+        return SaveError(_path(chain), str(failure), hint=_SAVER_HINT)
     # A pool of workers is to blame itself, not the queue inside it: the outermost known kind.
     for length, part in enumerate(chain, start=1):
         advice = _advice(type(part.value), is_last=length == len(chain))

@@ -18,14 +18,10 @@ from typing import Any, Protocol
 
 import cloudpickle
 
-from kale_pm.runtime.storage import (
-    classes,
-    instances,
-    library_savers,  # noqa: F401 - registers itself
-    savers,
-)
+from kale_pm.runtime.storage import classes, instances
 from kale_pm.runtime.storage.prelude import CACHED_FUNCTION, definitions, find, is_sentinel
-from kale_pm.runtime.storage.savers import Reduced, Saver
+from kale_pm.runtime.storage.savers import registry
+from kale_pm.runtime.storage.savers.registry import Reduced, Saver
 
 _FUNCTION_NAMES = ("__name__", "__qualname__", "__module__", "__doc__")
 
@@ -157,7 +153,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         rank = (self._changes(kind), id(kind) in self._variables)
         if not issubclass(kind, Enum):
             native = next(base for base in type(kind).__mro__ if not self._is_of_step(base))
-            make, arguments = classes.make_class, (make, native, *arguments)
+            metaclass, name, bases, namespace, *rest = arguments
+            namespace = {**namespace, **_made_with(kind)}
+            arguments = (make, native, metaclass, name, bases, namespace, *rest)
+            make = classes.make_class
         return make, arguments, (rank, fill, state), None, None, classes.fill_class
 
     def _is_of_step(self, kind: type) -> bool:
@@ -174,6 +173,15 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             code = code.replace(co_filename=name)
         reduced: Reduced = self.dispatch_table[types.CodeType](code)
         return reduced
+
+
+def _made_with(kind: type) -> dict[str, Any]:
+    """What cloudpickle leaves out, and what a class takes only when it is made."""
+    own = vars(kind)
+    # A tuple has no room for slots; their absence is all that it can declare.
+    slots = "__slots__" in own and not issubclass(kind, tuple)
+    names = {"__slots__": own["__slots__"]} if slots else {}
+    return {"__qualname__": "".join(kind.__qualname__), **names}
 
 
 def class_digest(kind: type, prelude: frozenset[str]) -> str:
@@ -202,7 +210,7 @@ class _Hash:
 
 
 def _saver_of(kind: type) -> Saver | None:
-    return savers.find(kind) or (instances.reduce if instances.needs_help(kind) else None)
+    return registry.find(kind) or (instances.reduce if instances.needs_help(kind) else None)
 
 
 def _save_root(root: _Root) -> Reduced:

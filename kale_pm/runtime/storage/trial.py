@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cloudpickle.cloudpickle
@@ -24,10 +24,25 @@ def loads(stream: bytes | memoryview, *, buffers: Sequence[Any] = ()) -> Any:
 
 def attempt(value: object, prelude: frozenset[str]) -> None:
     """Pickle the value and make it again; raises whatever that raises."""
+    stream, buffers = _pickled(value, prelude)
+    loads(stream, buffers=[bytearray(buffer) for buffer in buffers])
+
+
+def copy(variables: Mapping[str, object], prelude: frozenset[str]) -> dict[str, object]:
+    """The variables pickled and made again, but for the memory of arrays, which is lent.
+
+    Nobody can write to that memory through the copy.  Raises whatever this raises.
+    """
+    stream, buffers = _pickled(dict(variables), prelude)
+    copies: dict[str, object] = loads(stream, buffers=[buffer.toreadonly() for buffer in buffers])
+    return copies
+
+
+def _pickled(value: object, prelude: frozenset[str]) -> tuple[memoryview, list[memoryview]]:
     stream = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
     Pickler(stream, prelude, buffers.append).dump(value)
-    loads(stream.getvalue(), buffers=[bytearray(buffer.raw()) for buffer in buffers])
+    return stream.getbuffer(), [buffer.raw() for buffer in buffers]
 
 
 class _Unpickler(pickle.Unpickler):

@@ -168,7 +168,6 @@ def describe(item):
         "setattr(pd.DataFrame, 'first', len)",
         "helper.items.append(1)",
         "pd.DataFrame.first = len",
-        "pd.api.extensions.register_series_accessor('geo')(len)",
         "import logging\nlogging.getLogger('a').addHandler(logging.NullHandler())",
         "%load_ext autoreload",
         "%alias say echo",

@@ -78,7 +78,7 @@ def _run(step: dict[str, Any]) -> None:
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     exec("import numpy as np\n" + step["prelude"], main.__dict__)
     kale_pm.runtime.load(*step["needs"], step=step["name"])
-    exec(compile(step["code"], "<cell>", "exec"), main.__dict__)
+    exec(compile(step["code"], "<cell>", "exec", dont_inherit=True), main.__dict__)
     kale_pm.runtime.save(*step["gives"])
 
 

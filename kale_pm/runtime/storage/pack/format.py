@@ -102,6 +102,8 @@ def read_index(path: Path, file: BinaryIO) -> Index:
     header = file.read(len(HEADER))
     if header[: len(_MAGIC)] != _MAGIC:
         raise damaged(path, "it is no file of variables, or its beginning is damaged")
+    if len(header) < len(HEADER):
+        raise damaged(path, "it ends too early")
     if header != HEADER:
         raise unknown(path, "its format is not the one of this version of kale-pm")
     size = file.seek(0, os.SEEK_END)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kale_pm.errors import PackError, StoreError
-from kale_pm.runtime.storage import memory, pack_format, trial
+from kale_pm.runtime.storage import memory, trial
 from kale_pm.runtime.storage.culprit import explain
 from kale_pm.runtime.storage.dump import dump
-from kale_pm.runtime.storage.pack_format import Component, Piece
-from kale_pm.runtime.storage.pack_reader import Pack
-from kale_pm.runtime.storage.parts import Parts
+from kale_pm.runtime.storage.pack import format as pack_format
+from kale_pm.runtime.storage.pack.format import Component, Piece
+from kale_pm.runtime.storage.pack.parts import Parts
+from kale_pm.runtime.storage.pack.reader import Pack
 
 # Components up to these sizes are made again before they are given away: that takes milliseconds.
 _TRIAL_STREAM = 1 << 20  # bytes

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from kale_pm.errors import PackError
 from kale_pm.runtime.storage import memory
 from kale_pm.runtime.storage.culprit import AGAIN_HINT, blame
-from kale_pm.runtime.storage.pack_format import HEADER, Component, Piece, damaged, read_index
+from kale_pm.runtime.storage.pack.format import HEADER, Component, Piece, damaged, read_index
 
 
 class Pack:
