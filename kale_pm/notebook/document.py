@@ -7,7 +7,6 @@ that has none, where equal files must give equal cells.  The file itself is neve
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -18,6 +17,7 @@ from typing import Any
 
 from kale_pm.errors import NotebookError
 from kale_pm.model import Cell, CellKind
+from kale_pm.notebook.spelling import nearest
 
 _GOOD_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _TEXT_SUFFIXES = (".py", ".md")
@@ -77,8 +77,8 @@ def _similar(path: Path) -> str:
         stems = {other.stem: other for other in path.parent.iterdir() if other.is_file()}
     except OSError:
         return f"there is no folder {path.parent} either"
-    near = difflib.get_close_matches(path.stem, stems, n=1)
-    return f"did you mean {stems[near[0]]}?" if near else "check the path"
+    near = nearest(path.stem, stems)
+    return f"did you mean {stems[near]}?" if near else "check the path"
 
 
 def _any(folder: Path) -> Path | None:

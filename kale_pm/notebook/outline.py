@@ -9,7 +9,6 @@ follows it; the prelude, which every slice repeats, goes without.
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +25,7 @@ from kale_pm.model import (
 from kale_pm.notebook.document import Document
 from kale_pm.notebook.parameters import read_parameters
 from kale_pm.notebook.source import is_blank, parse
+from kale_pm.notebook.spelling import nearest
 from kale_pm.notebook.tags import (
     PRELUDE_ROLES,
     CellTags,
@@ -177,8 +177,8 @@ def _unknown_steps(drafts: Mapping[str, _Draft]) -> list[Problem]:
 def _known_step(parent: str, names: Iterable[str]) -> str:
     if parent in PRELUDE_ROLES:
         return f"the {parent} run first in every step: remove the tag"
-    near = difflib.get_close_matches(parent, list(names), n=1)
-    return f"did you mean prev:{near[0]}?" if near else f"the steps are: {', '.join(names)}"
+    near = nearest(parent, names)
+    return f"did you mean prev:{near}?" if near else f"the steps are: {', '.join(names)}"
 
 
 def _cycles(drafts: Mapping[str, _Draft]) -> list[Problem]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from kale_pm.analysis.flow.file_uses import MAY_READ, Kind, Names, Use, file_use
 from kale_pm.model import Cell, Pipeline, Problem
 from kale_pm.notebook.paths import exists, is_file_name
 from kale_pm.notebook.source import parse
+from kale_pm.notebook.spelling import nearest
 
 # What travels with a step must be small: this much does not fit, however well it packs.
 _TOO_LARGE = 1_000_000  # bytes
@@ -161,7 +161,7 @@ def _near(path: Path) -> str:
         names = [other.name for other in path.parent.iterdir()]
     except (OSError, ValueError):
         return ""
-    return next(iter(difflib.get_close_matches(path.name, names, n=1, cutoff=0.8)), "")
+    return nearest(path.name, names) or ""
 
 
 def _writer(seen: list[_Seen], entry: _Seen) -> int | None:

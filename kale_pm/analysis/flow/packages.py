@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import pkgutil
 import re
 import sys
@@ -14,6 +13,7 @@ from kale_pm.analysis.flow.provided import DISTRIBUTIONS, provided
 from kale_pm.model import Cell, Pipeline, Problem
 from kale_pm.notebook.imports import Import, imports_of, is_found, local_files
 from kale_pm.notebook.source import parse
+from kale_pm.notebook.spelling import nearest
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def _is_beside(top: str, folder: Path) -> bool:
 def _advice(top: str, known: Sequence[str]) -> str:
     if top in DISTRIBUTIONS:
         return f"pip install {DISTRIBUTIONS[top]}"
-    near = difflib.get_close_matches(top, known, n=1, cutoff=0.8)
-    return f"did you mean '{near[0]}'? If not, pip install {top}" if near else f"pip install {top}"
+    near = nearest(top, known)
+    return f"did you mean '{near}'? If not, pip install {top}" if near else f"pip install {top}"
 
 
 def _problem(lack: _Lack, advice: str, step: str | None, cell: int, line: int) -> Problem:

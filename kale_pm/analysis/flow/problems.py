@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
 from kale_pm.analysis.code.effects import Effects, Place
@@ -20,6 +19,7 @@ from kale_pm.model import Pipeline, Problem, Step
 from kale_pm.notebook.literals import literal_assignments
 from kale_pm.notebook.names import collisions, folded
 from kale_pm.notebook.parameters import parameter_cells, split_prelude
+from kale_pm.notebook.spelling import nearest
 
 _REMEDY = (
     "create it in the step that uses it: write a function that makes it in a cell tagged functions"
@@ -172,8 +172,8 @@ def unknown_metrics(
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted({*known} - {name}), n=1, cutoff=0.75)
-    return f"did you mean '{near[0]}'?" if near else ""
+    near = nearest(name, known)
+    return f"did you mean '{near}'?" if near else ""
 
 
 def name_collisions(pipeline: Pipeline) -> Iterator[Problem]:
