@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import types
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -11,9 +12,11 @@ from kale_pm.errors import SaveError
 from kale_pm.runtime.manifest import Exchange, Seal, Variable
 from kale_pm.runtime.storage import classes, trial
 from kale_pm.runtime.storage.components import components
-from kale_pm.runtime.storage.dump import fingerprint
+from kale_pm.runtime.storage.dump import dump, fingerprint
 from kale_pm.runtime.storage.pack.writer import check, type_name, write_pack
 from kale_pm.runtime.storage.pickler import class_digest
+
+_LARGE = 4 << 20  # bytes of a stream: to look at it more closely would take longer than to store it
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def store(
     modules = {
         name: Variable(type="module", module=value.__name__)
         for name, value in changed.items()
-        if isinstance(value, types.ModuleType)
+        if isinstance(value, types.ModuleType) and _is_importable(value)
     }
     graph = {name: value for name, value in changed.items() if name not in modules}
     # What could be stored before the step has now something inside that the step has made.
@@ -112,6 +115,14 @@ def store(
         if name not in left_behind
     }
     return Given(modules | unsaved | written, left_behind, seals)
+
+
+def _is_importable(module: types.ModuleType) -> bool:
+    """Whether another process finds the module by its name."""
+    try:
+        return importlib.util.find_spec(module.__name__) is not None
+    except (ImportError, ValueError):  # its parent is not there, or it was made by hand
+        return False
 
 
 def _compare(
@@ -145,13 +156,27 @@ def _is_unchanged(group: Group, prelude: frozenset[str]) -> bool:
     if group.again is None or classes.is_any_changed(lambda kind: class_digest(kind, prelude)):
         return False
     # What a pack holds may look different here: the order of a set is not the same everywhere.
-    # And the first load of a text may make it the one that all names of attributes are, which
-    # a later load does not: so copies are compared with copies.
     try:
-        before, after = (trial.copy(values, prelude) for values in (group.again(), group.values))
-        return fingerprint(before, prelude) == fingerprint(after, prelude)
+        before = group.again()
+        return fingerprint(before, prelude) == now or _are_alike(before, group.values, prelude)
     except Exception:  # noqa: BLE001 - then nobody knows, and storing it is always right
         return False
+
+
+def _are_alike(
+    before: Mapping[str, object], after: Mapping[str, object], prelude: frozenset[str]
+) -> bool:
+    """Whether the copies of both are the same.
+
+    The first load of a text may make it the one that all names of attributes are, which a later
+    load does not.  Copies have that in common.
+    """
+    had, has = dump(before, prelude), dump(after, prelude)
+    if had.layout.references != has.layout.references or has.stream_size > _LARGE:
+        return False
+    copies = (trial.copy(variables, prelude) for variables in (before, after))
+    one, other = (fingerprint(copy, prelude) for copy in copies)
+    return one == other
 
 
 def _write(

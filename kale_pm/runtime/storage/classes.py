@@ -15,6 +15,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -105,8 +106,29 @@ def fill_class(kind: type, ranked: tuple[tuple[int, bool], Callable[..., object]
         fill(kind, state)
 
 
+_OF_EVERY_MEMBER = {"_value_", "_name_", "__objclass__", "_sort_order_"}
+
+
+def member_attributes(kind: type[Enum]) -> dict[str, dict[str, Any]]:
+    """What the members of an enumeration have beside name and value, by their names."""
+    return {
+        name: {key: value for key, value in vars(member).items() if key not in _OF_EVERY_MEMBER}
+        for name, member in kind.__members__.items()
+    }
+
+
+def fill_enum(
+    kind: type[Enum], state: tuple[Callable[..., object], Any, dict[str, dict[str, Any]]]
+) -> None:
+    """Give an enumeration its state, and its members their attributes."""
+    fill, content, attributes = state
+    fill(kind, content)
+    for name, own in attributes.items():
+        vars(kind.__members__[name]).update(own)
+
+
 def _attempt(digest: Callable[[type], str], kind: type) -> str | None:
     try:
         return digest(kind)
-    except Exception:  # noqa: BLE001 - a class may hold anything, and then it only counts as changed
+    except Exception:  # noqa: BLE001 - a class may hold anything, and then it counts as unchanged
         return None

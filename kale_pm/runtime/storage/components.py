@@ -6,11 +6,11 @@ whole, so that ``a is b`` and ``a.part is b.part`` stay true in every later step
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from kale_pm.runtime.storage import memory
 from kale_pm.runtime.storage.dump import collection_paused
-from kale_pm.runtime.storage.tracing import ATOMS, search, trace
+from kale_pm.runtime.storage.tracing import ATOMS, Trace, search, trace
 
 
 def components(variables: Mapping[str, object], prelude: frozenset[str]) -> list[dict[str, object]]:
@@ -39,7 +39,6 @@ def components(variables: Mapping[str, object], prelude: frozenset[str]) -> list
 def _pairs(variables: Mapping[str, object], prelude: frozenset[str]) -> list[tuple[str, str]]:
     """Variables that belong together; not every pair of a group, but enough of them."""
     pairs: list[tuple[str, str]] = []
-    extents: list[tuple[memory.Extent, str]] = []
     with collection_paused():
         traced = {name: trace(name, value, prelude) for name, value in variables.items()}
         small = {name: found for name, found in traced.items() if found is not None}
@@ -47,14 +46,47 @@ def _pairs(variables: Mapping[str, object], prelude: frozenset[str]) -> list[tup
         for name, found in small.items():
             pairs += [(holder[it], name) for it in found.shared(found.objects.keys() & holder)]
             holder.update(dict.fromkeys(found.objects, name))
-            extents += [(extent, name) for extent in found.extents]
         large = [name for name in variables if name not in small]
         pairs += [(large[0], name) for name in large]
+        traces = dict(small)
         for name in large:
-            numbers, met = search(name, variables[name], prelude, [*small.values()])
+            numbers, traces[name] = search(name, variables[name], prelude, [*small.values()])
             pairs += [([*small][number], name) for number in numbers]
-            extents += [(extent, name) for extent in met]
+        pairs += _pairs_by_classes(traces, prelude)
+    extents = [(extent, name) for name, found in traces.items() for extent in found.extents]
     for cluster in memory.clusters([extent for extent, _ in extents]):
         if not all(extents[index][0].readonly for index in cluster):
             pairs += [(extents[cluster[0]][1], extents[index][1]) for index in cluster]
     return pairs
+
+
+def _pairs_by_classes(
+    traces: Mapping[str, Trace], prelude: frozenset[str]
+) -> Iterator[tuple[str, str]]:
+    """Variables of which one holds what a class of the other's objects holds.
+
+    So it is with the list in ``class Log: lines = rows``, and with one that a method of a
+    class inside of a function refers to.
+    """
+    users: dict[type, list[str]] = {}
+    for name, found in traces.items():
+        for kind in found.classes:
+            users.setdefault(kind, []).append(name)
+    contents: dict[type, Trace] = {}
+    for kind, names in users.items():
+        content = trace(names[0], kind, prelude)
+        if content is None:  # nobody looks at all that: it is as if they shared it
+            yield from ((names[0], name) for name in names)
+            continue
+        for other, theirs in traces.items():
+            # Who holds the class itself has what is in it by that.
+            by_class = theirs.enters_classes and kind in theirs.classes
+            if not by_class and content.shared(content.objects.keys() & theirs.objects):
+                yield from ((other, name) for name in names)
+        for before, theirs in contents.items():
+            shared = content.objects.keys() & theirs.objects
+            for both in content.classes & theirs.classes & contents.keys():
+                shared -= contents[both].objects.keys()
+            if kind not in theirs.classes and content.shared(shared):
+                yield from ((users[before][0], name) for name in (*names, *users[before]))
+        contents[kind] = content

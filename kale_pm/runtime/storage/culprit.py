@@ -59,6 +59,8 @@ AGAIN_HINT = (
     "kale-pm how to store it (kale_pm.saver), or make it in the step that needs it"
 )
 
+MEMORY = "free what is not needed any more (del), or give the step more memory (limit:memory)"
+
 # Raises what storing a value raises, where the prelude has these names.
 Attempt = Callable[[object, frozenset[str]], None]
 
@@ -82,7 +84,11 @@ def explain(
     ``attempt`` says what failed: by default it was to pickle them.
     """
     search = _Search(prelude, attempt or _pickle)
-    if _is_too_deep(error):
+    if isinstance(error, MemoryError):
+        return SaveError(
+            ", ".join(variables), "there is not enough memory to store it", hint=MEMORY
+        )
+    if attempt is None and _is_too_deep(error):
         name = next(
             (n for n, value in variables.items() if search.failure(value) is not None),
             next(iter(variables), "the variables"),

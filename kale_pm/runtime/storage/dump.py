@@ -26,7 +26,9 @@ class Dump:
 
     def id(self, digests: Sequence[str]) -> str:
         """A hash of the names, the stream and the memory, whose segments have these hashes."""
-        content = json.dumps([self.names, self.stream_digest, digests, self.layout.references])
+        content = json.dumps(
+            [self.names, self.stream_digest, digests, self.layout.references], separators=(",", ":")
+        )
         return memory.digest(content.encode())
 
 

@@ -157,6 +157,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             namespace = {**namespace, **_made_with(kind)}
             arguments = (make, native, metaclass, name, bases, namespace, *rest)
             make = classes.make_class
+        else:
+            fill, state = classes.fill_enum, (fill, state, classes.member_attributes(kind))
         return make, arguments, (rank, fill, state), None, None, classes.fill_class
 
     def _is_of_step(self, kind: type) -> bool:

@@ -61,14 +61,24 @@ _MARKED = re.compile(rb"j(..)\x3a\x7f", re.DOTALL)
 
 @dataclass(frozen=True)
 class Trace:
-    """What one variable holds: objects by their ids, and memory.
+    """What one variable holds: objects by their ids, memory, and classes that a step made.
 
-    The objects live as long as the trace: without that an id would soon be another's.
+    What a class holds is left out, unless the variable is the class: two objects of one class
+    share nothing by that.  The objects live as long as the trace: without that an id would
+    soon be another's.
     """
 
     objects: Mapping[int, object]
     extents: tuple[memory.Extent, ...]
     tracer: Tracer
+
+    @property
+    def classes(self) -> set[type]:
+        return self.tracer.classes
+
+    @property
+    def enters_classes(self) -> bool:
+        return self.tracer.enters_classes
 
     def shared(self, identities: Iterable[int]) -> list[int]:
         """Those of the objects that it matters to have in common with another variable."""
@@ -80,18 +90,21 @@ class Tracer(Pickler):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._enters_classes = False
+        self.enters_classes = False
         self._value_kinds: dict[type, bool] = {}
         self._common = _common_to_all()
+        self.classes: set[type] = set()
 
     def dump(self, obj: Any) -> None:
-        # Two objects of one class share nothing by that, but a class and its parts do.
-        self._enters_classes = isinstance(obj, type | types.FunctionType)
+        self.enters_classes = isinstance(obj, type | types.FunctionType)
         super().dump(obj)
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type) and not self._enters_classes:
-            return _nothing, ()
+        if isinstance(obj, type):
+            if self._is_of_step(obj):
+                self.classes.add(obj)
+            if not self.enters_classes:
+                return _nothing, ()
         if self._is_value(obj):  # such as the index that two frames have
             return _nothing, ()
         return super().reducer_override(obj)
@@ -163,8 +176,8 @@ def trace(name: str, value: object, prelude: frozenset[str]) -> Trace | None:
 
 def search(
     name: str, value: object, prelude: frozenset[str], traces: Sequence[Trace]
-) -> tuple[list[int], tuple[memory.Extent, ...]]:
-    """The numbers of the traces that have an object of this variable, and the variable's memory.
+) -> tuple[list[int], Trace]:
+    """The numbers of the traces that have an object of this variable, and a trace without any.
 
     The pickler writes a reference where it meets an object that it has met before.  So it is
     made to believe that it has met those of the traces, each under a number that stands for
@@ -183,7 +196,8 @@ def search(
         tracer.dump(value)
     except Exception as error:
         raise explain({name: value}, error, prelude) from error
-    return sorted(stream.found), tuple(memory.extent(buffer) for buffer in buffers)
+    extents = tuple(memory.extent(buffer) for buffer in buffers)
+    return sorted(stream.found), Trace({}, extents, tracer)
 
 
 class _TooManyError(Exception):

@@ -120,7 +120,27 @@ def read_index(path: Path, file: BinaryIO) -> Index:
     content = file.read(length)
     if hashlib.sha256(content).digest() != digest:
         raise damaged(path, "its index has changed")
-    return _decode(path, json.loads(content), offset)
+    try:
+        index = _decode(path, json.loads(content), offset)
+        if not all(_is_inside(component, offset) for component in index.components):
+            raise ValueError("a part lies outside of the file")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, f"its index is none: {error}") from error
+    return index
+
+
+def _is_inside(component: Component, end: int) -> bool:
+    """Whether all parts lie in the file, and all buffers in their segments."""
+    pieces = (component.stream, *component.segments)
+    return all(
+        len(HEADER) <= offset and size >= 0 and offset + size <= end for offset, size, _ in pieces
+    ) and all(
+        0 <= number < len(component.segments)
+        and start >= 0
+        and size >= 0
+        and start + size <= component.segments[number].size
+        for number, start, size, _ in component.buffers
+    )
 
 
 def _decode(path: Path, content: Mapping[str, Any], end: int) -> Index:

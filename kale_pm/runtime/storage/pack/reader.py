@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from kale_pm.errors import PackError
 from kale_pm.runtime.storage import memory
-from kale_pm.runtime.storage.culprit import AGAIN_HINT, blame
+from kale_pm.runtime.storage.culprit import AGAIN_HINT, MEMORY, blame
 from kale_pm.runtime.storage.pack.format import HEADER, Component, Piece, damaged, read_index
 
 
@@ -132,6 +132,8 @@ class Pack:
         reason = f"{type(error).__name__}: {error}"
         if self.python.rpartition(".")[0] != here.rpartition(".")[0]:
             hint = f"it was written by Python {self.python}, and this is {here}: use the same"
+        elif isinstance(error, MemoryError):
+            hint = MEMORY
         elif _is_absence(error):
             hint = "install here what the step that wrote it had, and let every step import it"
         else:

@@ -93,6 +93,15 @@ class TestOneObject:
 
 
 class TestArrays:
+    @pytest.mark.parametrize("code", ["v", "{'v': v}"])
+    def test_a_write_protection_that_the_code_does_not_show(
+        self, pipeline: Recipe, code: str
+    ) -> None:
+        pipeline.run("a", gives="held v", code=f"v = np.arange(10_000.); held = {code}")
+        pipeline.run("b", "a", needs="v", code="v.flags.writeable = False")
+        shown = pipeline.run("c", "b", needs="v", code="print(v.flags.writeable)")
+        assert shown.printed == "False"
+
     def test_what_is_written_to_a_view_is_seen_in_its_base(self, notebook: Recipe) -> None:
         notebook.run("v", "a", needs="view", code="view[0] = -1")
         assert notebook.given("v") == {"data", "view"}

@@ -105,6 +105,43 @@ class TestComponents:
 
         assert groups(First=First, Second=Second) == [["First"], ["Second"]]
 
+    def test_what_a_class_holds_belongs_to_all_that_have_it(self, run_main):
+        run_main("""
+            from kale_pm.runtime.storage.components import components
+
+            def groups(**variables):
+                return [list(group) for group in components(variables, frozenset())]
+
+            rows, other = [1], [2]
+
+            class Log:
+                lines = rows
+                own = []
+
+            class Short(Log):
+                pass
+
+            def make(target):
+                class Writer:
+                    def put(self, value): target.append(value)
+                class Reader:
+                    def get(self): return target[-1]
+                return Writer(), Reader()
+
+            writer, reader = make(other)
+            assert groups(log=Log(), rows=rows) == [["log", "rows"]]
+            assert groups(rows=rows, first=[Log()], second=Short(), x=[1]) == [
+                ["rows", "first", "second"], ["x"]
+            ]
+            assert groups(first=Log(), second=Short(), third=Log()) == [
+                ["first"], ["second"], ["third"]
+            ]
+            assert groups(writer=writer, other=other) == [["writer", "other"]]
+            assert groups(writer=writer, x=[1], reader=reader) == [["writer", "reader"], ["x"]]
+            assert groups(kind=Log, first=Log(), second=Log()) == [["kind"], ["first"], ["second"]]
+            assert groups(both=[Log(), rows], log=Log()) == [["both", "log"]]
+        """)
+
     def test_what_a_variable_of_very_many_objects_shares_is_found(self):
         shared, text = [1], "a text that both have"
         rows = [{"number": n, "name": f"n{n}"} for n in range(200_000)]
