@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
@@ -26,19 +27,27 @@ _CONTROL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x0
 
 @dataclass(frozen=True)
 class _StepView:
-    """A step as the page shows it; ``document`` is its executed notebook as a whole page."""
+    """A step as the page shows it; ``fragment`` is the file of its rendered notebook."""
 
     record: StepRecord
     time: str
     share: float
     origin_link: str | None
     notebook_link: str | None
-    document: str | None
+    fragment: Path | None
     damage: str
 
     @property
     def state(self) -> State:
         return self.record.state
+
+    @property
+    def document(self) -> str:
+        """The executed notebook as a whole page, read only when the template comes to it."""
+        if self.fragment is None:
+            return ""
+        content = self.fragment.read_text("utf-8")
+        return render.frame(content, title=self.record.name, script=_text("frame.js.j2"))
 
 
 def write_report(
@@ -55,6 +64,9 @@ def write_report(
     kept there by its content, so that an unchanged one is never rendered twice.  ``implied``
     edges are drawn dashed.  Raises OSError if the folder cannot be written.
     """
+    if fragments is None:
+        with TemporaryDirectory() as scratch:
+            return write_report(record, folder, fragments=Path(scratch), implied=implied)
     slowest = max((step.seconds or 0.0 for step in record.steps.values()), default=0.0)
     steps = [_view(step, folder, fragments, slowest) for step in record.steps.values()]
     notes = {view.record.name: _note(view) for view in steps}
@@ -65,7 +77,7 @@ def write_report(
         notes=notes,
         links=True,
     )
-    page = _template().render(
+    pieces = _template().generate(
         record=record,
         steps=steps,
         failures=[view for view in steps if view.record.error or view.state is State.FAILED],
@@ -76,22 +88,21 @@ def write_report(
         content_policy=render.CONTENT_POLICY,
     )
     target = folder / REPORT
-    _write(target, page)
+    # Piece by piece: all notebooks together may be too much for the memory.
+    _write(target, pieces)
     return target
 
 
-def _view(step: StepRecord, folder: Path, fragments: Path | None, slowest: float) -> _StepView:
-    link = document = None
+def _view(step: StepRecord, folder: Path, fragments: Path, slowest: float) -> _StepView:
+    link = fragment = None
     damage = ""
     path = folder / step.notebook if step.notebook else None
     if path and path.is_file():
         link = f"./{quote(str(step.notebook))}"
         try:
-            fragment = _fragment(path.read_bytes(), fragments)
+            fragment = keep_fragment(path.read_bytes(), fragments)
         except Exception as error:  # noqa: BLE001 - a page with a gap is better than none
             damage = f"{type(error).__name__}: {error}"
-        else:
-            document = render.frame(fragment, title=step.name, script=_text("frame.js.j2"))
     origin = f"../{quote(step.cached_from)}/{REPORT}" if step.cached_from else None
     return _StepView(
         record=step,
@@ -99,21 +110,19 @@ def _view(step: StepRecord, folder: Path, fragments: Path | None, slowest: float
         share=(step.seconds or 0.0) / slowest if slowest else 0.0,
         origin_link=origin if origin and (folder / origin).is_file() else None,
         notebook_link=link,
-        document=document,
+        fragment=fragment,
         damage=damage,
     )
 
 
-def _fragment(notebook: bytes, fragments: Path | None) -> str:
-    """The rendered notebook, from ``fragments`` if it was ever rendered before."""
-    if fragments is None:
-        return _rendered(notebook)
+def keep_fragment(notebook: bytes, fragments: Path) -> Path:
+    """The file in ``fragments`` that holds the rendered notebook, made if it is not there."""
     name = hashlib.sha256(notebook + render.renderer_version().encode()).hexdigest()
     kept = fragments / f"{name}.html"
     if not kept.is_file():
         fragments.mkdir(parents=True, exist_ok=True)
-        _write(kept, _rendered(notebook))
-    return kept.read_text("utf-8")
+        _write(kept, [_rendered(notebook)])
+    return kept
 
 
 def _rendered(notebook: bytes) -> str:
@@ -122,10 +131,10 @@ def _rendered(notebook: bytes) -> str:
     return render.render_fragment(nbformat.reads(notebook.decode("utf-8"), as_version=4))
 
 
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as draft:
-        # Outputs may hold half characters that no encoding takes.
-        draft.write_text(text, encoding="utf-8", errors="replace")
+def _write(path: Path, pieces: Iterable[str]) -> None:
+    # Outputs may hold half characters that no encoding takes.
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", errors="replace") as file:
+        file.writelines(pieces)
 
 
 def _note(view: _StepView) -> str:

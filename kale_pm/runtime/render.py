@@ -36,6 +36,7 @@ _FOLDED = {
 _INJECTED = "parameters of this run"
 _INJECTED_TAG = "injected-parameters"  # the two tags are papermill's words
 _MARKER_TAG = "papermill-error-cell-tag"
+_LONGEST_TEXT = 200_000  # characters of one output
 
 # Widgets and JavaScript displays need a live page: their plain text stands for them.
 _SHOWN_TYPES = [
@@ -70,19 +71,24 @@ def render_fragment(notebook: NotebookNode) -> str:
     What kale-pm and papermill added stands folded.  A cell that failed has the class
     ``failed``; the one that ended the run has the id :data:`FAILED_CELL`.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scraps, for instance, are not meant to be shown
+        html, _ = exporter().from_notebook_node(_prepared(notebook))
+    return _self_contained(html)
+
+
+@cache
+def exporter() -> Any:
+    """What makes HTML of notebooks; the first call in a process takes a while."""
     from nbconvert import HTMLExporter
     from traitlets.config import Config
 
     config = Config()
     config.NbConvertBase.display_data_priority = _SHOWN_TYPES
     config.CoalesceStreamsPreprocessor.enabled = True
-    exporter = HTMLExporter(
+    return HTMLExporter(
         template_name="basic", raw_template=_TEMPLATE, exclude_anchor_links=True, config=config
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scraps, for instance, are not meant to be shown
-        html, _ = exporter.from_notebook_node(_prepared(notebook))
-    return _self_contained(html)
 
 
 def render_page(notebook: NotebookNode, *, title: str) -> str:
@@ -134,7 +140,7 @@ def _prepared(notebook: NotebookNode) -> NotebookNode:
         shown = NotebookNode(cell)
         shown.metadata = NotebookNode(cell.metadata) | {"kale_view": view}
         if cell.cell_type == "code":
-            shown.outputs = [_without_file_names(output) for output in cell.outputs]
+            shown.outputs = [_shortened(_without_file_names(o)) for o in cell.outputs]
         seen.append(shown)
     metadata = {key: value for key, value in notebook.metadata.items() if key != "widgets"}
     return NotebookNode(
@@ -183,6 +189,21 @@ def _without_file_names(output: NotebookNode) -> NotebookNode:
         kept = {key: value for key, value in shown.metadata.items() if key != "filenames"}
         shown.metadata = NotebookNode(kept)
     return shown
+
+
+def _shortened(output: NotebookNode) -> NotebookNode:
+    """The output without the middle of a text that no browser shows in sensible time."""
+    if output.output_type == "stream" and len(output.text) > _LONGEST_TEXT:
+        output.text = _ends(output.text)
+    elif "text/plain" in output.get("data", {}) and len(output.data["text/plain"]) > _LONGEST_TEXT:
+        output.data = NotebookNode(output.data) | {"text/plain": _ends(output.data["text/plain"])}
+    return output
+
+
+def _ends(text: str) -> str:
+    half = _LONGEST_TEXT // 2
+    left_out = f"{len(text) - 2 * half:,} characters are left out here; the notebook has them"
+    return f"{text[:half]}\n… {left_out} …\n{text[-half:]}"
 
 
 # A tag up to its end; quoted values may hold ">".

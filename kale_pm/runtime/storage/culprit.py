@@ -46,6 +46,21 @@ _ADVICE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (("concurrent.futures.", "multiprocessing.pool."), "a pool belongs to a process", _CREATE),
     (("multiprocessing.", "subprocess."), "it belongs to a process", _CREATE),
+    (
+        ("xgboost.core.DMatrix", "lightgbm.basic.Dataset"),
+        "its data lie in the memory of the library",
+        "keep the arrays that it is made of, and make it in each step",
+    ),
+    (
+        ("torch.jit.", "torch.ScriptModule"),
+        "a compiled module belongs to a process",
+        "keep the module itself, and compile it in each step",
+    ),
+    (
+        ("torch.nn.utils.parametrize.",),
+        "torch does not store modules with parametrizations",
+        "keep its state_dict(), and make the module in each step",
+    ),
 )
 _CONNECTIONS = ("connection", "cursor", "session", "engine", "client", "channel")
 _SAVER_HINT = "mend the saver: it returns a function, and the arguments that it takes, as a tuple"

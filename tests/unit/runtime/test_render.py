@@ -73,6 +73,22 @@ class TestContent:
         assert "the answer" in html
         assert "<td>cell</td>" in html
 
+    @pytest.mark.parametrize(
+        "output",
+        [
+            new_output("stream", text="first\n" + "x" * 1_000_000 + "\nlast"),
+            new_output("display_data", data={"text/plain": "first" + "x" * 1_000_000 + "last"}),
+        ],
+    )
+    def test_of_a_very_long_text_the_ends_and_how_much_is_left_out(self, output):
+        notebook = new_notebook(cells=[code("print(rows)", output)])
+        html = render_fragment(notebook)
+        assert "first" in html
+        assert "last" in html
+        assert re.search(r"800,0\d\d characters are left out here", html)
+        assert len(html) < 300_000
+        assert len(str(notebook.cells[0].outputs[0])) > 1_000_000
+
     def test_pictures_are_inside(self):
         html = fragment(code("plot()", new_output("display_data", data={"image/png": PICTURE})))
         assert f'src="data:image/png;base64,{PICTURE}' in html

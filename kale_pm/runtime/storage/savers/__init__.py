@@ -6,6 +6,7 @@ libraries are imported when an object needs them.
 
 from kale_pm.runtime.storage.savers import (
     arrays,
+    caches,
     figures,
     files,
     frames,
@@ -14,4 +15,4 @@ from kale_pm.runtime.storage.savers import (
     tensors,
 )
 
-__all__ = ["arrays", "figures", "files", "frames", "keras_models", "standard", "tensors"]
+__all__ = ["arrays", "caches", "figures", "files", "frames", "keras_models", "standard", "tensors"]

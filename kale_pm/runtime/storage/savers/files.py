@@ -13,9 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kale_pm.runtime.storage import instances
 from kale_pm.runtime.storage.savers.registry import Reduced, saver
 
 _COMPARED = 1 << 16  # characters
+_STANDARD_STREAMS = ("stdout", "stderr", "stdin", "__stdout__", "__stderr__", "__stdin__")
 
 
 @saver(
@@ -26,9 +28,9 @@ _COMPARED = 1 << 16  # characters
     "_io.FileIO",
 )
 def _save_file(file: Any) -> Reduced:
-    for stream in ("stdout", "stderr"):
-        if file is getattr(sys, stream):
-            return getattr, (sys, stream)
+    standard = _save_standard_stream(file)
+    if standard is not NotImplemented:
+        return standard
     name = getattr(file, "name", None)
     if file.closed:
         return rebuild_closed_file, (type(file), name, file.mode)
@@ -42,6 +44,31 @@ def _save_file(file: Any) -> Reduced:
         options |= {"encoding": file.encoding, "errors": file.errors}
         options["newline"] = _newline(file, path, options)
     return rebuild_file, (path, options, file.tell(), name)
+
+
+@saver("_io._TextIOBase")
+def _save_standard_stream(file: Any) -> Reduced:
+    """A kernel has put streams of its own in the places of the standard ones."""
+    for stream in _STANDARD_STREAMS:
+        if file is getattr(sys, stream):
+            return getattr, (sys, stream)
+    return NotImplemented
+
+
+@saver("builtins.function")
+def _save_write(function: Any) -> Reduced:
+    """While a cell runs, IPython has a function of its own in the place of the method."""
+    if function.__qualname__ != "InteractiveShell._tee.<locals>.write":
+        return NotImplemented
+    place = function.__code__.co_freevars.index("channel")
+    stream = function.__closure__[place].cell_contents
+    return getattr, (getattr(sys, stream), "write")
+
+
+@saver("tqdm.utils.ObjectWrapper")
+def _save_wrapper(wrapper: Any) -> Reduced:
+    """Past its methods: it asks the stream, which is not there yet, for all that it lacks."""
+    return instances.reduce(wrapper)
 
 
 def _path(file: Any, name: Any) -> str:

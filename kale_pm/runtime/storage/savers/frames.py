@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from kale_pm.runtime.storage.savers.arrays import is_small, reduce_memory
+from kale_pm.runtime.storage.savers.caches import save_pandas
 from kale_pm.runtime.storage.savers.registry import Reduced, saver
 
 
@@ -57,7 +58,7 @@ def _save_arrow_array(array: Any) -> Reduced:
     """Texts and others that lie in one piece: pandas would copy them once more."""
     chunks = array._pa_array
     if chunks.num_chunks != 1:
-        return NotImplemented
+        return save_pandas(array)
     state = {name: value for name, value in vars(array).items() if name != "_cache"}
     return rebuild_arrow_array, (type(array),), {**state, "_pa_array": chunks.chunk(0)}
 
@@ -120,8 +121,12 @@ def fill_polars_subclass(frame: Any, attributes: dict[str, Any]) -> None:
     vars(frame).update(attributes)
 
 
-@saver("xarray.core.common.AttrAccessMixin")
+@saver(
+    "xarray.core.common.AttrAccessMixin",
+    "xarray.core.variable.Variable",
+    "xarray.namedarray.core.NamedArray",
+)
 def _settle_xarray(data: Any) -> Reduced:
-    """Pickle's questions would create the empty attributes, and so change what it stores."""
-    _ = data.attrs
+    """Whoever asks for the attributes creates the empty ones; pickle itself asks for some."""
+    _ = data.attrs, data.encoding
     return NotImplemented

@@ -5,6 +5,9 @@ Where the device is missing they come back on the CPU.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from kale_pm.runtime.storage.memory import Span
@@ -55,8 +58,17 @@ def _reduce_memory(tensor: Any) -> Reduced:
 def rebuild_tensor(buffer: Any, dtype: Any, shape: Any, strides: Any, requires_grad: bool) -> Any:
     import torch
 
-    tensor = torch.frombuffer(buffer, dtype=dtype).as_strided(shape, strides)
+    with _unheard() if memoryview(buffer).readonly else contextlib.nullcontext():
+        tensor = torch.frombuffer(buffer, dtype=dtype).as_strided(shape, strides)
     return tensor.requires_grad_(requires_grad)
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Torch warns of memory that cannot be written, in the midst of somebody's notebook."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given buffer is not writable")
+        yield
 
 
 def _reduce_on_device(tensor: Any) -> Reduced:
