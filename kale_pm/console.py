@@ -5,13 +5,12 @@ The only file that prints.  How things look is said in ``terminal``.
 
 from __future__ import annotations
 
+import codecs
 import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -24,16 +23,30 @@ if TYPE_CHECKING:
 _UNWRAPPED = 10_000  # columns, where no terminal says how many there are
 
 
+# Signs that a terminal without Unicode shows by others; none is longer, so that tables hold.
+_SIGNS = str.maketrans("▸✓✗·═…→│┌└—", ">+x.=~>|++-")
+_ERRORS = "kale_pm.plain"
+
+
 def prepare() -> None:
     """A name or an output that the terminal cannot show must not end the command."""
+    codecs.register_error(_ERRORS, _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=_ERRORS)
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Our own signs as plain ones, what else cannot be shown as escapes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end].translate(_SIGNS)
+    return signs.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
 def say(what: object, *, error: bool = False) -> None:
     """Print a text as it is: a path, a version, a drawing."""
-    typer.echo(str(what), err=error)
+    print(what, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def show_view(what: RenderableType, *, error: bool = False, soft_wrap: bool = False) -> None:
@@ -113,17 +126,17 @@ def progress(pipeline: Pipeline, verbose: bool, quiet: bool) -> Iterator[Listene
     from rich.live import Live
 
     from kale_pm.events import Warned, ignore
-    from kale_pm.terminal import RunView, event_line
+    from kale_pm.terminal import RunLines, RunView, event_line
 
     console = _console(error=True)
     if quiet:
         yield ignore
         return
-    if not console.is_terminal or verbose:
+    if not console.is_terminal or console.is_dumb_terminal or verbose:
+        lines = RunLines(verbose)
 
         def tell(event: Event) -> None:
-            line = event_line(event, verbose)
-            if line is not None:
+            for line in lines.hear(event):
                 console.print(line, highlight=False, soft_wrap=True)
 
         yield tell
@@ -134,7 +147,7 @@ def progress(pipeline: Pipeline, verbose: bool, quiet: bool) -> Iterator[Listene
         def draw(event: Event) -> None:
             view.hear(event)
             if isinstance(event, Warned):
-                live.console.print(event_line(event, False))
+                live.console.print(event_line(event), soft_wrap=True)
 
         yield draw
 

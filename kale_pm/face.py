@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from kale_pm.kfp import CompileResult
     from kale_pm.local import RunOptions
+    from kale_pm.local.comparison import Comparison
     from kale_pm.local.variables import RunVariable, RunVariables
 
 
@@ -57,6 +58,8 @@ class Pipeline(model.Pipeline):
         fresh: bool = False,
         start: str | None = None,
         only: str | None = None,
+        fail_fast: bool = False,
+        verify: bool = False,
         listener: Listener = ignore,
         parameters: Mapping[str, Any] | None = None,
         **values: Any,
@@ -77,6 +80,8 @@ class Pipeline(model.Pipeline):
             fresh=fresh,
             start=start,
             only=only,
+            fail_fast=fail_fast,
+            verify=verify,
         )
         run = self.attempt(options, listener)
         run.check()
@@ -84,12 +89,45 @@ class Pipeline(model.Pipeline):
 
     def attempt(self, options: RunOptions, listener: Listener = ignore) -> Run:
         """As :meth:`run`, but a failing step is told by the run's state, not raised."""
-        from kale_pm.local import run_pipeline
+        from kale_pm.local import run_pipeline, store_in
+        from kale_pm.report import rendering_ahead
 
-        record, folder = run_pipeline(self, options, listener)
+        store = store_in(options.folder or self.folder)
+        with rendering_ahead(store.runs, store.fragments, listener) as listening:
+            record, folder = run_pipeline(self, options, listening)
         run = Run(record, folder)
         run.write_report()
         return run
+
+    def explain(
+        self,
+        *,
+        folder: str | Path | None = None,
+        kernel: str | None = None,
+        fresh: bool = False,
+        start: str | None = None,
+        only: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        **values: Any,
+    ) -> Mapping[str, str]:
+        """For every step whether :meth:`run`, with the same options, would execute it, and why.
+
+        Nothing is executed, and nothing is written.
+
+        >>> load("wine.ipynb").explain(trees=300)["train"]
+        'will run: parameter trees changed: 200 -> 300'
+        """
+        from kale_pm.local import RunOptions, explain_pipeline
+
+        options = RunOptions(
+            parameters={**(parameters or {}), **values},
+            folder=Path(folder) if folder is not None else None,
+            kernel=kernel,
+            fresh=fresh,
+            start=start,
+            only=only,
+        )
+        return {name: str(found) for name, found in explain_pipeline(self, options).items()}
 
     def compile(
         self,
@@ -264,6 +302,12 @@ class Run:
             return self.metrics[name]
         return self._stored.load(name)
 
+    def diff(self, other: Run) -> Comparison:
+        """What differs from this run to the ``other``: values, code, variables, how it ended."""
+        from kale_pm.local.comparison import compare_runs
+
+        return compare_runs(self.record, self.folder, other.record, other.folder)
+
     def to_dict(self) -> dict[str, Any]:
         """The record for a program: what ``run --json`` and ``report --json`` print."""
         content = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
@@ -360,4 +404,21 @@ def find_run(name: str = "latest", *, near: str | Path | None = None) -> Run:
     return Run(read_run(folder), folder)
 
 
-__all__ = ["Pipeline", "Run", "RunStep", "compile", "find_run", "load", "run"]
+def find_runs(where: str | Path | None = None, *, near: str | Path | None = None) -> list[Run]:
+    """All runs of a notebook or of a folder (default: the working directory), newest first.
+
+    ``near`` is where the search for ``.kale-pm`` starts: by default ``where``.  Runs that
+    cannot be read are left out.  Raises StoreError if there is no ``.kale-pm``, NotebookError
+    where the notebook cannot be read.
+    """
+    from kale_pm.local.history import locate, read_history
+
+    store, pipeline = locate(_path(where), _path(near))
+    return [Run(past.record, past.folder) for past in read_history(store, pipeline).runs]
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+__all__ = ["Pipeline", "Run", "RunStep", "compile", "find_run", "find_runs", "load", "run"]

@@ -3,16 +3,25 @@
 Nothing here prints; ``console`` does.
 """
 
+from kale_pm.terminal.cleaning import cleaning_view
+from kale_pm.terminal.comparison import comparison_view
+from kale_pm.terminal.explanation import explanation_view
+from kale_pm.terminal.history import history_view
 from kale_pm.terminal.pipeline import pipeline_view, problem_counts, problems_view
-from kale_pm.terminal.run import RunView, event_line, summary_view
+from kale_pm.terminal.run import RunLines, RunView, event_line, summary_view
 from kale_pm.terminal.text import error_view, visible, warning_view
 from kale_pm.terminal.variables import WHOLE, pack_view, step_variables_view, variables_view
 
 __all__ = [
     "WHOLE",
+    "RunLines",
     "RunView",
+    "cleaning_view",
+    "comparison_view",
     "error_view",
     "event_line",
+    "explanation_view",
+    "history_view",
     "pack_view",
     "pipeline_view",
     "problem_counts",

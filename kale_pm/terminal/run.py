@@ -26,7 +26,17 @@ from kale_pm.events import (
 )
 from kale_pm.record import CellError, RunRecord, State
 from kale_pm.report.page import duration
-from kale_pm.terminal.text import STYLES, cut
+from kale_pm.terminal.output import Lines
+from kale_pm.terminal.text import STYLES, cut, visible
+
+_SUMMARY = 12  # lines that a summary, and the beginning of an error, take
+# Which steps stay in sight where there are too many.
+_RANKS = {
+    state: rank
+    for rank, state in enumerate(
+        (State.RUNNING, State.FAILED, State.INTERRUPTED, State.WAITING, State.DONE, State.SKIPPED)
+    )
+}
 
 
 @dataclass
@@ -37,14 +47,15 @@ class _Line:
     done: int = 0
     cells: int = 0
     note: str = ""
+    output: Lines = field(default_factory=Lines)
 
 
 @dataclass
 class RunView:
     """One line a step, kept up to date by events; renders itself for rich's Live.
 
-    While the run goes on it fits the height of the terminal; of many steps those that run
-    and those that failed stay in sight.
+    It fits the height of the terminal: of many steps those that run stay in sight, those that
+    failed, and at the end those that took longest.
     """
 
     steps: tuple[str, ...]
@@ -64,13 +75,15 @@ class RunView:
                 self.lines[name].cells = cells
             case CellFinished(step=name, index=index):
                 self.lines[name].done = index
-            case CellOutput(step=name, text=text):
-                newest = _said(text)
-                if newest:
-                    self.lines[name].note = newest[-1].plain.strip()
-            case StepRetried(step=name, attempt=attempt):
+            case CellOutput(step=name, stream=stream, text=text):
+                output = self.lines[name].output
+                ended = [line.plain.strip() for line in output.add(stream, text)]
+                self.lines[name].note = next(
+                    filter(None, [output.newest(stream), *ended[-1:]]), self.lines[name].note
+                )
+            case StepRetried(step=name, attempt=attempt, pause=pause):
                 self.lines[name].done = 0
-                self.lines[name].note = f"attempt {attempt}"
+                self.lines[name].note = f"attempt {attempt}{_later(pause)}"
             case StepFinished(step=name, state=state, seconds=seconds, error=error, why=why):
                 line = self.lines[name]
                 line.state, line.seconds = state, seconds
@@ -81,7 +94,8 @@ class RunView:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        shown = list(self.lines) if self.finished else self._in_sight(options.size.height - 2)
+        # At the end there is also to be room for the summary.
+        shown = self._in_sight(options.size.height - (_SUMMARY if self.finished else 2))
         # Columns that grow with what they hold would let the whole table jump about.
         longest = max((cell_len(name) + 2 for name in self.lines), default=0)
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -111,19 +125,50 @@ class RunView:
         """As many steps as fit, in their order: first those that run or need attention."""
         if len(self.lines) <= height:
             return list(self.lines)
-        rank = {State.RUNNING: 0, State.FAILED: 1, State.WAITING: 2}
-        names = sorted(self.lines, key=lambda name: rank.get(self.lines[name].state, 3))
+
+        def importance(name: str) -> tuple[int, float]:
+            line = self.lines[name]
+            return _RANKS.get(line.state, len(_RANKS)), -line.seconds
+
+        names = sorted(self.lines, key=importance)
         chosen = set(names[: max(1, height)])
         return [name for name in self.lines if name in chosen]
 
 
-def event_line(event: Event, verbose: bool) -> Text | None:
-    """An event as one plain line, for logs and terminals that cannot be redrawn."""
+class RunLines:
+    """Events as plain lines, for logs and for terminals that cannot be redrawn.
+
+    ``verbose`` adds what the cells print, with the name of the step before each line.
+    """
+
+    def __init__(self, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._output: dict[str, Lines] = {}
+
+    def hear(self, event: Event) -> list[Text]:
+        """The lines that tell the event."""
+        match event:
+            case CellOutput(step=name, stream=stream, text=text) if self._verbose:
+                ended = self._output.setdefault(name, Lines()).add(stream, text)
+                return [_prefixed(name, line) for line in ended]
+            case CellFinished(step=name) | StepFinished(step=name) if name in self._output:
+                rest = [_prefixed(name, line) for line in self._output.pop(name).rest()]
+                return [*rest, *self._told(event)]
+        return self._told(event)
+
+    def _told(self, event: Event) -> list[Text]:
+        line = event_line(event)
+        return [] if line is None else [line]
+
+
+def event_line(event: Event) -> Text | None:
+    """An event as one plain line; None if it is not worth one."""
     match event:
         case StepStarted(step=name, why=why):
             return Text.assemble(("▸ ", "cyan"), f"{name}  ", (why, "dim"))
-        case StepRetried(step=name, attempt=attempt, error=error):
-            return Text(f"▸ {name}  attempt {attempt} after {_error_line(error)}", "yellow")
+        case StepRetried(step=name, attempt=attempt, error=error, pause=pause):
+            said = f"attempt {attempt}{_later(pause)}, after {_error_line(error)}"
+            return Text(f"▸ {name}  {said}", "yellow")
         case StepFinished(step=name, state=state, seconds=seconds, error=error, why=why):
             sign, style = STYLES[state]
             took = f" {duration(seconds)}" if state in (State.DONE, State.FAILED) else ""
@@ -131,17 +176,17 @@ def event_line(event: Event, verbose: bool) -> Text | None:
             return Text.assemble(
                 (f"{sign} {name}", style), *(f"  {part}" for part in parts if part)
             )
-        case CellOutput(step=name, text=text) if verbose and (lines := _said(text)):
-            return Text("\n").join(Text(f"{name} | ").append(line) for line in lines)
         case Warned(message=message, step=step):
             return Text(f"warning: {f'{step}: ' if step else ''}{message}", "yellow")
     return None
 
 
-def _said(text: str) -> list[Text]:
-    """The lines of what a cell printed as one would see them: of a progress bar its last state."""
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-    return [Text.from_ansi(line) for line in lines if line.strip()]
+def _prefixed(step: str, line: Text) -> Text:
+    return Text(f"{step} | ").append(line)
+
+
+def _later(pause: float) -> str:
+    return f" in {duration(pause)}" if pause else ""
 
 
 def _ending(state: State, why: str, error: CellError | None) -> str:
@@ -152,8 +197,7 @@ def _ending(state: State, why: str, error: CellError | None) -> str:
 
 
 def _error_line(error: CellError) -> str:
-    first = error.evalue.strip().partition("\n")[0]
-    return cut(f"{error.ename}: {first}" if first else error.ename, 200)
+    return cut(error.message.strip().partition("\n")[0], 200)
 
 
 def _counts(states: Iterable[State]) -> str:
@@ -172,6 +216,10 @@ def summary_view(record: RunRecord, folder: Path) -> RenderableType:
     ]
     for name, value in record.metrics.items():
         parts.append(Text(f"  {name} = {cut(' '.join(str(value).split()), 200)}"))
-    parts.append(Text(f"  report     {folder / 'report.html'}"))
-    parts.append(Text(f"  notebooks  {folder / 'notebooks'}"))
+    places = {"report": folder / "report.html", "notebooks": folder / "notebooks"}
+    parts += [Text(f"  {title:<9}  {visible(str(path))}") for title, path in places.items()]
+    # What can be typed as it stands where the run lies: its id is enough there.
+    parts.append(Text(f"  variables  kale-pm vars {record.id}"))
+    ran = [step.name for step in record.failures if step.notebook]
+    parts += [Text(f"  debug      kale-pm debug {record.id} {name}") for name in ran[:1]]
     return Group(*parts)

@@ -51,7 +51,8 @@ def error_view(error: KalePmError) -> RenderableType:
     message = "\n".join(visible(cut(line, 1000)) for line in lines)
     parts = [Text.assemble(("error ", "bold red"), message)]
     if error.hint:
-        parts.append(Text(f"  → {visible(cut(error.hint, 1000))}", "cyan"))
+        hints = error.hint.splitlines()
+        parts += [Text(f"  → {visible(cut(hint, 1000))}", "cyan") for hint in hints]
     return Group(*parts)
 
 

@@ -245,6 +245,10 @@ def test_no_command_touches_the_notebook(chain, kale):
         ["compile", "--py", "p.py"],
         ["report"],
         ["vars"],
+        ["runs"],
+        ["diff", "latest"],
+        ["debug", "add"],
+        ["clean", "--all"],
     ):
         assert kale(command[0], "chain.ipynb", *command[1:]).code == 0
         assert (chain.read_bytes(), chain.stat().st_mtime_ns) == before

@@ -8,6 +8,8 @@ import pytest
 
 HEAVY = ["papermill", "nbformat", "kfp", "nbconvert", "nbclient", "IPython", "jupyter_client"]
 HEAVY += ["numpy", "pandas", "kubernetes"]
+COMMANDS = ["check", "show", "slice", "run", "compile", "runs", "report", "vars", "diff"]
+COMMANDS += ["debug", "clean"]
 
 IN_PROCESS = """
 import sys
@@ -43,7 +45,7 @@ def test_an_unchanged_run_imports_nothing_heavy(chain, kale, python):
     assert imported(python, "run", "chain.ipynb") == []
 
 
-@pytest.mark.parametrize("command", ["check", "show", "slice", "run", "compile", "report", "vars"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command, kale):
     for option in ("--help", "-h"):
         answer = kale(command, option)
@@ -80,7 +82,7 @@ def test_completion_knows_commands_and_options(kale):
         told = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
         return kale(env={"_KALE_PM_COMPLETE": "complete_bash", **told}).out.split()
 
-    assert complete("kale-pm r") == ["run", "report"]
+    assert complete("kale-pm r") == ["run", "runs", "report"]
     assert "--fresh" in complete("kale-pm run --f")
 
 

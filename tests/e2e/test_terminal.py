@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from kale_pm.events import (
+    CellFinished,
     CellOutput,
     CellStarted,
     RunFinished,
@@ -20,7 +21,7 @@ from kale_pm.events import (
     StepStarted,
 )
 from kale_pm.record import CellError, State
-from kale_pm.terminal import RunView, event_line
+from kale_pm.terminal import RunLines, RunView, event_line
 
 LONG = "load_all_the_measurements_of_the_whole_year_and_more"
 
@@ -63,7 +64,7 @@ def test_an_error_takes_one_line_and_no_markup():
     view = view_of(StepFinished("b", State.FAILED, 75.0, error=error))
 
     assert drawn(view, 100)[1].endswith("failed  1 min 15 s  ValueError: [red]bad[/red]")
-    assert str(event_line(StepFinished("b", State.FAILED, 75.0, error=error), False)) == (
+    assert str(event_line(StepFinished("b", State.FAILED, 75.0, error=error))) == (
         "✗ b  failed 1 min 15 s  ValueError: [red]bad[/red]"
     )
 
@@ -72,7 +73,7 @@ def test_an_interrupted_step_is_not_blamed():
     error = CellError("DeadKernelError", "the kernel died", 3)
     event = StepFinished("b", State.INTERRUPTED, 1.0, "the run was interrupted", error)
 
-    assert str(event_line(event, False)) == "! b  interrupted"
+    assert str(event_line(event)) == "! b  interrupted"
 
 
 def test_colours_of_a_cell_do_not_reach_the_table():
@@ -96,15 +97,99 @@ def test_of_many_steps_those_that_run_stay_in_sight():
     assert any("step_60" in line for line in lines)
     assert any("step_61" in line for line in lines)
     assert re.match(r"… and 60 done, \d+ waiting", lines[-1])
-    view.hear(RunFinished("run", State.FAILED, 1.0))
-    assert len(drawn(view, height=20)) == 100
 
 
-def test_what_cells_print_is_told_line_by_line():
-    said = event_line(CellOutput("b", "stdout", "one\n\n 1%\r 50%\r100%\nlast"), True)
+def test_the_end_of_many_steps_fills_no_screen_and_shows_what_went_wrong_and_what_took_long():
+    steps = tuple(f"step_{number}" for number in range(200))
+    view = view_of(
+        *(StepFinished(name, State.CACHED, 0.0) for name in steps[:100]),
+        *(StepFinished(name, State.DONE, 1.0) for name in steps[100:]),
+        StepFinished("step_7", State.FAILED, 1.0),
+        StepFinished("step_150", State.DONE, 60.0),
+        RunFinished("run", State.FAILED, 1.0),
+        steps=steps,
+    )
+    lines = drawn(view, height=24)
 
-    assert str(said) == "b | one\nb | 100%\nb | last"
-    assert event_line(CellOutput("b", "stdout", "one"), False) is None
+    assert len(lines) <= 24
+    assert "failed" in lines[0]
+    assert any("step_150" in line for line in lines)
+    assert re.match(r"… and 99 cached, \d+ done", lines[-1])
+
+
+def told(*events, verbose=True):
+    lines = RunLines(verbose)
+    return [str(line) for event in events for line in lines.hear(event)]
+
+
+def test_what_cells_print_is_told_line_by_line_however_it_arrives():
+    assert told(CellOutput("b", "stdout", "one\n\n 1%\r 50%\r100%\nla")) == ["b | one", "b | 100%"]
+    pieces = [CellOutput("b", "stdout", piece) for piece in ("la", "st\nno", " end")]
+    others = [CellOutput("c", "stdout", "of c\n"), CellOutput("b", "stderr", "aside\n")]
+    assert told(*pieces, *others, CellFinished("b", 1, 1, 1, 0.5)) == [
+        "b | last",
+        "c | of c",
+        "b | aside",
+        "b | no end",
+    ]
+    assert told(CellOutput("b", "stdout", "one\n"), verbose=False) == []
+
+
+def test_a_progress_bar_is_one_line():
+    bar = [CellOutput("b", "stderr", f"\r{done}%|{'#' * done}") for done in range(101)]
+
+    assert told(*bar, CellOutput("b", "stderr", "\n")) == [f"b | 100%|{'#' * 100}"]
+    assert told(*bar, StepFinished("b", State.DONE, 1.0))[:-1] == [f"b | 100%|{'#' * 100}"]
+    assert drawn(view_of(StepStarted("b", 1, "new"), *bar[:4]))[1].endswith("3%|###")
+
+
+def test_dots_are_seen_growing():
+    view = view_of(StepStarted("b", 1, "new"), *(CellOutput("b", "stdout", ".") for _ in range(5)))
+    assert drawn(view)[1].endswith(" .....")
+
+
+@pytest.mark.parametrize("width", [20, 30, 40])
+def test_a_narrow_terminal_gets_whole_lines(width):
+    view = view_of(StepStarted("b", 1, "new"), CellOutput("b", "stdout", "some words " * 9))
+
+    lines = drawn(view, width)
+    assert len(lines) == 2
+    assert all(len(line) <= width for line in lines)
+
+
+def test_the_summary_says_where_to_look(chain, kale, tmp_path):
+    said = kale("run", "chain.ipynb").out
+    (run,) = (tmp_path / ".kale-pm/runs").glob("chain-*")
+
+    assert re.match(rf"✓ {run.name}  2 done in ", said)
+    assert "\n  total = 1\n" in said
+    assert f"\n  report     {run / 'report.html'}\n" in said
+    assert f"\n  notebooks  {run / 'notebooks'}\n" in said
+    command = re.search(r"kale-pm (vars \S+)", said)[1]
+    assert "numbers" in kale(*command.split()).out
+
+
+def test_a_terminal_without_unicode_gets_signs_that_it_has(chain, kale):
+    plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    answer = kale("run", "chain.ipynb", env=plain)
+
+    assert answer.code == 0
+    assert re.match(r"\+ chain-", answer.out)
+    assert "> make" in answer.err
+    assert "\\u" not in answer.out + answer.err
+
+
+def test_a_verbose_run_tells_whose_words_are_whose(notebook, kale):
+    notebook(
+        "words.ipynb",
+        ("block:one", "import sys\nfor i in range(3):\n    print(i, end='\\r')\nprint('of one')"),
+        ("block:two", "print('of', end=' ')\nsys = 1\nprint('two')"),
+    )
+    said = kale("run", "words.ipynb", "-v").err.splitlines()
+
+    assert "one | of one" in said
+    assert "two | of two" in said
+    assert len([line for line in said if " | " in line]) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")

@@ -19,6 +19,7 @@ FLOORS = (
     {"face"},
     {"terminal"},
     {"console"},
+    {"commands"},
     {"cli"},
 )
 NOUNS = FLOORS[0]

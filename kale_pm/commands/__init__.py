@@ -1,0 +1,1 @@
+"""Commands of ``kale-pm``, a module for each group; ``cli`` puts them together."""

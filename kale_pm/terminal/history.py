@@ -1,0 +1,142 @@
+"""How ``runs`` shows the runs of a store."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from kale_pm.record import RunRecord, State
+from kale_pm.report.page import duration
+from kale_pm.terminal.text import STYLES, cut, visible
+
+if TYPE_CHECKING:
+    from kale_pm.local.history import PastRun
+
+_AGES = (
+    (60, 1, "s"),
+    (3600, 60, "min"),
+    (2 * 86_400, 3600, "h"),
+    (60 * 86_400, 86_400, "days"),
+    (730 * 86_400, 30 * 86_400, "months"),
+    (math.inf, 365 * 86_400, "years"),
+)
+
+
+def history_view(runs: Sequence[PastRun], *, older: int, now: float) -> RenderableType:
+    """A line for each run, or a few where the line would be too long.
+
+    ``older`` is how many runs are not shown, ``now`` is in seconds since the epoch.
+    """
+    parts: list[RenderableType] = [_Runs(runs, now)]
+    if older:
+        more = f"… and {older} older: kale-pm runs -n {len(runs) + older}"
+        parts.append(Text(more, "dim"))
+    return Group(*parts)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    runs: Sequence[PastRun]
+    now: float
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        table = self._table()
+        unlimited = options.update(max_width=sys.maxsize)
+        if Measurement.get(console, unlimited, table).maximum <= options.max_width:
+            yield table
+            return
+        for run in self.runs:
+            yield from self._block(run)
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for title in ("  run", "started", "took", "steps", "parameters", "metrics"):
+            table.add_column(title, justify="right" if title == "took" else "left", no_wrap=True)
+        for run in self.runs:
+            table.add_row(
+                _name(run),
+                Text(self._started(run)),
+                Text(self._took(run)),
+                _steps(run),
+                Text(pairs(run.changed or {})),
+                Text(pairs(run.record.metrics), "cyan"),
+            )
+        return table
+
+    def _block(self, run: PastRun) -> Iterator[RenderableType]:
+        """The same one below the other."""
+        took = self._took(run)
+        yield _name(run)
+        yield Text.assemble(
+            f"    {self._started(run)}", f"  took {took}" if took else "", "  ", _steps(run)
+        )
+        for label, values in (("", run.changed or {}), ("→ ", run.record.metrics)):
+            if values:
+                yield Text(f"    {label}{pairs(values)}", "cyan" if label else "")
+
+    def _started(self, run: PastRun) -> str:
+        return f"{moment(run.record)}  {age(self.now - run.record.started)}"
+
+    def _took(self, run: PastRun) -> str:
+        if run.record.seconds is not None:
+            return duration(run.record.seconds)
+        is_running = run.record.state is State.RUNNING
+        return duration(self.now - run.record.started) if is_running else ""
+
+
+def _name(run: PastRun) -> Text:
+    sign, style = STYLES[run.record.state]
+    link = "latest" if "latest" in run.links else next(iter(run.links), "")
+    return Text.assemble(
+        (f"{sign} {visible(run.record.id)}", style), (f"  {visible(link)}" if link else "", "bold")
+    )
+
+
+def _steps(run: PastRun) -> Text:
+    """How many steps stand where; a state of the run that they do not show comes first."""
+    counts = [f"{count} {state.value}" for state, count in run.states.items()]
+    state = run.record.state
+    told = [state.value] if state not in (State.DONE, *run.states) else []
+    style = STYLES[state][1] if state is not State.DONE else ""
+    return Text(", ".join([*told, *counts]), style)
+
+
+def moment(record: RunRecord) -> str:
+    """When a run began, in local time."""
+    return datetime.fromtimestamp(record.started).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def age(seconds: float) -> str:
+    """How long ago something was.
+
+    >>> [age(seconds) for seconds in (0.4, 75, 7300, 86_400 * 3, 86_400 * 400)]
+    ['just now', '1 min ago', '2 h ago', '3 days ago', '13 months ago']
+    """
+    if seconds < 1:
+        return "just now"
+    _, unit, name = next(each for each in _AGES if seconds < each[0])
+    return f"{int(seconds // unit)} {name} ago"
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """Names and values in one line, as in ``limit=1.8 people=40``."""
+    return "  ".join(f"{visible(name)}={value_text(value)}" for name, value in values.items())
+
+
+def value_text(value: Any) -> str:
+    """A value as people read it: a number with six digits, of a long text the beginning."""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) and value.isprintable() and value else repr(value)
+    return cut(visible(" ".join(text.split())), 40)
