@@ -71,6 +71,10 @@ class ParameterError(UsageError):
         self.known = tuple(known)
 
 
+class SecretError(UsageError):
+    """A secret that a step asks for is nowhere, or lies where it must not."""
+
+
 class SaveError(KalePmError):
     """A variable cannot be stored for the next steps.
 

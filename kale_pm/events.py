@@ -54,11 +54,12 @@ class CellFinished:
 
 @dataclass(frozen=True)
 class StepRetried:
-    """The step failed and is tried again; ``attempt`` is the number of the next try."""
+    """The step failed and is tried again after ``pause`` seconds; ``attempt`` counts the tries."""
 
     step: str
     attempt: int
     error: CellError
+    pause: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ CellKind = Literal["code", "markdown", "raw"]
 ParameterType = Literal["bool", "int", "float", "str", "list", "dict", "any"]
 Severity = Literal["error", "warning", "note"]
 
+# The pauses between two tries of a step, where no tag says anything else.
+RETRY_INTERVAL = 10  # seconds
+RETRY_FACTOR = 2.0
+RETRY_MAX_INTERVAL = 600  # seconds
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -64,7 +69,9 @@ class Secret:
 class StepOptions:
     """What the tags of a step ask of the place it runs in.
 
-    ``timeout`` is in seconds; ``cache`` and ``report`` are None where no tag says anything.
+    ``timeout`` is in seconds; ``cache`` and ``report`` are None where no tag says anything, and
+    so are the pauses between two tries: ``retry_interval`` (seconds) before the second try,
+    ``retry_factor`` times longer before each later one, ``retry_max_interval`` (seconds) at most.
     """
 
     image: str | None = None
@@ -73,12 +80,45 @@ class StepOptions:
     limits: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, str] = field(default_factory=dict)
     retry: int = 0
+    retry_interval: int | None = None
+    retry_factor: float | None = None
+    retry_max_interval: int | None = None
     timeout: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     nodes: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def backoff(self) -> Backoff:
+        return Backoff(
+            RETRY_INTERVAL if self.retry_interval is None else self.retry_interval,
+            RETRY_FACTOR if self.retry_factor is None else self.retry_factor,
+            RETRY_MAX_INTERVAL if self.retry_max_interval is None else self.retry_max_interval,
+        )
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How long to wait between two tries of a step; ``interval`` and ``longest`` in seconds.
+
+    >>> [Backoff(10, 2.0, 60).pause(number) for number in (1, 2, 3, 4)]
+    [10, 20.0, 40.0, 60]
+    """
+
+    interval: int
+    factor: float
+    longest: int
+
+    def pause(self, number: int) -> float:
+        """The seconds of pause ``number`` (from 1), which follows the try of that number."""
+        pause: float = self.interval
+        for _ in range(1, number):
+            if pause >= self.longest:  # a power of it might be larger than any number
+                break
+            pause *= self.factor
+        return min(pause, self.longest)
 
 
 @dataclass(frozen=True)
@@ -179,7 +219,9 @@ class Configuration:
 
     ``replay`` carries changes of global state (seeds, options, warnings filters) from step
     to step; ``timeout`` (seconds) is the whole pipeline's; ``files`` are globs, relative to
-    the notebook's folder, of what travels with every step to the cluster.
+    the notebook's folder, of what travels with every step to the cluster; ``secrets_dir`` is
+    the folder of the secrets on this machine.  ``kernels`` are started before their step
+    (``warm``) where that is sound, or for it (``cold``).
     """
 
     name: str
@@ -191,6 +233,8 @@ class Configuration:
     timeout: int | None = None
     files: tuple[str, ...] = ()
     host: str | None = None
+    secrets_dir: str | None = None
+    kernels: Literal["cold", "warm"] = "warm"
     security_context: Mapping[str, Any] = field(default_factory=dict)
     storage_class: str | None = None
     access_mode: str | None = None
@@ -259,6 +303,15 @@ class Pipeline:
     def ancestors(self) -> Mapping[str, frozenset[str]]:
         """Step name -> all steps that must be done before it: its parents, theirs, and so on."""
         return {name: frozenset(self._above(name)) for name in self.parents}
+
+    def users(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Variable -> the steps that may need it from the step ``name``."""
+        found: dict[str, tuple[str, ...]] = {}
+        for step in self.steps:
+            for need in step.needs:
+                if name in {source.step for source in need.sources}:
+                    found[need.name] = (*found.get(need.name, ()), step.name)
+        return found
 
     def _above(self, name: str) -> set[str]:
         found: set[str] = set()

@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+# Whose names tell nobody more than their texts do.
+_OWN_WORDS = frozenset(
+    {
+        *("KalePmError", "LoadError", "PackError", "SaveError", "StoreError"),
+        *("CellFailed", "CellTimeoutError", "DeadKernelError", "KernelNotStarted", "NothingSaved"),
+    }
+)
+
 
 class State(StrEnum):
     """Where a step or a run stands; the value is the word that people read."""
@@ -29,11 +37,29 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
+class Place:
+    """A line of the source notebook, and what stands around it.
+
+    ``cell`` and ``line`` count from 1; ``cell`` is None for the cells that kale-pm adds.
+    ``function`` is the name of the function that the line is in, empty at the top level of
+    the cell.  ``lines`` are a few lines of the cell, the first of which has number ``first``.
+    """
+
+    cell: int | None
+    line: int
+    function: str = ""
+    first: int = 1
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CellError:
     """What went wrong in a step, and where.
 
     ``cell`` is the number in the source notebook (None for the cells that kale-pm adds),
     ``line`` the line in that cell; both count from 1.  ``source`` holds the failing line.
+    ``places`` begin with that line too; where it called a function of the notebook, the line
+    of the notebook at which the call ended follows.  ``hint`` says what to do.
     Where a variable could not be stored, ``variable`` is its name, ``path`` leads from it to
     the culprit, as in ``model.callbacks[2]._lock``, and ``needed_by`` are the steps that
     wanted it.
@@ -48,6 +74,15 @@ class CellError:
     variable: str = ""
     path: str = ""
     needed_by: tuple[str, ...] = ()
+    places: tuple[Place, ...] = ()
+    hint: str = ""
+
+    @property
+    def message(self) -> str:
+        """The name and the text of the exception; the text alone where kale-pm wrote it."""
+        if not self.evalue or self.ename in _OWN_WORDS:
+            return self.evalue or self.ename
+        return f"{self.ename}: {self.evalue}"
 
 
 @dataclass(frozen=True)

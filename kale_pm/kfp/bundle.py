@@ -10,7 +10,7 @@ import io
 import json
 import lzma
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,16 @@ def archive(members: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATE
     return buffer.getvalue()
 
 
-def step_bundle(component: Component, slice_bytes: bytes, files: Mapping[str, bytes]) -> str:
-    """The slice, the ``files`` of its working folder, and what a pod must know beside."""
+def step_bundle(
+    component: Component,
+    slice_bytes: bytes,
+    files: Mapping[str, bytes],
+    users: Mapping[str, Sequence[str]],
+) -> str:
+    """The slice, the ``files`` of its working folder, and what a pod must know beside.
+
+    ``users`` are the steps that need a variable from this one.
+    """
     options = component.step.options
     facts: dict[str, Any] = {
         "parameters": {
@@ -45,6 +53,7 @@ def step_bundle(component: Component, slice_bytes: bytes, files: Mapping[str, by
         },
         "report": options.report is not False,
         "timeout": options.timeout,
+        "users": users,
     }
     members = {
         "step.json": json.dumps(facts, indent=1, sort_keys=True).encode(),

@@ -16,8 +16,6 @@ from kale_pm.model import Configuration, Step, Volume
 # time, and a pod that Kubernetes ends takes the executed notebook with it.
 TIMEOUT_GRACE = 300  # seconds
 INDENT = "    "
-RETRY_AFTER = "10s"
-RETRY_AT_MOST = "600s"  # the longest pause between two tries
 
 _SECURITY = {
     "runAsUser": "run_as_user",
@@ -49,7 +47,11 @@ def task_settings(task: str, step: Step, configuration: Configuration) -> Settin
         *resources.lines,
     ]
     if options.retry:
-        backoff = {"duration": RETRY_AFTER, "factor": 2.0, "max_duration": RETRY_AT_MOST}
+        backoff = {
+            "duration": f"{options.backoff.interval}s",
+            "factor": options.backoff.factor,
+            "max_duration": f"{options.backoff.longest}s",
+        }
         pauses = [f"backoff_{key}={literal(value)}" for key, value in backoff.items()]
         lines.append(call(f"{task}.set_retry", [literal(options.retry), *pauses], INDENT))
     for name, value in options.env.items():

@@ -73,6 +73,7 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
             part,
             slices[part.step.name],
             {name: modules[name] for name in needed[part.step.name].files} | shared,
+            pipeline.users(part.step.name),
         )
         for part in parts
     }

@@ -86,24 +86,32 @@ def seals(packs: Path, names: Iterable[str]) -> dict[str, Seal]:
     return {name: stamp for name, stamp in stamps(packs, names).items() if stamp is not None}
 
 
-def are_whole(packs: Path, expected: Mapping[str, Stamp | None]) -> bool:
+def are_whole(
+    packs: Path,
+    expected: Mapping[str, Stamp | None],
+    *,
+    verify: bool = False,
+    discard: bool = True,
+) -> bool:
     """Whether all these packs are there with the content they had.
 
-    One whose stamp has changed is read through.  A damaged one is deleted, since packs are
-    named by their content and a new one of the same name would not take its place.
+    One whose stamp has changed is read through, with ``verify`` every one.  ``discard`` deletes
+    a damaged one, since packs are named by their content and a new one of the same name would
+    not take its place.
     """
     for name, stamp in stamps(packs, expected).items():
         path = packs / name
         if stamp is None:
             return False
         try:
-            if stamp != expected[name]:
+            if verify or stamp != expected[name]:
                 Pack(path).verify()
         except OSError:
             return False
         except PackError:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+            if discard:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
             return False
     return True
 

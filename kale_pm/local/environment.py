@@ -45,12 +45,12 @@ def environment_of(
     the environment.  UNKNOWN if the interpreter does not answer.
     """
     modules = sorted(set(modules))
-    interpreter = _interpreter(command)
-    if not variables and len(interpreter) == 1 and _is_our_own(interpreter[0]):
+    words = interpreter(command)
+    if not variables and len(words) == 1 and is_our_own(words[0]):
         return describe(modules)
     try:
         answer = subprocess.run(
-            [*interpreter, "-c", Path(__file__).read_text(encoding="utf-8"), *modules],
+            [*words, "-c", Path(__file__).read_text(encoding="utf-8"), *modules],
             cwd=folder,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
@@ -66,13 +66,13 @@ def environment_of(
         return UNKNOWN
 
 
-def _interpreter(command: Sequence[str]) -> list[str]:
+def interpreter(command: Sequence[str]) -> list[str]:
     """How to call the interpreter: all up to the module that is the kernel."""
     words = list(command)
     return words[: words.index("-m")] if "-m" in words else words[:1]
 
 
-def _is_our_own(program: str) -> bool:
+def is_our_own(program: str) -> bool:
     # jupyter_client starts these with the interpreter that it runs in itself.
     major, minor = sys.version_info[:2]
     if program in ("python", f"python{major}", f"python{major}.{minor}"):

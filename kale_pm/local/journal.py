@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -46,6 +47,12 @@ class Journal:
             raise StoreError(f"cannot write the journal: {error.strerror}", hint="make room") from (
                 error
             )
+
+    def note(self, text: str) -> None:
+        """Something that helps to understand a run, and that nobody needs to be told of."""
+        line = {"event": "Note", "time": time.time(), "text": text}
+        with self._lock, suppress(OSError):
+            self._file.write(strict_json.dumps(line) + "\n")
 
 
 def read_journal(path: Path) -> list[dict[str, object]]:

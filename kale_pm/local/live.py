@@ -9,43 +9,51 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.errors import KalePmError
 from kale_pm.events import Event, Listener, Warned
-from kale_pm.local.environment import UNKNOWN, Environment, environment_of
-from kale_pm.local.fingerprint import all_imports
+from kale_pm.local.basis import Basis
 from kale_pm.local.journal import Journal
-from kale_pm.local.store import Store, write_run
-from kale_pm.model import Pipeline
-from kale_pm.record import RunRecord, StepRecord
-from kale_pm.runtime.execution.kernel import KernelCommand, choose_spec, kernel_command
+from kale_pm.local.room import Room
+from kale_pm.local.secrets import values
+from kale_pm.local.store import write_run
+from kale_pm.record import RunRecord, State, StepRecord
+from kale_pm.runtime.masking import Mask
 
 if TYPE_CHECKING:
-    from jupyter_client.kernelspec import KernelSpec
-
+    from kale_pm.local.kernels.pool import Pool
     from kale_pm.runtime.execution.monitor import Monitor
+
+_NAP = 0.05  # seconds between two looks whether there is room
+_AHEAD = 2  # kernels that are ready before a step is, at most
 
 
 @dataclass
-class LiveRun:
+class LiveRun(Basis):
     """One run; its steps work in several threads, and every method may be called from any.
 
-    ``kernel`` is the user's choice of a kernelspec.  Once ``stopped`` is set nothing more is
-    executed.
+    ``room`` is what may be executed at once.  Once ``stopped`` is set nothing more is executed.
+    With ``fail_fast`` the first failure ends the run, and ``gave_up`` is the step that failed.
+    ``secrets`` are the values that each step gets as environment variables; none of them is
+    told or written.
     """
 
-    pipeline: Pipeline
-    parameters: Mapping[str, Any]
-    store: Store
     folder: Path
-    kernel: str | None
     record: RunRecord
     journal: Journal
     listener: Listener
+    room: Room
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    fail_fast: bool = False
+    gave_up: str | None = None
     stopped: threading.Event = field(default_factory=threading.Event)
     _monitors: dict[str, Monitor] = field(default_factory=dict)
+    _pool: Pool | None = None
     _record_lock: threading.Lock = field(default_factory=threading.Lock)
     _listener_lock: threading.Lock = field(default_factory=threading.Lock)
-    _kernel_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def mask(self) -> Mask:
+        """Takes the secrets of all steps out of texts."""
+        return Mask(values(self.secrets))
 
     def manifest(self, step: str) -> Path:
         return self.folder / "manifests" / f"{step}.json"
@@ -57,14 +65,18 @@ class LiveRun:
 
     def tell(self, event: Event) -> None:
         """Journal an event and tell the listener, one event at a time."""
+        event = self.mask.noun(event)
         with self._listener_lock:
             self.journal.write(event)
             self.listener(event)
 
+    def warn(self, message: str) -> None:
+        self.tell(Warned(message))
+
     def update(self, step: StepRecord) -> None:
         """Put the new record of a step into run.json.  Raises StoreError."""
         with self._record_lock:
-            steps = {**self.record.steps, step.name: step}
+            steps = {**self.record.steps, step.name: self.mask.noun(step)}
             # In the order of the notebook, whichever step is done first.
             metrics = {k: v for each in steps.values() for k, v in each.metrics.items()}
             self._write(steps=steps, metrics=metrics)
@@ -78,6 +90,33 @@ class LiveRun:
         self.record = replace(self.record, **changes)
         write_run(self.record, self.folder)
 
+    # -- kernels ----------------------------------------------------------------------------
+
+    def kernels(self) -> Pool:
+        """Where the steps' kernels come from; the first call starts to have some ready."""
+        from kale_pm.local.kernels.pool import Pool
+
+        spec = self.spec()
+        with self._kernel_lock:
+            if self._pool is None:
+                self._pool = Pool(
+                    spec,
+                    self.pipeline.folder,
+                    warm=self.pipeline.configuration.kernels == "warm",
+                    ahead=self._kernels_ahead,
+                    tell=self.journal.note,
+                )
+            return self._pool
+
+    def close_kernels(self) -> None:
+        """Nothing is executed any more."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def _kernels_ahead(self) -> int:
+        waiting = sum(step.state is State.WAITING for step in self.record.steps.values())
+        return min(waiting, self.room.jobs, _AHEAD)
+
     # -- the end from outside -------------------------------------------------------------
 
     def watch(self, step: str, monitor: Monitor) -> None:
@@ -88,6 +127,18 @@ class LiveRun:
         """The execution of the step has ended."""
         self._monitors.pop(step, None)
 
+    def give_up(self, step: str) -> None:
+        """The failure of ``step`` ends the run: the first one that does so is remembered."""
+        with self._record_lock:
+            self.gave_up = self.gave_up or step
+
+    def pause(self, step: str, seconds: float) -> None:
+        """Wait, while others may be executed; comes back at once when the run is stopped."""
+        self.room.leave(step)
+        self.stopped.wait(seconds)
+        while not self.room.enter(step) and not self.stopped.wait(_NAP):
+            pass
+
     def stop(self) -> None:
         """End the kernels; what they have done so far stays in their notebooks.
 
@@ -96,47 +147,3 @@ class LiveRun:
         self.stopped.set()
         for monitor in list(self._monitors.values()):
             monitor.interrupt()
-
-    # -- the kernel -----------------------------------------------------------------------
-
-    def spec(self) -> KernelSpec:
-        """The kernelspec for every step; KalePmError if this machine has none that fits."""
-        with self._kernel_lock:  # so that steps that start together warn once
-            return self._checked_spec
-
-    @cached_property
-    def _checked_spec(self) -> KernelSpec:
-        spec, warning = choose_spec(self.pipeline.kernelspec, self.kernel)
-        if spec is None:
-            raise KalePmError(warning, hint="choose another one: --kernel NAME")
-        if warning:
-            self.tell(Warned(warning))
-        return spec
-
-    @cached_property
-    def _command(self) -> KernelCommand | None:
-        return kernel_command(self.pipeline.kernelspec, self.kernel)
-
-    @property
-    def kernel_identity(self) -> tuple[object, ...]:
-        """How the kernel is started: two that start alike are the same."""
-        with self._kernel_lock:
-            command = self._command
-        return (command.argv, tuple(sorted(command.env.items()))) if command else ()
-
-    def environment(self) -> Environment:
-        """What the kernels' interpreter has of the modules that the steps import."""
-        with self._kernel_lock:
-            return self._environment
-
-    @cached_property
-    def _environment(self) -> Environment:
-        command = self._command
-        if command is None or command.language.lower() != "python":
-            return UNKNOWN
-        modules = all_imports(self.pipeline)
-        found = environment_of(command.argv, command.env, modules, self.pipeline.folder)
-        if found is UNKNOWN:
-            text = f"{command.argv[0]} does not tell its packages"
-            self.tell(Warned(f"{text}: steps keep results when they change"))
-        return found

@@ -9,17 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from kale_pm.errors import PipelineError, StepFailed, UsageError
+from kale_pm.errors import PipelineError, UsageError
 from kale_pm.events import Listener, RunFinished, RunStarted, StepFinished, ignore
 from kale_pm.local.interruption import deferred_signals
 from kale_pm.local.journal import Journal
 from kale_pm.local.live import LiveRun
+from kale_pm.local.memory import machine_memory, wanted_memory
+from kale_pm.local.room import Room
 from kale_pm.local.scheduler import schedule
+from kale_pm.local.secrets import read_secrets
 from kale_pm.local.step import do_step, inputs_of
-from kale_pm.local.store import NAME, Store, write_run
+from kale_pm.local.store import store_in, write_run
 from kale_pm.model import Pipeline
 from kale_pm.notebook import bind
-from kale_pm.record import CellError, RunRecord, State, StepRecord
+from kale_pm.record import RunRecord, State, StepRecord
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class RunOptions:
     the name of a kernelspec to use instead of the notebook's.  ``fresh`` reuses nothing,
     ``start`` names a step that is executed again with all that follow it, ``only`` a step
     that is executed with nothing that follows it.
+
+    ``fail_fast`` ends the run at the first failure: nothing new starts, and what runs is
+    interrupted.  ``verify`` checks every byte of the stored variables that steps load or that
+    a step is spared for.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -40,6 +47,8 @@ class RunOptions:
     fresh: bool = False
     start: str | None = None
     only: str | None = None
+    fail_fast: bool = False
+    verify: bool = False
 
 
 def run_pipeline(
@@ -51,7 +60,8 @@ def run_pipeline(
 
     A failing step is no exception: see ``record.failures``.  Raises PipelineError if the
     notebook has errors, ParameterError for bad values, UsageError for an unknown step or
-    kernel, StoreError if the folder cannot be written.  A signal that ends the process does
+    kernel, SecretError for a secret that is not to be had, StoreError if the folder cannot be
+    written.  A signal that ends the process does
     so after the run has ended in order: Ctrl-C raises KeyboardInterrupt then.
     """
     if pipeline.errors:
@@ -59,12 +69,14 @@ def run_pipeline(
     if options.jobs is not None and options.jobs < 1:
         raise UsageError(f"{options.jobs} steps at a time is too few", hint="-j 1 runs one by one")
     if options.kernel is not None:
-        _check_kernel(options.kernel)
+        check_kernel(options.kernel)
     # Kernels work in the notebook's folder, where a relative path would mean another place.
     pipeline = replace(pipeline, path=Path.cwd() / pipeline.path)
     parameters = bind(pipeline.parameters, options.parameters)
-    forced, wanted = _selection(pipeline, options)
-    store = Store((options.folder or pipeline.folder).resolve() / NAME)
+    forced, wanted = selection(pipeline, options)
+    room = _room(pipeline, options)
+    secrets = read_secrets(pipeline, wanted)
+    store = store_in(options.folder or pipeline.folder)
     store.prepare()
     with deferred_signals() as told:
         folder = store.new_run(pipeline.name)
@@ -72,9 +84,20 @@ def run_pipeline(
         write_run(record, folder)
         with Journal(folder / "journal.jsonl") as journal:
             live = LiveRun(
-                pipeline, parameters, store, folder, options.kernel, record, journal, listener
+                pipeline,
+                parameters,
+                store,
+                options.kernel,
+                folder,
+                record,
+                journal,
+                listener,
+                room=room,
+                verify=options.verify,
+                secrets=secrets,
+                fail_fast=options.fail_fast,
             )
-            _carry_out(live, forced, wanted, options.jobs, lambda: bool(told))
+            _carry_out(live, forced, wanted, lambda: bool(told))
     return live.record, folder
 
 
@@ -82,7 +105,6 @@ def _carry_out(
     live: LiveRun,
     forced: Mapping[str, str],
     wanted: Sequence[str],
-    jobs: int | None,
     is_stopped: Callable[[], bool],
 ) -> None:
     """Run the steps; however that ends, the record says so."""
@@ -90,16 +112,31 @@ def _carry_out(
     run, name = live.folder.name, live.pipeline.name
     live.tell(RunStarted(run, name, tuple(wanted)))
     try:
-        _run_steps(live, forced, wanted, jobs or os.cpu_count() or 1, is_stopped)
+        _run_steps(live, forced, wanted, is_stopped)
     finally:
+        live.close_kernels()
         _mark_interrupted(live)
         seconds = time.monotonic() - began
-        live.finish(state=_final_state(live.record), seconds=seconds)
+        live.finish(state=_final_state(live), seconds=seconds)
         live.store.make_latest(live.folder, name)
         live.tell(RunFinished(run, live.record.state, seconds))
 
 
-def _check_kernel(name: str) -> None:
+def _room(pipeline: Pipeline, options: RunOptions) -> Room:
+    wanted = {}
+    for step in pipeline.steps:
+        try:
+            wanted[step.name] = wanted_memory(step.options)
+        except ValueError as error:
+            raise UsageError(
+                f"step {step.name}: the memory that it asks for: {error}",
+                hint="write it as Kubernetes does, for example limit:memory:4Gi",
+            ) from None
+    return Room(options.jobs or os.cpu_count() or 1, machine_memory(), wanted)
+
+
+def check_kernel(name: str) -> None:
+    """Raise UsageError if this machine has no kernel of this name."""
     from kale_pm.runtime.execution.kernel import find_spec, kernel_names
 
     if find_spec(name) is None:
@@ -107,7 +144,7 @@ def _check_kernel(name: str) -> None:
         raise UsageError(f"there is no kernel '{name}' here", hint=f"kernels: {listing}")
 
 
-def _selection(pipeline: Pipeline, options: RunOptions) -> tuple[dict[str, str], list[str]]:
+def selection(pipeline: Pipeline, options: RunOptions) -> tuple[dict[str, str], list[str]]:
     """The steps that must be executed, with the reason, and all that the run is about."""
     start, only = options.start, options.only
     names = [step.name for step in pipeline.steps]
@@ -160,7 +197,6 @@ def _run_steps(
     live: LiveRun,
     forced: Mapping[str, str],
     wanted: Sequence[str],
-    jobs: int,
     is_stopped: Callable[[], bool],
 ) -> None:
     def work(name: str) -> State:
@@ -169,8 +205,12 @@ def _run_steps(
             record = do_step(live, live.pipeline.step(name), forced.get(name, ""))
         finally:
             live.forget(name)
+        if record.state is State.INTERRUPTED:
+            record = replace(record, why=_interruption(live))
         live.update(record)
         live.tell(_finished(record))
+        if live.fail_fast and record.state is State.FAILED:
+            live.give_up(name)
         return record.state
 
     def skip(name: str, parent: str) -> None:
@@ -184,8 +224,8 @@ def _run_steps(
         live.pipeline.parents,
         work,
         skip,
-        jobs=jobs,
-        is_stopped=is_stopped,
+        room=live.room,
+        is_stopped=lambda: is_stopped() or live.gave_up is not None,
         stop=live.stop,
     )
 
@@ -198,32 +238,23 @@ def _finished(record: StepRecord) -> StepFinished:
 
 def _mark_interrupted(live: LiveRun) -> None:
     for step in live.record.steps.values():
-        if not step.state.is_final or step.state is State.INTERRUPTED:
-            live.update(replace(step, state=State.INTERRUPTED, why="the run was interrupted"))
+        if live.gave_up is not None and step.state is State.WAITING:
+            why = f"{live.gave_up} failed, and --fail-fast starts nothing after a failure"
+            record = replace(step, state=State.SKIPPED, why=why)
+            live.update(record)
+            live.tell(_finished(record))
+        elif not step.state.is_final:
+            live.update(replace(step, state=State.INTERRUPTED, why=_interruption(live)))
 
 
-def _final_state(record: RunRecord) -> State:
-    states = {step.state for step in record.steps.values()}
-    if State.INTERRUPTED in states:
+def _interruption(live: LiveRun) -> str:
+    if live.gave_up is None:
+        return "the run was interrupted"
+    return f"{live.gave_up} failed, and --fail-fast ends the others"
+
+
+def _final_state(live: LiveRun) -> State:
+    states = {step.state for step in live.record.steps.values()}
+    if State.INTERRUPTED in states and live.gave_up is None:
         return State.INTERRUPTED
     return State.FAILED if State.FAILED in states else State.DONE
-
-
-def failures(record: RunRecord, folder: Path) -> list[StepFailed]:
-    """Every failure of a run as an error that says it all, in the order of the steps."""
-    return [_failure(step, folder) for step in record.failures]
-
-
-def _failure(step: StepRecord, folder: Path) -> StepFailed:
-    error = step.error or CellError("Failed", "")
-    added = "a cell that kale-pm added" if step.notebook else "before its first cell"
-    where = f"cell {error.cell}" if error.cell else added
-    line = f", line {error.line}" if error.line else ""
-    source = f": {error.source}" if error.source else ""
-    notebook = str(folder / step.notebook) if step.notebook else ""
-    return StepFailed(
-        step.name,
-        f"{where}{line}{source}\n{error.ename}: {error.evalue}",
-        notebook=notebook,
-        hint=f"look at {notebook}" if notebook else "",
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
+from kale_pm.local.room import Room
 from kale_pm.record import State
 
 # Python handles signals in the main thread only, but the system may deliver one to another
@@ -18,11 +19,14 @@ def schedule(
     work: Callable[[str], State],
     skip: Callable[[str, str], None],
     *,
-    jobs: int,
+    room: Room,
     is_stopped: Callable[[], bool] = lambda: False,
     stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Call ``work`` for every step of ``order``, at most ``jobs`` at a time, each in a thread.
+    """Call ``work`` for every step of ``order``, each in a thread, while there is room for it.
+
+    A step leaves the room when ``work`` returns; ``work`` may leave it, and enter it again, for
+    the time in which it only waits.  Where there is no room for a step, a later one may start.
 
     A step whose parent did not succeed is not worked on: ``skip(step, parent)`` is called
     instead, and its own children are skipped in turn.  Independent branches go on.
@@ -34,21 +38,24 @@ def schedule(
     states: dict[str, State] = {}
     waiting = list(order)
     running: dict[Future[State], str] = {}
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="step")
+    pool = ThreadPoolExecutor(max(1, len(order)), thread_name_prefix="step")
     try:
         while (waiting or running) and not is_stopped():
             for name in list(waiting):
                 if all(parent in states for parent in parents[name]):
-                    waiting.remove(name)
                     failed = [p for p in parents[name] if not states[p].is_success]
                     if failed:
+                        waiting.remove(name)
                         states[name] = State.SKIPPED
                         skip(name, failed[0])
-                    else:
+                    elif room.enter(name):
+                        waiting.remove(name)
                         running[pool.submit(work, name)] = name
             done, _ = wait(running, timeout=_NAP, return_when=FIRST_COMPLETED)
             for future in done:
-                states[running.pop(future)] = future.result()
+                name = running.pop(future)
+                room.leave(name)
+                states[name] = future.result()
     finally:
         alive = {future for future in running if not future.cancel()}
         while alive:

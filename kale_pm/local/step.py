@@ -12,12 +12,13 @@ from kale_pm.errors import KalePmError, StoreError
 from kale_pm.events import StepRetried, StepStarted, Warned
 from kale_pm.local import cache
 from kale_pm.local.cache import CachedStep
-from kale_pm.local.fingerprint import code_trees, step_key
+from kale_pm.local.decision import decide, reused, watched
+from kale_pm.local.failures import explained
 from kale_pm.local.live import LiveRun
-from kale_pm.local.unsaved import with_origin
+from kale_pm.local.parts import write_past
+from kale_pm.local.secrets import stored_secrets, without_secrets
 from kale_pm.local.watched import (
     Stamp,
-    changed_file,
     file_states,
     may_write,
     paths_in_code,
@@ -28,13 +29,11 @@ from kale_pm.model import Pipeline, Step
 from kale_pm.record import CellError, State, StepRecord
 from kale_pm.runtime.execution.execute import Outcome, execute
 from kale_pm.runtime.manifest import (
-    Change,
     Exchange,
     Manifest,
     read_manifest,
     write_manifest,
 )
-from kale_pm.runtime.merging import ancestors, merge_context, merge_versions
 from kale_pm.slicing import cut
 
 
@@ -67,7 +66,7 @@ def _trouble(error: Exception) -> CellError:
     """An error that no cell raised."""
     name = type(error).__name__
     if isinstance(error, KalePmError):
-        return CellError(name, f"{error}\n{error.hint}" if error.hint else str(error))
+        return CellError(name, str(error), hint=error.hint)
     if isinstance(error, OSError):
         return CellError(name, str(error))
     text = f"{error}\nthis is a defect of kale-pm, please report it: run.json has the traceback"
@@ -76,19 +75,12 @@ def _trouble(error: Exception) -> CellError:
 
 def _do_step(live: LiveRun, step: Step, forced: str, record: StepRecord) -> StepRecord:
     manifests = [read_manifest(live.manifest(name)) for name in record.inputs]
-    key = step_key(
-        live.pipeline,
-        step,
-        parameters=live.parameters,
-        versions=merge_versions(manifests),
-        context=merge_context(manifests),
-        kernel=live.kernel_identity,
-        has=live.environment(),
-    )
-    entry = cache.recall(live.store, key)
-    why = forced or _why_not(live, step, entry)
+    decision = decide(live, step, manifests, forced)
+    key, entry, why = decision.fingerprint.key, decision.entry, decision.why
+    parts = decision.fingerprint.parts
     if not why and entry is not None:
         if _reuse(live, step, entry, manifests):
+            write_past(live.store, live.pipeline.name, step.name, key, parts)
             return replace(
                 record,
                 state=State.CACHED,
@@ -99,12 +91,15 @@ def _do_step(live: LiveRun, step: Step, forced: str, record: StepRecord) -> Step
         why = "its stored notebook is gone"
     live.tell(StepStarted(step.name, len(step.code), why))
     record = replace(record, why=why)
-    trees = code_trees(live.pipeline, step)
+    trees = decision.fingerprint.trees
     values = [live.parameters[name] for name in step.parameters]
     folder = live.pipeline.folder
     before = stamps(folder, paths_in_code(trees, values, folder))
     outcome = _execute(live, step, record)
     if outcome.state is State.DONE:
+        if live.mask:
+            _warn_of_stored_secrets(live, step)
+        write_past(live.store, live.pipeline.name, step.name, key, parts)
         manifest = read_manifest(live.manifest(step.name))
         # What only the code names may be written by libraries that escape the audit: where
         # the code looks as if it wrote files, a change is taken for the step's own work.
@@ -123,64 +118,11 @@ def _do_step(live: LiveRun, step: Step, forced: str, record: StepRecord) -> Step
     return replace(record, state=outcome.state, metrics=outcome.metrics, error=outcome.error)
 
 
-def may_cache(pipeline: Pipeline, step: Step) -> bool:
-    if step.options.cache is not None:
-        return step.options.cache
-    return pipeline.configuration.cache
-
-
-def _why_not(live: LiveRun, step: Step, entry: CachedStep | None) -> str:
-    """Why the stored result cannot be used; an empty text if it can."""
-    if not may_cache(live.pipeline, step):
-        return "its cache is disabled"
-    if entry is None:
-        return "new: this code with these inputs and parameters did not run before"
-    # Which variables a step stores depends on the steps below it: they are no part of the key.
-    missing = sorted({*step.stores} - {*entry.stores} | _watched(step) - {*entry.gave})
-    if missing:
-        return f"a later step now uses its variable {missing[0]}"
-    changed = changed_file(live.pipeline.folder, entry.files)
-    if changed is not None:
-        return f"{changed} changed"
-    if not cache.are_whole(live.store.packs, entry.packs):
-        return "its stored variables are gone or damaged"
-    return ""
-
-
-def _watched(step: Step) -> set[str]:
-    return {*step.gives, *step.gives_if_changed, *step.watch}
-
-
 def _reuse(live: LiveRun, step: Step, entry: CachedStep, inputs: Sequence[Manifest]) -> bool:
     """Bring a stored result into this run; False if its notebook is gone."""
     if not live.store.bring_notebook(entry.notebook, live.notebook(step.name)):
         return False
-    # The step's place in the order may be another one than in the run that executed it.
-    order = live.pipeline.order.index(step.name)
-    versions = merge_versions(inputs)
-    for name, version in entry.versions.items():
-        had = versions.get(name)
-        if version.maker == step.name:
-            bound = -1 if had is None else had.bound
-            versions[name] = replace(version, order=order, bound=bound)
-        elif had is not None:
-            versions[name] = replace(had, step=step.name, component=version.component)
-    context = merge_context(inputs)
-    for name, value in entry.context.items():
-        context[name] = Change(step.name, order, value)
-    write_manifest(
-        Manifest(
-            step=step.name,
-            order=order,
-            variables=entry.variables,
-            versions=versions,
-            context=context,
-            metrics=entry.metrics,
-            ancestors=ancestors(inputs),
-            seals=cache.seals(live.store.packs, entry.packs),
-        ),
-        live.manifest(step.name),
-    )
+    write_manifest(reused(live, step, entry, inputs), live.manifest(step.name))
     return True
 
 
@@ -201,6 +143,19 @@ def _execute(live: LiveRun, step: Step, record: StepRecord) -> Outcome:
         audit=live.pipeline.folder,
     )
     spec = live.spec()
+    kernels = live.kernels()
+    if live.room.is_too_small_for(step.name):
+        text = f"it asks for {_memory(step)} of memory, this machine has "
+        live.tell(
+            Warned(f"{text}{(live.room.memory or 0) / (1 << 30):.1f}Gi: it runs alone", step.name)
+        )
+    hidden = sorted({name for each in live.secrets.values() for name in each})
+    environment = {
+        **step.options.env,
+        **live.secrets.get(step.name, {}),
+        **({"KALE_PM_SECRETS": " ".join(hidden)} if hidden else {}),
+        **({"KALE_PM_VERIFY": "1"} if live.verify else {}),
+    }
     attempt = 0
     while True:
         if live.stopped.is_set():
@@ -212,21 +167,41 @@ def _execute(live: LiveRun, step: Step, record: StepRecord) -> Outcome:
             parameters=values,
             folder=live.pipeline.folder,
             exchange=exchange,
-            spec=spec,
-            env=step.options.env,
+            start=kernels.start,
+            env=environment,
             timeout=step.options.timeout,
             log=live.folder / "logs" / f"{step.name}.log",
+            mask=live.mask,
             listener=live.tell,
             register=lambda monitor: live.watch(step.name, monitor),
         )
+        outcome = live.mask.noun(outcome)
         if outcome.error is None:
+            without_secrets(live.manifest(step.name), live.mask)
             return outcome
-        error = with_origin(outcome.error, live.pipeline, step)
+        error = explained(outcome.error, live.pipeline, step, spec.argv)
         outcome = replace(outcome, error=error)
         if attempt >= step.options.retry or live.stopped.is_set():
             return outcome
         attempt += 1
-        live.tell(StepRetried(step.name, attempt + 1, error))
+        pause = step.options.backoff.pause(attempt)
+        live.tell(StepRetried(step.name, attempt + 1, error, pause))
+        live.pause(step.name, pause)
+
+
+def _memory(step: Step) -> str:
+    return step.options.limits.get("memory") or step.options.requests["memory"]
+
+
+def _warn_of_stored_secrets(live: LiveRun, step: Step) -> None:
+    manifest = read_manifest(live.manifest(step.name))
+    packs = cache.pack_stamps(live.store.packs, manifest.variables.values())
+    for secret in stored_secrets([live.store.packs / name for name in packs], live.secrets):
+        text = (
+            f"a variable that it hands on holds the secret {secret}, which is stored as it is: "
+            "read os.environ in the step that uses it"
+        )
+        live.tell(Warned(text, step.name))
 
 
 def _moved_file(
@@ -253,7 +228,7 @@ def _remember(
         run=live.folder.name,
         notebook=live.store.keep_notebook(live.notebook(step.name)),
         stores=step.stores,
-        gave=tuple(sorted(_watched(step))),
+        gave=tuple(sorted(watched(step))),
         metrics=dict(outcome.metrics),
         files=file_states(live.pipeline.folder, names),
         packs=cache.pack_stamps(live.store.packs, manifest.variables.values()),

@@ -4,6 +4,7 @@
     runs/latest, runs/latest-<pipeline>     links to the newest runs
     cache/<key>.json    what a step's execution gave
     packs/  notebooks/  reports/            shared, named by their content
+    steps/<pipeline>/<step>.json            of what the step's newest result was made
 
 Everything is written under a temporary name and renamed, so that a reader, or the next run
 after a crash, never meets half a file.
@@ -25,7 +26,7 @@ from typing import Any
 
 from kale_pm import strict_json
 from kale_pm.errors import StoreError
-from kale_pm.record import CellError, RunRecord, State, StepRecord
+from kale_pm.record import CellError, Place, RunRecord, State, StepRecord
 from kale_pm.runtime.atomic import replacing
 
 NAME = ".kale-pm"
@@ -116,6 +117,13 @@ class Store:
             copy_file(path, kept)
         return name
 
+    def has_notebook(self, name: str) -> bool:
+        """Whether the executed notebook of this name is stored, and is what it was."""
+        try:
+            return _name(self.notebooks / f"{name}.ipynb") == name
+        except OSError:
+            return False
+
     def bring_notebook(self, name: str, path: Path) -> bool:
         """Copy a stored notebook to ``path``; False if the store has lost or damaged it."""
         kept = self.notebooks / f"{name}.ipynb"
@@ -127,6 +135,11 @@ class Store:
             return False
         copy_file(kept, path)
         return True
+
+
+def store_in(folder: Path) -> Store:
+    """The store that lies in ``folder``, or will."""
+    return Store(folder.resolve() / NAME)
 
 
 def find_store(start: Path) -> Store:
@@ -184,8 +197,11 @@ def _step(values: dict[str, Any]) -> StepRecord:
     )
 
 
-def _cell_error(needed_by: Iterable[str] = (), **values: Any) -> CellError:
-    return CellError(**values, needed_by=tuple(needed_by))
+def _cell_error(
+    needed_by: Iterable[str] = (), places: Iterable[Mapping[str, Any]] = (), **values: Any
+) -> CellError:
+    read = tuple(Place(**{**place, "lines": tuple(place["lines"])}) for place in places)
+    return CellError(**values, needed_by=tuple(needed_by), places=read)
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:

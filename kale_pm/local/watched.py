@@ -17,6 +17,9 @@ from kale_pm.notebook.paths import could_be_a_path, exists, is_file_name
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|%\w")
 _WRITER = re.compile(r"^to_|save|write|dump|export", re.IGNORECASE)
+# How IPython hands ``!command`` and ``%%bash`` to a shell: nobody sees what that opens.
+_SHELL = frozenset({"system", "getoutput", "run_cell_magic"})
+_BETWEEN_WORDS = re.compile(r"[\s\"'`|&;<>()$={},:]+")
 _HIDDEN = (".", "__pycache__")
 _MISSING = "missing"
 
@@ -136,16 +139,21 @@ def touched_since(folder: Path, names: Iterable[str], moment: float) -> str | No
 
 
 def may_write(trees: Iterable[ast.AST]) -> bool:
-    """Whether the code calls anything whose name speaks of writing (``to_parquet``, ``save``)."""
-    for tree in trees:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                function = node.func
-                name = function.attr if isinstance(function, ast.Attribute) else ""
-                name = function.id if isinstance(function, ast.Name) else name
-                if _WRITER.search(name):
-                    return True
-    return False
+    """Whether the code calls a shell, or what speaks of writing (``to_parquet``, ``save``)."""
+    return any(
+        _WRITER.search(name) or name in _SHELL
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and (name := _called(node))
+    )
+
+
+def _called(call: ast.Call) -> str:
+    """The last part of the name of what is called; empty where it has none."""
+    match call.func:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+    return ""
 
 
 def paths_in_code(trees: Iterable[ast.AST], values: Iterable[Any], folder: Path) -> set[str]:
@@ -175,6 +183,10 @@ def paths_in_code(trees: Iterable[ast.AST], values: Iterable[Any], folder: Path)
 def _strings(trees: Iterable[ast.AST]) -> Iterator[str]:
     for tree in trees:
         for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _called(node) in _SHELL and node.args:
+                script = node.args[-1]
+                if isinstance(script, ast.Constant) and isinstance(script.value, str):
+                    yield from filter(is_file_name, _BETWEEN_WORDS.split(script.value))
             if isinstance(node, ast.JoinedStr):
                 parts = (v.value if isinstance(v, ast.Constant) else "*" for v in node.values)
                 yield "".join(map(str, parts))

@@ -173,6 +173,13 @@ def _globs(value: object, _: _Report) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _warmth(value: object, report: _Report) -> str:
+    text = _text(value, report)
+    if text not in ("cold", "warm"):
+        raise ValueError(f"'{text}' is neither cold nor warm")
+    return text
+
+
 def _experiment(value: object, report: _Report) -> str:
     if isinstance(value, Mapping):
         value = value.get("name") or "Default"
@@ -285,6 +292,8 @@ _KEYS: dict[str, tuple[str, _Reader]] = {
     "files": ("files", _globs),
     "kfp_host": ("host", _text),
     "host": ("host", _text),
+    "secrets_dir": ("secrets_dir", _text),
+    "kernels": ("kernels", _warmth),
     "security_context": ("security_context", _security_context),
     "storage_class_name": ("storage_class", _text),
     "storage_class": ("storage_class", _text),

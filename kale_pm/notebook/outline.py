@@ -66,7 +66,13 @@ def outline(document: Document, configuration: Configuration, defaults: StepOpti
     """
     if not document.language.startswith(("python", "ipython")):
         reason = f"it is a notebook of {document.language}"
-        raise NotebookError(document.path, reason, hint="kale-pm runs notebooks of Python")
+        magic = {"bash": "%%bash", "r": "%%R"}.get(document.language, "a cell magic")
+        hint = (
+            "kale-pm reads the code of a step to know what it needs, and reads Python only: "
+            f"write steps in {document.language} as cells with {magic} of a Python notebook, "
+            "ordered by prev: tags"
+        )
+        raise NotebookError(document.path, reason, hint=hint)
     found = _sort(document)
     problems = found.problems
     if not found.drafts:

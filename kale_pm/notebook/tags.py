@@ -105,6 +105,12 @@ def _number(smallest: int) -> Callable[[str], tuple[None, int]]:
     return read
 
 
+def _factor(value: str) -> tuple[None, float]:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", value) or float(value) < 1:
+        raise _BadValueError(f"'{value}' is not a number of at least 1")
+    return None, float(value)
+
+
 def _pair(
     key: re.Pattern[str], value: re.Pattern[str] | None, what: str
 ) -> Callable[[str], tuple[str, str]]:
@@ -125,6 +131,8 @@ def _secret(text: str) -> tuple[str, Secret]:
     parts = text.split(":")
     if len(parts) != 3 or not all(_SECRET_PART.fullmatch(part) for part in parts[:2]):
         raise _BadValueError("a secret has three parts: its name, its key, the variable")
+    if any(part.startswith("..") or part == "." for part in parts[:2]):
+        raise _BadValueError("a name that begins with '..' leads out of the folder of secrets")
     if not _VARIABLE.fullmatch(parts[2]):
         raise _BadValueError(f"'{parts[2]}' is no legal name of an environment variable")
     return parts[2], Secret(*parts)
@@ -150,6 +158,11 @@ WORDS: dict[str, Word] = {
     "limit": Word("limit:KEY:VALUE", "option", "limits", _quantity),
     "request": Word("request:KEY:VALUE", "option", "requests", _quantity),
     "retry": Word("retry:N", "option", "retry", _number(0)),
+    "retry_interval": Word("retry_interval:SECONDS", "option", "retry_interval", _number(0)),
+    "retry_factor": Word("retry_factor:NUMBER", "option", "retry_factor", _factor),
+    "retry_max_interval": Word(
+        "retry_max_interval:SECONDS", "option", "retry_max_interval", _number(0)
+    ),
     "timeout": Word("timeout:SECONDS", "option", "timeout", _number(1)),
     "env": Word("env:NAME:VALUE", "option", "env", _pair(_VARIABLE, None, "")),
     "node": Word("node:KEY:VALUE", "option", "nodes", _label),

@@ -14,9 +14,9 @@ from kale_pm.local.environment import Environment, describe
 from kale_pm.local.fingerprint import (
     all_imports,
     code_trees,
+    fingerprint,
     imported_names,
     missing_modules,
-    step_key,
 )
 from kale_pm.model import Pipeline
 from kale_pm.notebook import read
@@ -67,7 +67,7 @@ class Keys:
     def __call__(self, cells: Cells = CELLS, step: str = "a", **changes: Any) -> str:
         found = pipeline(self.folder, cells)
         defaults = {p.name: p.default for p in found.parameters}
-        return step_key(
+        return fingerprint(
             found,
             found.step(step),
             parameters={**defaults, **changes.get("parameters", {})},
@@ -75,11 +75,12 @@ class Keys:
             context=changes.get("context", {}),
             kernel=changes.get("kernel", ("python",)),
             has=changes.get("has") or describe(all_imports(found)),
-        )
+            arriving=changes.get("arriving"),
+        ).key
 
-    def edited(self, old: str, new: str, step: str = "a") -> str:
+    def edited(self, old: str, new: str, step: str = "a", **changes: Any) -> str:
         assert any(old in source for _, source in CELLS)
-        return self([(tags, source.replace(old, new)) for tags, source in CELLS], step)
+        return self([(tags, source.replace(old, new)) for tags, source in CELLS], step, **changes)
 
     def tagged(self, tag: str) -> str:
         return self([(f"{t} {tag}" if t.startswith("block:a") else t, s) for t, s in CELLS])
@@ -127,11 +128,44 @@ def test_what_can_make_a_difference_does(key: Keys, old: str, new: str) -> None:
 
 
 def test_what_a_step_above_uses_may_arrive_inside_of_a_variable(key: Keys) -> None:
-    assert key.edited("math.sqrt(x)", "math.sqrt(abs(x))", "b") != key(step="b")
+    edit = ("math.sqrt(x)", "math.sqrt(abs(x))", "b")
+    assert key.edited(*edit) != key(step="b"), "as long as nobody knows what arrives"
+    assert key.edited(*edit, arriving=()) == key(step="b", arriving=())
+    assert key.edited(*edit, arriving=["used"]) != key(step="b", arriving=["used"])
+    assert key.edited(*edit, arriving=["spare"]) == key(step="b", arriving=["spare"])
 
 
-def test_a_class_is_always_part_of_the_key(key: Keys) -> None:
-    assert key([*CELLS[:4], ("functions", "class C:\n    pass"), *CELLS[4:]]) != key()
+PLAIN_CLASSES = [
+    "class C:\n    pass",
+    "class C:\n    '''A point.'''\n    x = 1\n    y: int = 2",
+    "class C:\n    def f(self):\n        return self.x",
+    "class C:\n    @property\n    def f(self):\n        return 1",
+    "import dataclasses\n@dataclasses.dataclass(frozen=True)\nclass C:\n    x: int",
+]
+OTHER_CLASSES = [
+    "class C(Base):\n    pass",  # the base may keep a list of those that derive from it
+    "class C(metaclass=Meta):\n    pass",
+    "class C:\n    print('made')",
+    "class C:\n    seen = register('C')",
+    "class C:\n    @register\n    def f(self):\n        return 1",
+    "@register\nclass C:\n    pass",
+]
+
+
+@pytest.mark.parametrize("source", PLAIN_CLASSES)
+def test_a_plain_class_counts_where_it_is_named(key: Keys, source: str) -> None:
+    unused: Cells = [*CELLS[:4], ("functions", source), *CELLS[4:]]
+    assert key(unused) == key()
+    used: Cells = [*unused[:5], ("block:a", "x = used(C)"), *unused[6:]]
+    edited: Cells = [*used[:4], ("functions", source + "\n    z = 3"), *used[5:]]
+    assert key(edited) != key(used)
+
+
+@pytest.mark.parametrize("source", OTHER_CLASSES)
+def test_a_class_whose_definition_others_may_notice_always_counts(key: Keys, source: str) -> None:
+    known = "class Base:\n    pass\nclass Meta(type):\n    pass\ndef register(x):\n    return x"
+    head: Cells = [*CELLS[:4], ("functions", known)]
+    assert key([*head, ("functions", source), *CELLS[4:]]) != key([*head, *CELLS[4:]])
 
 
 def test_a_decorated_function_is_always_part_of_the_key(key: Keys) -> None:
@@ -204,7 +238,7 @@ def test_what_a_step_is_asked_to_store_does_not_count(tmp_path: Path) -> None:
     found = pipeline(tmp_path, CELLS)
     step = found.step("a")
     keys = {
-        step_key(
+        fingerprint(
             found,
             each,
             parameters={"n": 1},
@@ -212,7 +246,7 @@ def test_what_a_step_is_asked_to_store_does_not_count(tmp_path: Path) -> None:
             context={},
             kernel=(),
             has=Environment("3.12.1", {}, ()),
-        )
+        ).key
         for each in (step, replace(step, gives=("x", "y"), watch=("n",)))
     }
     assert len(keys) == 1

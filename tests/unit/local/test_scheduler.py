@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kale_pm.local.room import Room
 from kale_pm.local.scheduler import schedule
 from kale_pm.record import State
 
@@ -27,7 +28,7 @@ def run(
         ended.append(name)
         return state
 
-    schedule(list(parents), parents, noted, skipped.__setitem__, jobs=jobs)
+    schedule(list(parents), parents, noted, skipped.__setitem__, room=Room(jobs))
     return ended, skipped
 
 
@@ -91,7 +92,7 @@ def test_an_exception_ends_it_and_nothing_new_is_started() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        schedule(["a", "b"], {"a": (), "b": ("a",)}, work, lambda *_: None, jobs=1)
+        schedule(["a", "b"], {"a": (), "b": ("a",)}, work, lambda *_: None, room=Room(1))
     assert started == ["a"]
 
 
@@ -112,7 +113,7 @@ def test_being_stopped_ends_what_runs_and_starts_nothing_new() -> None:
         parents,
         work,
         lambda *_: None,
-        jobs=1,
+        room=Room(1),
         is_stopped=told.is_set,
         stop=ended.set,
     )
@@ -132,7 +133,9 @@ def test_no_thread_is_left_when_a_step_raises() -> None:
         return State.INTERRUPTED
 
     with pytest.raises(OSError, match="full"):
-        schedule(["a", "b"], {"a": (), "b": ()}, work, lambda *_: None, jobs=2, stop=ended.set)
+        schedule(
+            ["a", "b"], {"a": (), "b": ()}, work, lambda *_: None, room=Room(2), stop=ended.set
+        )
     assert log == ["b"]
 
 
@@ -150,9 +153,40 @@ def test_stop_is_called_until_it_works() -> None:
         assert ended.wait(30)
         return State.INTERRUPTED
 
-    schedule(["a"], {"a": ()}, work, lambda *_: None, jobs=1, is_stopped=began.is_set, stop=stop)
+    schedule(
+        ["a"], {"a": ()}, work, lambda *_: None, room=Room(1), is_stopped=began.is_set, stop=stop
+    )
     assert len(calls) >= 3
 
 
 def test_nothing_to_do_is_soon_done() -> None:
     assert run({}) == ([], {})
+
+
+def test_a_step_without_room_waits_and_lets_others_pass() -> None:
+    big, small = threading.Event(), threading.Event()
+    beside: list[str] = []
+
+    def work(name: str) -> State:
+        if name == "one":
+            big.set()
+            assert small.wait(30)
+            beside.append("small")
+        elif name == "two":
+            assert beside == ["small"]  # it has begun after "one" had ended
+        else:
+            assert big.wait(30)
+            small.set()
+        return State.DONE
+
+    room = Room(3, 10, {"one": 6, "two": 6})
+    order = ["one", "two", "small"]
+    done: list[str] = []
+    schedule(
+        order,
+        dict.fromkeys(order, ()),
+        lambda name: (work(name), done.append(name))[0],
+        lambda *_: None,
+        room=room,
+    )
+    assert set(done) == set(order)

@@ -83,6 +83,7 @@ class TestKeysOfKale:
             ("timeout", 60, "timeout", 60),
             ("timeout", "60", "timeout", 60),
             ("kfp_host", "http://kfp", "host", "http://kfp"),
+            ("secrets_dir", "~/secrets", "secrets_dir", "~/secrets"),
             ("storage_class_name", "fast", "storage_class", "fast"),
             ("volume_access_mode", "rwm", "access_mode", "ReadWriteMany"),
             ("volume_access_mode", "ReadWriteOnce", "access_mode", "ReadWriteOnce"),

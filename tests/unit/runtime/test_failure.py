@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from kale_pm.record import CellError
-from kale_pm.runtime.execution.failure import read_failure
+from kale_pm.runtime.execution.failure import excerpt, place_in, read_failure
 from kale_pm.runtime.execution.monitor import Monitor
 
 SOURCE = "x = 1\nhalf(x)"
@@ -21,7 +21,9 @@ TRACEBACK = [
 ]
 
 
-def failed(folder: Path, *outputs: Any, died: BaseException | None = None) -> CellError:
+def failed(
+    folder: Path, *outputs: Any, died: BaseException | None = None, **facts: Any
+) -> CellError:
     """What is read of a notebook whose second cell failed with these outputs."""
     place = {"kale_pm": {"cell": 7}}
     cell = new_code_cell(SOURCE, execution_count=3, outputs=list(outputs), metadata=place)
@@ -29,6 +31,7 @@ def failed(folder: Path, *outputs: Any, died: BaseException | None = None) -> Ce
     monitor = Monitor()
     monitor.failed_index = 1
     monitor.died = died
+    vars(monitor).update(facts)
     return read_failure(folder / "it.ipynb", monitor, None, 1.5)
 
 
@@ -57,9 +60,32 @@ def test_a_dead_kernel_or_a_timeout_is_told_in_words(tmp_path: Path) -> None:
     dead, late = (
         type(name, (Exception,), {})("") for name in ("DeadKernelError", "CellTimeoutError")
     )
-    assert "the kernel died" in failed(tmp_path, died=dead).evalue
+    assert "the kernel died while the cell ran" in failed(tmp_path, died=dead).evalue
     assert "its timeout of 1.5 seconds" in failed(tmp_path, died=late).evalue
     assert failed(tmp_path, died=late).line is None
+
+
+def test_what_a_dead_kernel_held_is_told(tmp_path: Path) -> None:
+    dead = type("DeadKernelError", (Exception,), {})("")
+    error = failed(tmp_path, died=dead, exit_code=-9, memory=12_300_000_000)
+    assert "it held 12.3 GB of memory" in error.evalue
+    assert "limit:memory:SIZE" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (1, ["▸ 1 │ a", "  2 │ b"]),
+        (5, ["  2 │ b", "  3 │", "  4 │ d", "▸ 5 │ e"]),
+        (6, ["  4 │ d", "  5 │ e", "▸ 6 │", "  7 │ g"]),
+        (9, ["   7 │ g", "   8 │ h", "▸  9 │ i", "  10 │ j"]),
+    ],
+)
+def test_three_lines_before_and_one_after_are_shown_without_empty_ends(
+    line: int, shown: list[str]
+) -> None:
+    place = place_in("a\nb\n\nd\ne\n\ng\nh\ni\nj", 1, line)
+    assert excerpt(place).split("\n") == shown
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from kale_pm.local.unsaved import with_origin
-from kale_pm.model import Cell, Configuration, Need, Pipeline, Source, Step
 from kale_pm.record import CellError
+from kale_pm.runtime.execution.unsaved import with_origin
 
 
 def blamed(path: str, *cells: str, variable: str = "cfg") -> CellError:
-    """The error of step ``make``, whose cells these are, with its origin."""
-    code = tuple(Cell(number, f"c{number}", "code", text) for number, text in enumerate(cells, 3))
-    make = Step("make", code, gives=(variable,))
-    use = Step("use", (), prev=("make",), needs=(Need(variable, Source("make", variable)),))
-    other = Step("other", (), prev=("make",))
-    pipeline = Pipeline(Path("n.ipynb"), Configuration("n"), (), (make, use, other))
+    """The error of a step whose cells these are, with its origin; step ``use`` needs it."""
     text = f"cannot save {path}: a connection belongs to a process\nkeep its address"
-    return with_origin(CellError("SaveError", text), pipeline, make)
+    error = CellError("SaveError", text, variable=variable, path=path)
+    return with_origin(error, [*enumerate(cells, 3)], {variable: ["use"]})
 
 
 def test_what_is_known_comes_as_fields() -> None:
@@ -29,11 +22,10 @@ def test_what_is_known_comes_as_fields() -> None:
     assert error.evalue.endswith("keep its address (needed by step use)")
 
 
-def test_fields_that_the_step_itself_filled_in_are_believed() -> None:
-    known = CellError("SaveError", "a text of any kind", variable="cfg", path="cfg.db")
-    step = Step("make", (Cell(3, "c", "code", "cfg = C()\ncfg.db = 1\ncfg.x = 2"),))
-    pipeline = Pipeline(Path("n.ipynb"), Configuration("n"), (), (step,))
-    assert with_origin(known, pipeline, step).line == 2
+def test_the_lines_around_the_statement_are_shown() -> None:
+    (place,) = blamed("cfg", "import db\ncfg = db.connect()\nn = 1\nm = 2").places
+    assert (place.cell, place.line, place.first) == (3, 2, 1)
+    assert place.lines == ("import db", "cfg = db.connect()", "n = 1")
 
 
 @pytest.mark.parametrize(
@@ -73,15 +65,12 @@ def test_the_later_of_two_cells_is_blamed() -> None:
     "error",
     [
         CellError("ValueError", "cannot save cfg: no"),
-        CellError("SaveError", "cannot save cfg: no", cell=2),
+        CellError("SaveError", "cannot save cfg: no", cell=2, variable="cfg", path="cfg"),
         CellError("SaveError", "cannot save the step's variables: no cell ran"),
-        CellError("SaveError", "something else"),
     ],
 )
 def test_other_errors_stay_as_they_are(error: CellError) -> None:
-    step = Step("make", (Cell(1, "c", "code", "cfg = 1\nx = 2"),))
-    pipeline = Pipeline(Path("n.ipynb"), Configuration("n"), (), (step,))
-    assert with_origin(error, pipeline, step) == error
+    assert with_origin(error, [(1, "cfg = 1\nx = 2")], {}) == error
 
 
 def test_a_cell_that_is_not_python_alone_is_read_all_the_same() -> None:

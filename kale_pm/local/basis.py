@@ -1,0 +1,85 @@
+"""What all steps of a run rest on, and what decides whether a step must be executed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from kale_pm.errors import KalePmError
+from kale_pm.local.environment import UNKNOWN, Environment, environment_of
+from kale_pm.local.fingerprint import all_imports
+from kale_pm.local.foreign import is_foreign, with_runtime
+from kale_pm.local.store import Store
+from kale_pm.model import Pipeline
+from kale_pm.runtime.execution.kernel import KernelCommand, choose_spec, kernel_command
+
+if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpec
+
+
+@dataclass
+class Basis:
+    """A pipeline with the values of its parameters, the store, and the kernel of the steps.
+
+    ``kernel`` is the user's choice of a kernelspec.  With ``verify`` every byte of what is
+    stored is checked before it is used; ``discard`` deletes what is found damaged.  Every
+    method may be called from any thread.
+    """
+
+    pipeline: Pipeline
+    parameters: Mapping[str, Any]
+    store: Store
+    kernel: str | None
+    verify: bool = field(default=False, kw_only=True)
+    discard: bool = field(default=True, kw_only=True)
+    _kernel_lock: threading.Lock = field(default_factory=threading.Lock, kw_only=True)
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know; here nobody listens."""
+
+    def spec(self) -> KernelSpec:
+        """The kernelspec for every step; KalePmError if this machine has none that fits."""
+        with self._kernel_lock:  # so that steps that start together warn once
+            return self._checked_spec
+
+    @cached_property
+    def _checked_spec(self) -> KernelSpec:
+        spec, warning = choose_spec(self.pipeline.kernelspec, self.kernel)
+        if spec is None:
+            raise KalePmError(warning, hint="choose another one: --kernel NAME")
+        if warning:
+            self.warn(warning)
+        if is_foreign(spec):
+            return with_runtime(spec, self.store.folder / "runtime", self.pipeline.folder)
+        return spec
+
+    @cached_property
+    def _command(self) -> KernelCommand | None:
+        return kernel_command(self.pipeline.kernelspec, self.kernel)
+
+    @property
+    def kernel_identity(self) -> tuple[object, ...]:
+        """How the kernel is started: two that start alike are the same."""
+        with self._kernel_lock:
+            command = self._command
+        return (command.argv, tuple(sorted(command.env.items()))) if command else ()
+
+    def environment(self) -> Environment:
+        """What the kernels' interpreter has of the modules that the steps import."""
+        with self._kernel_lock:
+            return self._environment
+
+    @cached_property
+    def _environment(self) -> Environment:
+        command = self._command
+        if command is None or command.language.lower() != "python":
+            return UNKNOWN
+        modules = all_imports(self.pipeline)
+        found = environment_of(command.argv, command.env, modules, self.pipeline.folder)
+        if found is UNKNOWN:
+            text = f"{command.argv[0]} does not tell its packages"
+            self.warn(f"{text}: steps keep results when they change")
+        return found

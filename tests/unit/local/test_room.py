@@ -1,0 +1,55 @@
+"""Room: how many steps, and how much memory, at once."""
+
+from __future__ import annotations
+
+from kale_pm.local.room import Room
+
+GIB = 1 << 30
+
+
+def test_as_many_steps_as_jobs() -> None:
+    room = Room(2)
+    assert room.enter("a")
+    assert room.enter("b")
+    assert not room.enter("c")
+    room.leave("a")
+    assert room.enter("c")
+
+
+def test_the_memory_of_all_together_is_what_there_is() -> None:
+    room = Room(9, 16 * GIB, {"a": 8 * GIB, "b": 8 * GIB, "c": 1})
+    assert room.enter("a")
+    assert room.enter("b")
+    assert not room.enter("c")
+    assert room.enter("light"), "a step that says nothing of its memory asks for none"
+    room.leave("b")
+    assert room.enter("c")
+
+
+def test_a_step_that_asks_for_more_than_there_is_is_alone() -> None:
+    room = Room(9, 4 * GIB, {"huge": 5 * GIB})
+    assert room.is_too_small_for("huge")
+    assert room.enter("light")
+    assert not room.enter("huge")
+    room.leave("light")
+    assert room.enter("huge")
+    assert not room.enter("light")
+    room.leave("huge")
+    assert room.enter("light")
+
+
+def test_where_nobody_knows_the_memory_only_the_number_counts() -> None:
+    room = Room(2, None, {"a": 99 * GIB, "b": 99 * GIB})
+    assert not room.is_too_small_for("a")
+    assert room.enter("a")
+    assert room.enter("b")
+
+
+def test_who_is_not_inside_may_leave() -> None:
+    room = Room(1)
+    room.leave("a")
+    assert room.enter("a")
+    room.leave("a")
+    room.leave("a")
+    assert room.enter("b")
+    assert not room.enter("c")
