@@ -69,6 +69,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/check.py $(if $(PEER),--peer $(PEER))
 	$(BIN)/python benchmarks/dataflow.py $(if $(PEER),--peer $(PEER))
 	$(BIN)/python benchmarks/marshal.py $(if $(PEER),--peer $(PEER))
+	$(BIN)/python benchmarks/local.py
 
 package: $(INSTALLED)
 	.ci/package

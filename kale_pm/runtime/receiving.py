@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from kale_pm.errors import LoadError
+from kale_pm.errors import LoadError, PackError
 from kale_pm.runtime.manifest import (
     ByName,
     Change,
@@ -88,7 +88,13 @@ class Inputs:
                     hint=f"change that in step {version.step}, or make it in step {self.step}",
                 )
             case InPack(pack, component):
-                return self._load(folder / pack, component, manifest)
+                path = (folder / pack).resolve()
+                if not path.exists():
+                    raise PackError(
+                        f"{wanted}, but its file is gone: {path}",
+                        hint="run the notebook again, which makes anew what is lost",
+                    )
+                return self._load(path, component, manifest)
 
     def _load(self, path: Path, component: str, manifest: Manifest) -> Received:
         pack = Pack(path)

@@ -193,6 +193,8 @@ def _without_file_names(output: NotebookNode) -> NotebookNode:
 
 def _shortened(output: NotebookNode) -> NotebookNode:
     """The output without the middle of a text that no browser shows in sensible time."""
+    from nbformat import NotebookNode
+
     if output.output_type == "stream" and len(output.text) > _LONGEST_TEXT:
         output.text = _ends(output.text)
     elif "text/plain" in output.get("data", {}) and len(output.data["text/plain"]) > _LONGEST_TEXT:

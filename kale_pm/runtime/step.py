@@ -62,17 +62,27 @@ _session: Session | None = None
 
 
 @contextmanager
-def _hint_shown() -> Iterator[None]:
-    """A notebook shows the text of an exception alone: the hint becomes part of it."""
+def _as_told() -> Iterator[None]:
+    """A notebook shows of our own errors what they say, and nothing of the code that raised them.
+
+    Where a variable cannot be stored, the first line is the path to the culprit alone, so that
+    a program can read it there whatever characters it holds.
+    """
     try:
         yield
     except KalePmError as error:
         if error.hint:
             error.args = (f"{error.message}\n{error.hint}",)
+        if isinstance(error, SaveError):
+            lines = [f"cannot save {error.path}", f"{error.reason}", *error.hint.splitlines()]
+        else:
+            lines = [f"{type(error).__name__}: {error.message}", *error.hint.splitlines()]
+        # IPython asks the exception for it.
+        error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
         raise
 
 
-@_hint_shown()
+@_as_told()
 def load(
     *names: str,
     step: str,
@@ -132,7 +142,7 @@ def load(
     session.state = process_state.snapshot()
 
 
-@_hint_shown()
+@_as_told()
 def save(*names: str, metrics: Sequence[str] = ()) -> None:
     """Store what the step's cells made and changed, for the steps that come after.
 

@@ -80,6 +80,24 @@ def test_local_modules_and_named_files_travel(pipeline: Make, run_under_kfp: Run
     assert printed(folder / "step-a" / "notebook" / "a.ipynb") == "42"
 
 
+def test_a_variable_that_cannot_be_stored_is_told_with_its_cell_and_who_needs_it(
+    pipeline: Make, run_under_kfp: Run
+) -> None:
+    made = pipeline(
+        [
+            ("imports", "import sqlite3"),
+            ("step:make", "store = {}"),
+            ("", "store['db'] = sqlite3.connect(':memory:')"),
+            ("step:use prev:make", "store"),
+        ]
+    )
+    _, log = run_under_kfp(made, check=False)
+    assert "step make failed in cell 3 of the notebook, line 1: cannot save store['db']" in log
+    assert "a connection belongs to a process" in log
+    assert "(needed by step use)" in log
+    assert "▸ 1 │ store['db'] = sqlite3.connect(':memory:')" in log
+
+
 def test_a_failing_step_leaves_its_notebook_in_the_log(pipeline: Make, run_under_kfp: Run) -> None:
     made = pipeline(
         [("step:a", "print('before')"), ("step:b prev:a", "x = 1\nraise ValueError('boom')")]

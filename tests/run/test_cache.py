@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kale_pm.local import live
+from kale_pm.local import basis, read_run
 from kale_pm.local.environment import UNKNOWN
+from kale_pm.local.journal import read_journal
+from kale_pm.record import State
 
 if TYPE_CHECKING:
     from conftest import Ran, Runner
+
+    from kale_pm.record import RunRecord
 
 CHAIN = [
     ("imports", "import math"),
@@ -107,6 +113,51 @@ def test_a_function_that_travels_inside_a_variable_is_not_forgotten(run: Runner)
     assert run(cells).printed("b") == "11\n"
 
 
+def test_a_function_that_gives_the_same_wakes_nobody_further_down(run: Runner) -> None:
+    cells = [
+        ("functions", "def clean(x):\n    return 2 * x"),
+        ("block:a", "rows = [clean(x) for x in range(3)]"),
+        ("block:b prev:a", "print(rows)"),
+        ("block:c prev:b", "print(len(rows))"),
+    ]
+    run(cells).raise_for_failures()
+    cells[0] = ("functions", "def clean(x):\n    return x + x")
+    ran = run(cells)
+    assert ran.executed == ["a"]
+    assert ran.why("a") == "the function clean changed"
+
+
+TRAVELLING = {
+    "itself": "chosen = rule",
+    "deep inside": "chosen = {'a': [(1, rule)]}['a'][0][1]\nbox = [chosen]",
+    "inside of another function": "chosen = lambda x: rule(x)",
+    "inside of a closure": "def make(f):\n    return lambda x: f(x)\nchosen = make(rule)",
+    "as a partial": "import functools\nchosen = functools.partial(rule)",
+    "as a method": "chosen = Rule().apply",
+    "in an instance": "chosen = Rule(rule)",
+}
+
+
+@pytest.mark.parametrize("way", TRAVELLING)
+def test_a_function_that_travels_in_any_way_is_not_forgotten(run: Runner, way: str) -> None:
+    functions = (
+        "def deeper(x):\n    return x + 1\n"
+        "def rule(x):\n    return deeper(x)\n"
+        "class Rule:\n"
+        "    def __init__(self, f=None):\n        self.f = f\n"
+        "    def apply(self, x):\n        return rule(x)\n"
+        "    def __call__(self, x):\n        return self.f(x)"
+    )
+    cells = [
+        ("functions", functions),
+        ("block:a", TRAVELLING[way]),
+        ("block:b prev:a", "print(chosen(1))"),
+    ]
+    assert run(cells).raise_for_failures().printed("b") == "2\n"
+    cells[0] = ("functions", functions.replace("x + 1", "x + 10"))
+    assert run(cells).printed("b") == "11\n"
+
+
 def test_a_function_found_by_a_computed_name_is_not_forgotten(run: Runner) -> None:
     cells = [
         ("functions", "def rule_one(x):\n    return x + 1"),
@@ -115,6 +166,49 @@ def test_a_function_found_by_a_computed_name_is_not_forgotten(run: Runner) -> No
     assert run(cells).printed("a") == "2\n"
     cells[0] = ("functions", "def rule_one(x):\n    return x + 10")
     assert run(cells).printed("a") == "11\n"
+
+
+def test_an_edited_class_wakes_the_steps_it_can_reach(run: Runner) -> None:
+    cells = [
+        ("functions", "class Point:\n    def __init__(self, x):\n        self.x = x\n"),
+        ("block:a", "print(Point(1).x)"),
+        ("block:b", "points = []"),
+        ("block:c prev:b", "print(len(points))"),
+    ]
+    run(cells).raise_for_failures()
+    edited = [(tags, source.replace("self.x = x", "self.x = x + 1")) for tags, source in cells]
+    ran = run(edited)
+    assert ran.executed == ["a"]
+    assert ran.printed("a") == "2\n"
+    assert ran.why("a") == "the class Point changed"
+
+
+def test_a_cell_of_comments_and_a_text_cell_change_nothing(done: Runner) -> None:
+    assert done([*CHAIN[:4], ("", "# a word about it"), *CHAIN[4:]]).executed == []
+    assert done([*CHAIN[:1], ("imports", "# more to come"), *CHAIN[1:]]).executed == []
+
+
+def test_a_cached_step_has_all_that_an_executed_one_has(run: Runner) -> None:
+    from kale_pm.face import Run
+
+    cells = [
+        ("imports", "import kale_pm, numpy as np"),
+        ("parameters", "n = 3"),
+        ("block:a", "x = np.arange(5)\nloss = 0.25\nkale_pm.metric('depth', 4)\nprint('hello')"),
+        ("block:b prev:a", "y = x.sum() + n\nprint(y)"),
+        ("block:c prev:b", "print(y)"),
+        ("metrics", "loss"),
+    ]
+    run(cells).raise_for_failures()
+    ran = run(n=4).raise_for_failures()
+    assert ran.states() == {"a": "cached", "b": "done", "c": "done"}
+    found = Run(ran.record, ran.folder)
+    assert found.metrics == {"loss": 0.25, "depth": 4}
+    assert found.steps["a"].metrics == {"loss": 0.25, "depth": 4}
+    assert found["x"].tolist() == [0, 1, 2, 3, 4]
+    assert found["y"] == 14
+    assert ran.printed("a") == "hello\n"
+    assert found.steps["a"].variables.keys() == {"x"}
 
 
 def test_what_the_prelude_does_besides_defining_wakes_every_step(done: Runner) -> None:
@@ -213,6 +307,25 @@ def test_readers_that_escape_the_audit_are_found_by_the_paths_in_the_code(run: R
     assert ran.printed("pattern") == "[{'x': 2}]\n"
     write("parts/2.parquet", 3)
     assert "folder" in run().executed
+
+
+def test_a_table_that_pandas_reads_by_itself(run: Runner) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    table = run.folder / "table.parquet"
+    pandas.DataFrame({"x": [1]}).to_parquet(table)
+    cells = [
+        ("imports", "import pandas as pd"),
+        ("block:a", "print(pd.read_parquet('table.parquet').x.sum())"),
+        ("block:b", "print('no table')"),
+    ]
+    assert run(cells).printed("a") == "1\n"
+    assert run().executed == []
+    pandas.DataFrame({"x": [2]}).to_parquet(table)
+    ran = run()
+    assert ran.executed == ["a"]
+    assert ran.printed("a") == "2\n"
+    assert ran.why("a") == "table.parquet changed"
 
 
 def test_a_writer_that_escapes_the_audit_does_not_keep_its_step_from_the_cache(
@@ -336,6 +449,54 @@ def test_two_runs_at_the_same_time_both_end_well(run: Runner) -> None:
     assert run().executed == []
 
 
+SLOW_CHAIN = [
+    ("imports", "import time"),
+    ("block:a", "x = [1]\ntime.sleep(0.2)\nopen('made_by_a', 'a').write('x')"),
+    ("block:b prev:a", "x.append(2)\ntime.sleep(0.2)\nopen('made_by_b', 'a').write('x')"),
+    ("block:c prev:b", "x.append(3)\ntime.sleep(0.2)\nopen('made_by_c', 'a').write('x')"),
+    ("block:d prev:c", "print(x)"),
+]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_that_was_killed_at_any_moment_is_taken_up(run: Runner, seed: int) -> None:
+    run.write_cells(SLOW_CHAIN)
+    command = [sys.executable, "-m", "kale_pm", "run", str(run.path), "-j", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journal = kill_after(process, run.store, lines=random.Random(seed).randint(1, 45))
+    finished = {
+        str(event["step"]): event["state"] for event in journal if event["event"] == "StepFinished"
+    }
+    if "RunFinished" not in [event["event"] for event in journal]:
+        assert [record.state for record in records(run)] == [State.INTERRUPTED]
+
+    ran = run().raise_for_failures()
+    assert ran.printed("d") == "[1, 2, 3]\n"
+    for step, state in finished.items():
+        assert (state, ran.state(step).value) == ("done", "cached"), (
+            "what was done is not done again"
+        )
+    assert run().executed == []
+
+
+def kill_after(process: subprocess.Popen[bytes], store: Path, lines: int) -> list[dict[str, Any]]:
+    """Kill the run when its journal has so many lines, or let it end; what is in the journal."""
+    while process.poll() is None:
+        journals = list(store.glob("runs/notebook-*/journal.jsonl"))
+        if journals and len(journals[0].read_bytes().splitlines()) >= lines:
+            process.kill()
+            break
+        time.sleep(0.002)
+    process.wait()
+    return read_journal(next(store.glob("runs/notebook-*/journal.jsonl")))
+
+
+def records(run: Runner) -> list[RunRecord]:
+    return [
+        read_run(folder) for folder in (run.store / "runs").glob("notebook-*") if folder.is_dir()
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "harm"),
     [("packs", harm) for harm in ("deleted", "emptied", "cut", "flipped")]
@@ -371,6 +532,26 @@ def damage(path: Path, harm: str) -> None:
         middle = len(content) // 2
         content[middle] ^= 1
     path.write_bytes(content)
+
+
+def test_verify_finds_what_changed_without_a_trace(run: Runner) -> None:
+    cells = [
+        ("imports", "import numpy as np"),
+        ("block:a", "x = np.arange(100000)"),
+        ("block:b prev:a", "import os\nprint(x.sum(), os.environ.get('KALE_PM_VERIFY'))"),
+    ]
+    assert run(cells).printed("b") == "4999950000 None\n"
+    [pack] = [path for path in (run.store / "packs").iterdir() if path.stat().st_size > 100000]
+    status = pack.stat()
+    damage(pack, "flipped")
+    os.utime(pack, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert run().executed == [], "its size and its time are as they were"
+    ran = run.with_options(verify=True)()
+    assert ran.executed == ["a"]
+    assert ran.why("a") == "its stored variables are gone or damaged"
+    assert run.with_options(verify=True)().executed == []
+    ran = run.with_options(verify=True, start="b")()
+    assert ran.printed("b") == "4999950000 1\n"
 
 
 def test_a_cache_entry_of_another_shape_is_no_entry(run: Runner) -> None:
@@ -426,7 +607,7 @@ def test_the_packages_that_count_are_those_of_the_kernel(
 def test_a_kernel_that_does_not_tell_its_packages_is_mentioned(
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "environment_of", lambda *_: UNKNOWN)
+    monkeypatch.setattr(basis, "environment_of", lambda *_: UNKNOWN)
     ran = run([("block:a", "print(1)")])
     assert ran.states() == {"a": "done"}
     assert "does not tell its packages" in ran.warnings[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from kale_pm.local.journal import read_journal
 from kale_pm.record import State
 
 if TYPE_CHECKING:
-    from conftest import Runner
+    from conftest import Ran, Runner
 
     from kale_pm.model import Pipeline
 
@@ -67,7 +69,14 @@ def test_a_failing_cell_is_named_and_everything_independent_finishes(run: Runner
     # One error says it all, run.json and the journal tell the same.
     (told,) = failures(ran.record, ran.folder)
     assert "broken" in str(told)
-    assert "cell 4, line 2: share / 0" in str(told)
+    assert str(told).splitlines() == [
+        "step broken: cell 4, line 2",
+        "      1 │ share = total / 2",
+        "    ▸ 2 │ share / 0",
+        "      3 │ print('never')",
+        "ZeroDivisionError: float division by zero",
+    ]
+    assert told.hint == f"look at {told.notebook}"
     assert Path(told.notebook).is_file()
     assert read_run(ran.folder) == ran.record
     last = [e for e in read_journal(ran.folder / "journal.jsonl") if e["event"] == "StepFinished"]
@@ -87,6 +96,95 @@ def test_an_error_inside_a_function_of_the_prelude_is_blamed_on_the_calling_cell
     assert (error.cell, error.source) == (2, "z = half(")
     assert error.line == 3
     assert "return y / 0" in error.traceback
+
+
+def told(ran: Ran, step: str) -> list[str]:
+    """What the error of a step says, line by line."""
+    (error,) = (error for error in failures(ran.record, ran.folder) if error.step == step)
+    return str(error).splitlines()
+
+
+def test_where_a_call_ends_in_another_cell_both_lines_are_shown(run: Runner) -> None:
+    ran = run(
+        [
+            (
+                "functions",
+                "import json\n\n\ndef half(text):\n    copy = text\n    return json.loads(copy)",
+            ),
+            ("block:a", "x = 1\nhalf(\n    'no')\nprint(x)"),
+        ]
+    )
+    first, last = ran.error("a").places
+    assert (first.cell, first.line, first.function) == (2, 2, "")
+    assert (last.cell, last.line, last.function) == (1, 6, "half")
+    assert told(ran, "a") == [
+        "step a: cell 2, line 2",
+        "      1 │ x = 1",
+        "    ▸ 2 │ half(",
+        "      3 │     'no')",
+        "  called cell 1, line 6, in half",
+        "      4 │ def half(text):",
+        "      5 │     copy = text",
+        "    ▸ 6 │     return json.loads(copy)",
+        "JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+    ]
+
+
+def test_so_they_are_where_the_function_was_made_by_another_step(run: Runner) -> None:
+    ran = run(
+        [
+            ("block:a", "def share(whole):\n    return 1 / whole"),
+            ("block:b prev:a", "x = 0\nshare(x)"),
+        ]
+    )
+    assert told(ran, "b") == [
+        "step b: cell 2, line 2",
+        "      1 │ x = 0",
+        "    ▸ 2 │ share(x)",
+        "  called cell 1, line 2, in share",
+        "      1 │ def share(whole):",
+        "    ▸ 2 │     return 1 / whole",
+        "ZeroDivisionError: division by zero",
+    ]
+
+
+def test_of_chained_exceptions_the_last_one_counts(run: Runner) -> None:
+    code = (
+        "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError('x') from error"
+    )
+    error = run([("block:a", code)]).error("a")
+    assert (error.ename, error.line) == ("ValueError", 4)
+
+
+def test_lines_are_those_of_the_notebook_where_a_slice_has_others(run: Runner) -> None:
+    ran = run(
+        [
+            ("parameters", "a = 1\nb = 0\n\nshare = a / b"),
+            ("parameters", "c = 3"),
+            ("block:a", "print(share, c)"),
+        ]
+    )
+    error = ran.error("a")
+    assert (error.cell, error.line, error.source) == (1, 4, "share = a / b")
+    assert error.places[0].lines == ("a = 1", "b = 0", "", "share = a / b")
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("no_such_module", "no_such_module"), ("cv2.aruco", "opencv-python")]
+)
+def test_a_missing_package_is_told_with_the_interpreter_that_lacks_it(
+    module: str, package: str, run: Runner
+) -> None:
+    ran = run([("block:a", f"import {module}")])
+    hint = ran.error("a").hint
+    assert hint.startswith(f"step a runs in {sys.executable}, which lacks it")
+    assert hint.endswith(f"{sys.executable} -m pip install {package}")
+
+
+def test_an_exception_without_words_is_told_by_its_name(run: Runner) -> None:
+    ran = run([("block:a", "assert 1 == 2"), ("block:b", "{}['x']")])
+    assert told(ran, "a")[-1] == "AssertionError"
+    assert told(ran, "b")[-1] == "KeyError: 'x'"
 
 
 def test_an_error_in_the_prelude_is_blamed_on_the_cell_of_the_prelude(run: Runner) -> None:
@@ -156,9 +254,11 @@ def test_a_notebook_with_an_error_does_not_start(run: Runner) -> None:
         ("import sys\nsys.exit(0)", "SystemExit", "sys.exit(0)"),
         ("import sys\nsys.exit()", "SystemExit", "sys.exit()"),
         ("raise SystemExit(3)", "SystemExit", "sys.exit(3)"),
-        ("import os\nos._exit(0)", "DeadKernelError", "the kernel died"),
-        ("import os, signal\nos.kill(os.getpid(), 9)", "DeadKernelError", "the kernel died"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt", ""),
+        ("import os\nos._exit(0)", "DeadKernelError", "it ended itself with exit code 0"),
+        ("import os\nos._exit(3)", "DeadKernelError", "exit code 3, as os._exit does"),
+        ("import os, signal\nos.kill(os.getpid(), 9)", "DeadKernelError", "outside killed it"),
+        ("import os, signal\nos.kill(os.getpid(), 11)", "DeadKernelError", "crashed (SIGSEGV)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt", "the cell was interrupted"),
         ("class Odd(Exception):\n    pass\nraise Odd", "Odd", ""),
     ],
 )
@@ -174,6 +274,15 @@ def test_every_way_to_end_a_cell_early_is_a_failure_with_true_statuses(
     statuses = [c.metadata["papermill"]["status"] for c in ran.notebook("a").cells]
     assert statuses == ["completed", "completed", "failed", "pending", "pending"]
     assert not (ran.folder / "manifests" / "a.json").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="nobody tells the memory")
+def test_of_a_kernel_that_is_killed_the_memory_is_told_that_it_held(run: Runner) -> None:
+    code = "big = b'x' * 700_000_000\ntime.sleep(2)\nos.kill(os.getpid(), 9)"
+    ran = run([("imports", "import os, time"), ("block:a", code)])
+    error = ran.error("a")
+    assert re.search(r"it held (0\.[7-9]|1\.\d) GB of memory", error.evalue)
+    assert "limit:memory:SIZE" in error.hint
 
 
 def test_a_step_over_its_timeout_is_ended_with_all_that_it_started(run: Runner) -> None:
@@ -193,6 +302,7 @@ def test_a_step_over_its_timeout_is_ended_with_all_that_it_started(run: Runner) 
     error = ran.error("a")
     assert (error.ename, error.cell) == ("CellTimeoutError", 2)
     assert "timeout of 2 seconds" in error.evalue
+    assert "timeout:SECONDS" in error.hint
     assert is_gone(int((run.folder / "child").read_text()))
 
 
@@ -214,7 +324,7 @@ def test_a_step_that_may_be_retried_is_and_keeps_the_last_attempt(run: Runner) -
         [
             ("imports", "from pathlib import Path"),
             (
-                "block:a retry:2",
+                "block:a retry:2 retry_interval:0",
                 (
                     "tries = Path('tries')\n"
                     "number = len(tries.read_text()) if tries.exists() else 0\n"
@@ -235,7 +345,7 @@ def test_a_step_that_may_be_retried_is_and_keeps_the_last_attempt(run: Runner) -
 
 
 def test_retries_come_to_an_end(run: Runner) -> None:
-    ran = run([("block:a retry:1", "1 / 0")])
+    ran = run([("block:a retry:1 retry_interval:0", "1 / 0")])
     assert ran.states() == {"a": "failed"}
     assert sum(isinstance(event, StepRetried) for event in ran.events) == 1
 
@@ -263,6 +373,7 @@ def test_a_kernel_that_was_asked_for_and_is_not_here_is_an_error(run: Runner) ->
         ("it = {'rows': [open('data.txt', 'w')]}", "it['rows'][0]", "path"),
         ("import socket\nit = [socket.socket()]", "it[0]", "connect in each step"),
         ("import socket\nit = {}\nit['db'] = socket.socket()", "it['db']", "connect in each step"),
+        ("import socket\nit = {}\nit['a: b'] = socket.socket()", "it['a: b']", "connect in each"),
     ],
 )
 def test_a_variable_that_cannot_be_stored_is_named_with_a_hint_and_nothing_is_left(
@@ -272,8 +383,10 @@ def test_a_variable_that_cannot_be_stored_is_named_with_a_hint_and_nothing_is_le
     assert ran.states() == {"a": "failed", "b": "skipped"}
     error = ran.error("a")
     assert error.ename == "SaveError"
+    assert (error.variable, error.path, error.needed_by) == ("it", path, ("b",))
     assert path in error.evalue
     assert hint in error.evalue
+    assert "kale_pm/" not in error.traceback
     assert "needed by step b" in error.evalue
     assert (error.cell, error.source) == (1, code.splitlines()[-1])
     assert list((run.store / "packs").iterdir()) == []

@@ -1,9 +1,10 @@
 """The papermill engine of kale-pm.
 
-It differs from papermill's own in three ways.  The statuses in the executed notebook are
-true after every kind of failure (papermill 2.7 marks all cells "completed" when the kernel
-dies or a cell times out).  The notebook is saved at most every few seconds, atomically, and
-always at a failure and at the end.  And progress is told to a :class:`Monitor`.
+It differs from papermill's own in these ways.  The statuses in the executed notebook are true
+after every kind of failure (papermill 2.7 marks all cells "completed" when the kernel dies or a
+cell times out).  The notebook is written now and then, atomically, and always at a failure and
+at the end, where papermill writes all of it twice for each cell.  A kernel counts as ready once
+it has answered, and as gone once its process is.  And progress is told to a :class:`Monitor`.
 
 It is registered as the entry point ``kale-pm``: ``papermill --engine kale-pm a.ipynb b.ipynb``.
 Papermill loads that while it is itself being imported, so this module imports nothing of it.
@@ -14,17 +15,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from kale_pm.runtime.execution.kernel import choose_spec, kernel_environment, kernel_manager
+from kale_pm.runtime.execution.kernel import choose_spec
+from kale_pm.runtime.execution.kernel_process import ask_to_end, cold_starter, end
 from kale_pm.runtime.execution.monitor import Monitor
 
 if TYPE_CHECKING:
-    from jupyter_client.kernelspec import KernelSpec
     from nbformat import NotebookNode
 
-    from kale_pm.runtime.execution.client import Keeper
+    from kale_pm.runtime.execution.keeper import Keeper
+    from kale_pm.runtime.execution.kernel_process import Starter
 
 # Runs in the kernel before the first cell, so that what the prelude opens is listed as well.
 _AUDIT = "__import__('importlib').import_module('kale_pm.runtime.opened_files').watch_as_asked()"
+_SHOWN = ("progress_bar", "log_output")
 
 
 class Engine:
@@ -56,9 +59,10 @@ class Engine:
         not to write it (papermill reads braces in a path as format fields).  The options are
         those of :func:`run_cells`; others, which are papermill's, are ignored.
         """
-        from kale_pm.runtime.execution.client import Keeper
+        from kale_pm.runtime.execution.keeper import Keeper
 
-        keeper = Keeper(nb, monitor or Monitor(), keep or output_path)
+        shown = {name: options[name] for name in _SHOWN if name in options}
+        keeper = Keeper(nb, monitor or Monitor(), keep or output_path, **shown)
         if keep is not None:
             # papermill was given the notebook itself and would note all of it here.
             nb.metadata.papermill["input_path"] = None
@@ -75,43 +79,59 @@ def run_cells(
     keeper: Keeper,
     kernel_name: str,
     *,
-    spec: KernelSpec | None = None,
-    folder: str | None = None,
+    start: Starter | None = None,
     env: Mapping[str, str] | None = None,
     log: BinaryIO | None = None,
     start_timeout: float = 60,
     execution_timeout: float | None = None,
     deadline: float | None = None,
+    log_output: bool = False,
+    stdout_file: object = None,
+    stderr_file: object = None,
     **_: Any,
 ) -> None:
     """Start the kernel and run the cells.
 
-    ``spec`` is the kernelspec (default: the one called ``kernel_name``), ``folder`` the
-    working directory, ``env`` more environment variables, ``log`` a file for what the
-    kernel process itself prints, ``deadline`` a time.monotonic() by which to end.  The
-    timeouts are in seconds.  Raises NoSuchKernel if this machine lacks the kernel.
+    ``start`` starts the kernel (default: the kernelspec called ``kernel_name``), ``env`` are
+    more environment variables, ``log`` is a file for what the kernel process itself prints,
+    ``deadline`` a time.monotonic() by which to end.  The timeouts are in seconds, and
+    ``execution_timeout`` is for one cell.  Raises NoSuchKernel if this machine lacks the kernel.
     """
     from kale_pm.runtime.execution.client import Client
 
+    monitor, variables = keeper.monitor, dict(env or {})
+    start = start or _starter(keeper.nb, kernel_name)
+    kernel, facts = start(variables, log, monitor.kernel_chosen, start_timeout)
+    is_done = False
+    try:
+        monitor.kernel_started()
+        language = facts.get("language_info", {})
+        client = Client(
+            keeper,
+            kernel,
+            execution_timeout=execution_timeout,
+            deadline=deadline,
+            log_output=log_output,
+            stdout_file=stdout_file,
+            stderr_file=stderr_file,
+        )
+        if "KALE_PM_AUDIT" in variables and language.get("name") == "python":
+            client.prepare(_AUDIT)
+        client.run()
+        keeper.nb.metadata["language_info"] = dict(language)
+        ask_to_end(kernel)
+        is_done = True
+    finally:
+        if not is_done:
+            # The kernel may hang, and if not, what it does at its exit is not worth a wait.
+            keeper.save(force=True)
+        end(kernel, politely=is_done)
+
+
+def _starter(notebook: NotebookNode, kernel_name: str) -> Starter:
+    spec, _warning = choose_spec(notebook.metadata.get("kernelspec", {}), kernel_name)
     if spec is None:
         from jupyter_client.kernelspec import NoSuchKernel
 
-        spec, _warning = choose_spec(keeper.nb.metadata.get("kernelspec", {}), kernel_name)
-        if spec is None:
-            raise NoSuchKernel(kernel_name)
-    audited = spec.language == "python" and "KALE_PM_AUDIT" in (env or {})
-    manager = kernel_manager(spec)
-    keeper.monitor.kernel_chosen(manager)
-    client = Client(
-        keeper,
-        deadline,
-        _AUDIT if audited else "",
-        km=manager,
-        kernel_name=kernel_name,
-        timeout=execution_timeout,
-        startup_timeout=start_timeout,
-    )
-    client.owns_km = True  # a manager handed in would otherwise be left running
-    pipes = {"stdout": log, "stderr": log} if log is not None else {}
-    where = {"cwd": folder} if folder is not None else {}
-    client.execute(env=kernel_environment(env or {}), **where, **pipes)
+        raise NoSuchKernel(kernel_name)
+    return cold_starter(spec, None)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from kale_pm.events import Listener, ignore
 from kale_pm.record import CellError, State
 from kale_pm.runtime.execution.failure import read_failure
+from kale_pm.runtime.execution.lean_papermill import import_papermill
 from kale_pm.runtime.execution.monitor import Monitor, StepMonitor
 from kale_pm.runtime.manifest import Exchange, read_manifest
+from kale_pm.runtime.masking import Mask
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
     from nbformat import NotebookNode
+
+    from kale_pm.runtime.execution.kernel_process import Starter
 
 
 @dataclass(frozen=True)
@@ -40,34 +45,38 @@ def execute(
     folder: Path,
     exchange: Exchange,
     spec: KernelSpec | None = None,
+    start: Starter | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     log: Path | None = None,
+    mask: Mask | None = None,
     listener: Listener = ignore,
     register: Callable[[Monitor], None] | None = None,
 ) -> Outcome:
     """Run the slice ``notebook`` in ``folder``, and keep the executed notebook at ``output``.
 
-    ``spec`` is the kernel to start, None takes the running interpreter.  ``timeout`` is in
-    seconds for the whole step.  ``log`` gets what the kernel process itself prints.
+    ``spec`` is the kernel to start, None takes the running interpreter; or ``start`` starts it.
+    ``timeout`` is in seconds for the whole step.  ``log`` gets what the kernel process itself
+    prints.
+    ``mask`` takes secrets out of what is written; the ``listener`` hears them.
     ``register`` is called with the monitor, whose ``interrupt`` ends the step from outside.
     The executed notebook is there after every kind of failure.
     """
     from kale_pm.runtime.execution.kernel import interpreter_spec
+    from kale_pm.runtime.execution.kernel_process import cold_starter
 
     began = time.monotonic()
     cells = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(parameters)
     monitor = StepMonitor(step, cells, listener)
+    monitor.mask = mask or Mask()
     if register is not None:
         register(monitor)
-    spec = spec or interpreter_spec()
     error = _run(
         notebook,
         output,
         parameters=parameters,
-        folder=folder,
         exchange=exchange,
-        spec=spec,
+        start=start or cold_starter(spec or interpreter_spec(), str(folder)),
         env=env,
         timeout=timeout,
         log=log,
@@ -94,9 +103,8 @@ def _run(
     output: Path,
     *,
     parameters: Mapping[str, Any],
-    folder: Path,
     exchange: Exchange,
-    spec: KernelSpec,
+    start: Starter,
     env: Mapping[str, str] | None,
     timeout: float | None,
     log: Path | None,
@@ -105,7 +113,7 @@ def _run(
     """Let papermill execute the notebook; what went wrong, or None."""
     import logging
 
-    import papermill
+    papermill = import_papermill()
     from papermill.engines import papermill_engines
 
     from kale_pm.runtime.execution.engine import Engine
@@ -126,7 +134,7 @@ def _run(
     if exchange.audit is not None:
         variables["KALE_PM_AUDIT"] = str(exchange.audit)
     began = time.monotonic()
-    with log.open("ab") if log is not None else nullcontext() as log_file:
+    with _log_file(log, monitor.mask) as log_file:
         try:
             papermill.execute_notebook(
                 notebook,
@@ -137,8 +145,7 @@ def _run(
                 progress_bar=False,
                 keep=str(output),
                 monitor=monitor,
-                spec=spec,
-                folder=str(folder),
+                start=start,
                 env=variables,
                 log=log_file,
                 deadline=None if timeout is None else began + timeout,
@@ -149,6 +156,27 @@ def _run(
         # papermill takes sys.exit(0) for a success; the cells after it did not run.
         return read_failure(output, monitor, None, timeout)
     return None
+
+
+@contextmanager
+def _log_file(path: Path | None, mask: Mask) -> Iterator[IO[bytes] | None]:
+    """Where the kernel process writes; with secrets to be masked first a file elsewhere."""
+    if path is None:
+        yield None
+        return
+    if not mask:
+        with path.open("ab") as file:
+            yield file
+        return
+    # A name it must have, because a kernel that is started ahead opens the file itself.
+    with tempfile.NamedTemporaryFile(prefix="kale-pm-") as hidden:
+        try:
+            yield hidden
+        finally:
+            hidden.seek(0)
+            text = hidden.read().decode("utf-8", "replace")
+            with path.open("a", encoding="utf-8") as file:
+                file.write(mask.text(text))
 
 
 def _metrics(output: Path, manifest: Path) -> dict[str, Any]:

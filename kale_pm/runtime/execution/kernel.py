@@ -1,16 +1,10 @@
-"""Kernels: which one runs a slice, and how it is started.
-
-A kernel talks over unix sockets in a private folder: nothing of a run can be reached from
-the network, and kernels that start at the same moment never compete for a port.
-"""
+"""Kernels: which one runs a slice, and in what environment."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +12,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
 
 
 @dataclass(frozen=True)
@@ -95,33 +88,6 @@ def choose_spec(
     if wanted is None and notebook.get("language", "python").lower() == "python":
         return interpreter_spec(), f"no kernel '{name}' here: {sys.executable} takes its place"
     return None, f"no kernel '{name}' on this machine"
-
-
-def kernel_manager(spec: KernelSpec) -> AsyncKernelManager:
-    """A manager that will start the kernel of ``spec``."""
-    from jupyter_client.manager import AsyncKernelManager
-
-    class Manager(AsyncKernelManager):
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            return spec
-
-        @property
-        def ipykernel(self) -> bool:
-            return "ipykernel" in " ".join(spec.argv)
-
-        async def _async_cleanup_resources(self, restart: bool = False) -> None:
-            await super()._async_cleanup_resources(restart=restart)
-            if not restart and self.transport == "ipc":
-                shutil.rmtree(Path(self.ip).parent, ignore_errors=True)
-
-        cleanup_resources = _async_cleanup_resources
-
-    manager = Manager(kernel_name=spec.display_name)
-    if sys.platform != "win32":
-        manager.transport = "ipc"
-        manager.ip = str(Path(tempfile.mkdtemp(prefix="kale-pm-"), "kernel"))
-    return manager
 
 
 def kernel_environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -6,26 +6,34 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.events import CellFinished, CellOutput, CellStarted, Listener
+from kale_pm.events import CellFinished, CellOutput, CellStarted, Listener, Warned
+from kale_pm.runtime.masking import Mask
 
 if TYPE_CHECKING:
-    from jupyter_client.manager import AsyncKernelManager
+    from kale_pm.runtime.execution.kernel_process import Kernel
 
 
 class Monitor:
     """Watches one execution; the methods do nothing until they are overridden.
 
     ``failed_index`` is the index of the failing cell in the slice, ``died`` the exception
-    when it was not the cell's code that failed but its kernel or its time.
+    when it was not the cell's code that failed but its kernel or its time.  Of a kernel that
+    died ``exit_code`` is the code, or minus the signal, and ``memory`` the most bytes that
+    it was seen to hold; None where that is not known.  ``mask`` takes the secrets out of
+    what is written.
     """
 
     def __init__(self) -> None:
         self.failed_index: int | None = None
         self.died: BaseException | None = None
+        self.exit_code: int | None = None
+        self.memory: int | None = None
         self.interrupted = False
-        self._manager: AsyncKernelManager | None = None
+        self.mask = Mask()
+        self._kernel: Kernel | None = None
         self._group: int | None = None
 
     def cell_started(self, cell: Mapping[str, Any]) -> None: ...
@@ -34,15 +42,30 @@ class Monitor:
 
     def output(self, stream: str, text: str) -> None: ...
 
-    def kernel_chosen(self, manager: AsyncKernelManager) -> None:
-        """``manager`` is about to start the kernel."""
-        self._manager = manager
+    def warn(self, text: str) -> None: ...
+
+    def kernel_chosen(self, kernel: Kernel) -> None:
+        """``kernel`` has a process; raises Interrupted if it is not wanted any more."""
+        self._kernel = kernel
+        self._group = kernel.group
+        self.kernel_started()
 
     def kernel_started(self) -> None:
         """The kernel is ready; raises Interrupted if it is not wanted any more."""
-        self._group = self._process_group()
         if self.interrupted:
             raise Interrupted
+
+    def kernel_failed(self, error: BaseException) -> None:
+        """It was not the code of the cell that failed, but the kernel or its time."""
+        self.died = error
+        if self._kernel is not None:
+            self.exit_code = self._kernel.exit_code()
+
+    def look(self) -> None:
+        """Remember how much memory the kernel holds now, where the system tells."""
+        with suppress(OSError, IndexError, ValueError):
+            pages = Path(f"/proc/{self._group}/statm").read_text(encoding="ascii").split()[1]
+            self.memory = max(self.memory or 0, int(pages) * os.sysconf("SC_PAGE_SIZE"))
 
     def interrupt(self) -> None:
         """End the kernel and its children now, from any thread; nothing more is executed."""
@@ -51,14 +74,9 @@ class Monitor:
 
     def end_processes(self) -> None:
         """End what is left of the kernel and of the processes that it started."""
-        group = self._group or self._process_group()
-        if group:
+        if self._group:
             with suppress(OSError):
-                os.killpg(group, signal.SIGKILL)
-
-    def _process_group(self) -> int | None:
-        group = getattr(getattr(self._manager, "provisioner", None), "pgid", None)
-        return group if isinstance(group, int) else None
+                os.killpg(self._group, signal.SIGKILL)
 
 
 class StepMonitor(Monitor):
@@ -81,6 +99,9 @@ class StepMonitor(Monitor):
 
     def output(self, stream: str, text: str) -> None:
         self._listener(CellOutput(self._step, stream, text))
+
+    def warn(self, text: str) -> None:
+        self._listener(Warned(text, self._step))
 
 
 def source_number(cell: Mapping[str, Any]) -> int | None:

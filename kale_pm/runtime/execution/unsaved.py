@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from kale_pm.model import Cell, Pipeline, Step
-from kale_pm.notebook import parse
 from kale_pm.record import CellError
+from kale_pm.runtime.execution.failure import place_in
 
 _FILLING = {"add", "append", "appendleft", "extend", "insert", "setdefault", "update"}
 _SCOPES = (
@@ -21,51 +21,58 @@ _SCOPES = (
 )
 
 
-def with_origin(error: CellError, pipeline: Pipeline, step: Step) -> CellError:
-    """``error`` with its place in the source notebook, where it is about storing a variable."""
-    if error.ename != "SaveError" or error.cell is not None:
+def with_origin(
+    error: CellError, cells: Sequence[tuple[int | None, str]], users: Mapping[str, Sequence[str]]
+) -> CellError:
+    """``error`` with its place in the source notebook, where it is about storing a variable.
+
+    ``cells`` are number and text of the step's cells in the source notebook, ``users`` the
+    steps that need a variable, by its name.
+    """
+    if error.ename != "SaveError" or error.cell is not None or not error.variable:
         return error
-    variable, path = _culprit(error)
-    found = _origin(step, variable, path)
-    needed_by = tuple(
-        other.name
-        for other in pipeline.steps
-        if any(
-            need.name == variable and step.name in {source.step for source in need.sources}
-            for need in other.needs
-        )
-    )
+    needed_by = tuple(users.get(error.variable, ()))
     if needed_by:
         text = f"{error.evalue} (needed by step {', '.join(needed_by)})"
-        error = replace(error, evalue=text, variable=variable, path=path, needed_by=needed_by)
+        error = replace(error, evalue=text, needed_by=needed_by)
+    found = _origin(cells, error.variable, error.path)
     if found is None:
         return error
-    cell, line = found
-    source = cell.source.split("\n")[line - 1].strip()
-    return replace(error, cell=cell.number, line=line, source=source, variable=variable, path=path)
+    number, text, line = found
+    place = place_in(text, number, line)
+    source = text.split("\n")[line - 1].strip()
+    return replace(error, cell=number, line=line, source=source, places=(place,))
 
 
-def _culprit(error: CellError) -> tuple[str, str]:
-    """Variable and path; an executed notebook that keeps only the text has them there."""
-    if error.variable:
-        return error.variable, error.path or error.variable
-    found = re.match(r"cannot save ((\w+).*?): ", error.evalue)
-    return (found[2], found[1]) if found else ("", "")
-
-
-def _origin(step: Step, variable: str, path: str) -> tuple[Cell, int] | None:
-    """Cell and line of the statement that is to blame.
+def _origin(
+    cells: Sequence[tuple[int | None, str]], variable: str, path: str
+) -> tuple[int | None, str, int] | None:
+    """Number, text and line of the statement that is to blame.
 
     That is the last one, in the order of the code, that puts something in the way to the
     culprit: if possible deeper inside of the variable, else by binding it, and if nothing
     does either, the last that mentions it.
     """
-    found: dict[int, tuple[Cell, int]] = {}
-    for cell in step.code:
-        nodes = sorted(_nodes(parse(cell.source)), key=lambda node: node.lineno)
-        found |= {_rank(node, variable, path): (cell, node.lineno) for node in nodes}
+    found: dict[int, tuple[int | None, str, int]] = {}
+    for number, text in cells:
+        nodes = sorted(_nodes(_parse(text)), key=lambda node: node.lineno)
+        found |= {_rank(node, variable, path): (number, text, node.lineno) for node in nodes}
     surest = max(found, default=0)
     return found[surest] if surest else None
+
+
+def _parse(text: str) -> ast.AST:
+    """The syntax tree of a cell that has run."""
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    try:
+        tree = compile(text, "<cell>", "exec", flags, dont_inherit=True)
+    except SyntaxError:
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        transformer: Any = TransformerManager
+        tree = compile(transformer().transform_cell(text), "<cell>", "exec", flags)
+    assert isinstance(tree, ast.AST)
+    return tree
 
 
 def _nodes(tree: ast.AST) -> Iterator[ast.stmt | ast.expr | ast.alias]:

@@ -23,6 +23,9 @@ from kale_pm.errors import StepFailed
 from kale_pm.events import CellOutput, CellStarted, Event, Warned
 from kale_pm.record import CellError, State
 from kale_pm.runtime.execution.execute import Outcome, execute
+from kale_pm.runtime.execution.failure import excerpt
+from kale_pm.runtime.execution.monitor import source_number
+from kale_pm.runtime.execution.unsaved import with_origin
 from kale_pm.runtime.manifest import Exchange, read_manifest, write_manifest
 from kale_pm.runtime.pod.frames import frames
 from kale_pm.runtime.pod.parameters import changed
@@ -81,6 +84,7 @@ def run_step(
     _write_page(Path(html), executed, step, facts["report"])
     if outcome.state is not State.DONE:
         error = outcome.error or CellError("StepFailed", "the step ended without a reason")
+        error = with_origin(error, _own_cells(slice_), facts["users"])
         _report_failure(step, error, executed)
         place = f" in cell {error.cell}" if error.cell else ""
         raise StepFailed(step, f"{error.ename}{place}: {error.evalue}", notebook=str(executed))
@@ -134,6 +138,15 @@ def _unpack(step: str, bundle: str, scratch: Path) -> tuple[Path, NotebookNode, 
     folder.mkdir(exist_ok=True)
     slice_ = nbformat.read(scratch / f"{step}.ipynb", as_version=4)
     return folder, slice_, json.loads((scratch / "step.json").read_text(encoding="utf-8"))
+
+
+def _own_cells(slice_: NotebookNode) -> list[tuple[int | None, str]]:
+    """Number and text of the step's own code cells in the source notebook."""
+    return [
+        (source_number(cell), cell.source)
+        for cell in slice_.cells
+        if cell.cell_type == "code" and cell.metadata.get("kale_pm", {}).get("role") == "step"
+    ]
 
 
 def _manifests(inputs: Sequence[str]) -> tuple[Path, ...]:
@@ -215,11 +228,11 @@ def _record(values: Mapping[str, Any], metrics: Metrics) -> None:
 
 
 def _report_failure(step: str, error: CellError, executed: Path) -> None:
-    place = f" in cell {error.cell} of the notebook" if error.cell else ""
-    place += f", line {error.line}" if error.line else ""
-    print(f"\nkale-pm: step {step} failed{place}: {error.ename}: {error.evalue}")
-    if error.source:
-        print(f"    {error.source}")
+    where = f" in cell {error.cell} of the notebook" if error.cell else ""
+    where += f", line {error.line}" if error.line else ""
+    print(f"\nkale-pm: step {step} failed{where}: {error.message}")
+    for place in error.places:
+        print(excerpt(place))
     if error.traceback:
         print(f"\n{error.traceback}\n")
     if executed.exists():

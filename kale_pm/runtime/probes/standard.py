@@ -61,7 +61,15 @@ def _read_secrets() -> Values:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    return bool(_SECRET.search(name) or _LOGIN.search(value))
+    if _SECRET.search(name) or _LOGIN.search(value):
+        return True
+    declared = os.environ.get("KALE_PM_SECRETS", "").split()
+    # A cell may copy one to another variable, and then delete it.
+    _seen.update(secret for each in declared if (secret := os.environ.get(each)))
+    return name in declared or any(secret in value for secret in _seen)
+
+
+_seen: set[str] = set()  # values of the variables that KALE_PM_SECRETS names
 
 
 def _write_environment(values: Values) -> None:
