@@ -104,7 +104,7 @@ def _sync(folder: Path) -> None:
 def unchanged(folder: str, *modules: str) -> dict[str, Any]:
     """To know that a loaded array, which was read, has not changed."""
     from kale_pm.runtime.storage.dump import fingerprint
-    from kale_pm.runtime.storage.pack import Pack
+    from kale_pm.runtime.storage.pack.reader import Pack
 
     for module in modules:
         if find_spec(module):
@@ -125,7 +125,7 @@ def unchanged(folder: str, *modules: str) -> dict[str, Any]:
 
 
 def save_scalar(scale: str, folder: str) -> dict[str, Any]:
-    from kale_pm.runtime.storage.pack import write_pack
+    from kale_pm.runtime.storage.pack.writer import write_pack
 
     values = PAYLOADS["array"].make(float(scale) / 2, Path(folder))
     write_pack(Path(folder), [{"values": values}, {"scalar": 1.5}], NO_PRELUDE)
@@ -133,7 +133,7 @@ def save_scalar(scale: str, folder: str) -> dict[str, Any]:
 
 
 def load_scalar(folder: str) -> dict[str, Any]:
-    from kale_pm.runtime.storage.pack import Pack
+    from kale_pm.runtime.storage.pack.reader import Pack
 
     (path,) = Path(folder).glob("*.pack")
 
@@ -151,7 +151,7 @@ def variables(way: str, case: str, scale: str, folder: str) -> dict[str, Any]:
     """One of the ways to treat all variables of a step."""
     from kale_pm.runtime.storage.components import components
     from kale_pm.runtime.storage.dump import fingerprint
-    from kale_pm.runtime.storage.pack import write_pack
+    from kale_pm.runtime.storage.pack.writer import write_pack
 
     target = Path(folder)
 

@@ -91,13 +91,13 @@ def _load_kale(folder: Path) -> Any:
 
 
 def _save_ours(value: Any, folder: Path) -> None:
-    from kale_pm.runtime.storage.pack import write_pack
+    from kale_pm.runtime.storage.pack.writer import write_pack
 
     write_pack(folder, [{"value": value}], frozenset())
 
 
 def _load_ours(folder: Path) -> Any:
-    from kale_pm.runtime.storage.pack import Pack
+    from kale_pm.runtime.storage.pack.reader import Pack
 
     (path,) = folder.glob("*.pack")
     pack = Pack(path)

@@ -20,7 +20,7 @@ from kale_pm.errors import PackError
 from kale_pm.local.store import Store, numbers, write_text
 from kale_pm.local.watched import FileState, Stamp, stamps
 from kale_pm.runtime.manifest import Seal, Variable, Version, version
-from kale_pm.runtime.storage.pack import Pack
+from kale_pm.runtime.storage.pack.reader import Pack
 
 
 @dataclass(frozen=True)

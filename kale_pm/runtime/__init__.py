@@ -7,6 +7,18 @@ imports nothing of kale-pm but ``errors``, ``events``, ``record`` and ``strict_j
 
 from __future__ import annotations
 
-from kale_pm.runtime.step import load, save
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kale_pm.runtime.step import load, save
 
 __all__ = ["load", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: what reads manifests and records here needs nothing of what stores variables.
+    if name in __all__:
+        from kale_pm.runtime import step
+
+        return getattr(step, name)
+    raise AttributeError(f"module 'kale_pm.runtime' has no attribute {name!r}")

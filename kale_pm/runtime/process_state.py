@@ -36,6 +36,25 @@ def snapshot() -> dict[str, Values]:
     return state
 
 
+def note_imports(state: dict[str, Values]) -> None:
+    """Add to ``state`` what libraries are like right after the step's own code imports them.
+
+    Some begin with another seed in every process: that is no change that a step has made.
+    """
+    later: dict[str, list[_Set]] = {}
+    for probe in PROBES:
+        if probe.module not in sys.modules and probe.initial is None:
+            later.setdefault(probe.module, []).append(partial(_note, probe, state))
+    if later:
+        sys.meta_path.insert(0, _AfterImport(later))
+
+
+def _note(probe: Probe, state: dict[str, Values]) -> list[str]:
+    with suppress(Exception):  # as in a snapshot
+        state[probe.name] = probe.read()
+    return []
+
+
 @dataclass(frozen=True)
 class Changes:
     """What a step changed: ``probe:key`` -> pickled value in base64.
@@ -123,7 +142,7 @@ _Set = Callable[[], list[str]]
 
 
 class _AfterImport(MetaPathFinder):
-    """Sets the state of libraries right after their import; finds nothing by itself."""
+    """Sets or notes the state of libraries right after their import; finds nothing by itself."""
 
     def __init__(self, waiting: dict[str, list[_Set]]) -> None:
         self._waiting = waiting

@@ -140,6 +140,7 @@ def load(
         if name in namespace and name not in arrived:
             session.groups.append(observe({name: namespace[name]}, names_of_prelude))
     session.state = process_state.snapshot()
+    process_state.note_imports(session.state)
 
 
 @_as_told()

@@ -18,7 +18,7 @@ import kale_pm
 from kale_pm.face import Run
 from kale_pm.runtime.manifest import read_manifest
 from kale_pm.runtime.storage.dump import fingerprint
-from kale_pm.runtime.storage.pack import Pack
+from kale_pm.runtime.storage.pack.reader import Pack
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import time
-import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 from kale_pm.errors import SaveError
 from kale_pm.runtime.storage import instances
+from kale_pm.runtime.storage.blame import AGAIN_HINT, MEMORY, blame, describe
 from kale_pm.runtime.storage.pickler import Pickler
 from kale_pm.runtime.storage.savers.registry import SaverError
 
@@ -68,13 +68,6 @@ _GENERAL_HINT = (
     "make it in the step that needs it, or tell kale-pm how to store its type: kale_pm.saver"
 )
 
-
-AGAIN_HINT = (
-    "its class does not let itself be made again: give it a method __reduce__, tell "
-    "kale-pm how to store it (kale_pm.saver), or make it in the step that needs it"
-)
-
-MEMORY = "free what is not needed any more (del), or give the step more memory (limit:memory)"
 
 # Raises what storing a value raises, where the prelude has these names.
 Attempt = Callable[[object, frozenset[str]], None]
@@ -127,23 +120,13 @@ def explain(
     named = [part.value for part in chain if part.label]
     hint = _GENERAL_HINT if attempt is None else AGAIN_HINT
     if not named:
-        return SaveError(", ".join(variables), _describe(error), hint=hint)
+        return SaveError(", ".join(variables), describe(error), hint=hint)
     kind = type(named[-1])
     cause = search.failure(named[-1]) or error
-    reason = f"{kind.__module__}.{kind.__qualname__}: {_describe(cause)}"
+    reason = f"{kind.__module__}.{kind.__qualname__}: {describe(cause)}"
     if attempt is not None:
         reason = f"it can be stored, but not be made again of that: {blame(cause)}"
     return SaveError(_path(chain), reason, hint=hint)
-
-
-def blame(error: BaseException) -> str:
-    """The error in a line, with the innermost function of the notebook that was running."""
-    functions = [
-        frame.f_code.co_qualname
-        for frame, _ in traceback.walk_tb(error.__traceback__)
-        if frame.f_globals.get("__name__") == "__main__"
-    ]
-    return f"{functions[-1]} failed: {_describe(error)}" if functions else _describe(error)
 
 
 def _path(chain: Sequence[_Part]) -> str:
@@ -287,11 +270,6 @@ def _advice(kind: type, *, is_last: bool) -> tuple[str, str] | None:
 
 def _is_too_deep(error: BaseException) -> bool:
     return isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError)
-
-
-def _describe(error: BaseException) -> str:
-    text = str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {text[:120]}" if text else type(error).__name__
 
 
 def _short(value: object) -> str:

@@ -26,7 +26,7 @@ from kale_pm.record import RunRecord, State, StepRecord
 from kale_pm.report import write_report
 from kale_pm.runtime.manifest import Manifest, Variable, Version, read_manifest, write_manifest
 from kale_pm.runtime.merging import merge_versions
-from kale_pm.runtime.storage.pack import write_pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 from kale_pm.terminal import cleaning_view
 
 DAY = 86_400

@@ -21,7 +21,7 @@ from kale_pm.local.store import Store, find_store, read_run, write_run, write_te
 from kale_pm.local.watched import FileState
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 from kale_pm.runtime.manifest import Made, Variable, Version
-from kale_pm.runtime.storage.pack import write_pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 
 @pytest.fixture

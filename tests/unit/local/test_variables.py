@@ -25,7 +25,7 @@ from kale_pm.runtime.manifest import (
     write_manifest,
 )
 from kale_pm.runtime.merging import ancestors, merge_versions
-from kale_pm.runtime.storage.pack import write_pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 
 class Run:

@@ -12,7 +12,7 @@ import pytest
 from kale_pm.errors import SaveError
 from kale_pm.runtime.giving import Given, Prelude, observe, store
 from kale_pm.runtime.manifest import Exchange, InPack, Unsaved, Variable
-from kale_pm.runtime.storage.pack import Pack
+from kale_pm.runtime.storage.pack.reader import Pack
 
 NONE: frozenset[str] = frozenset()
 

@@ -307,3 +307,25 @@ def test_what_nothing_can_store_is_told_of() -> None:
         found = lost(lambda: pandas.set_option("display.float_format", lambda x: next(events)))
     assert len(found) == 1
     assert found[0].startswith("pandas display.float_format (")
+
+
+@pytest.mark.parametrize(
+    ("code", "carried"),
+    [("", False), ("numpy.random.seed(1)", True), ("numpy.random.rand()", True)],
+)
+def test_a_library_that_begins_with_another_seed_every_time_is_no_change(
+    run_main: Callable[..., str], code: str, carried: bool
+) -> None:
+    pytest.importorskip("numpy")
+    shown = run_main(f"""
+        import sys
+        from kale_pm.runtime import process_state
+
+        assert "numpy" not in sys.modules
+        state = process_state.snapshot()
+        process_state.note_imports(state)
+        import numpy
+        {code}
+        print("numpy.random:state" in process_state.changes(state).carried)
+    """)
+    assert shown == str(carried)

@@ -10,7 +10,7 @@ import pytest
 from kale_pm.errors import LoadError
 from kale_pm.runtime.manifest import Manifest, Variable, Version, write_manifest
 from kale_pm.runtime.receiving import Inputs, read_inputs
-from kale_pm.runtime.storage.pack import write_pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 NONE: frozenset[str] = frozenset()
 

@@ -2,8 +2,3 @@
 
 ``docs/pack-format.md`` describes every byte.
 """
-
-from kale_pm.runtime.storage.pack.reader import Pack
-from kale_pm.runtime.storage.pack.writer import StoredPack, check, type_name, write_pack
-
-__all__ = ["Pack", "StoredPack", "check", "type_name", "write_pack"]

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from kale_pm.errors import PackError
 from kale_pm.runtime.storage import memory
-from kale_pm.runtime.storage.culprit import AGAIN_HINT, MEMORY, blame
+from kale_pm.runtime.storage.blame import AGAIN_HINT, MEMORY, blame
 from kale_pm.runtime.storage.pack.format import HEADER, Component, Piece, damaged, read_index
 
 

@@ -15,7 +15,8 @@ import pytest
 from kale_pm.errors import SaveError
 from kale_pm.runtime.storage.components import components
 from kale_pm.runtime.storage.dump import fingerprint
-from kale_pm.runtime.storage.pack import Pack, write_pack
+from kale_pm.runtime.storage.pack.reader import Pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 NOBODY = frozenset[str]()
 

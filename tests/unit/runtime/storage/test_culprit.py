@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kale_pm.errors import SaveError
-from kale_pm.runtime.storage.pack import write_pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 
 class Thing:

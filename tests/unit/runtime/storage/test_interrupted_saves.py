@@ -14,7 +14,7 @@ import pytest
 from recipes import Recipe, Step
 
 from kale_pm.runtime.manifest import read_manifest
-from kale_pm.runtime.storage.pack import Pack
+from kale_pm.runtime.storage.pack.reader import Pack
 
 
 def assert_whole(steps: Recipe) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from kale_pm.errors import PackError, SaveError, StoreError
 from kale_pm.runtime.storage.components import components
-from kale_pm.runtime.storage.pack import Pack, write_pack
+from kale_pm.runtime.storage.pack.reader import Pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 NOBODY = frozenset[str]()
 
@@ -201,7 +202,7 @@ class TestAddress:
             import sys
             from pathlib import Path
             from kale_pm.runtime.storage.components import components
-            from kale_pm.runtime.storage.pack import write_pack
+            from kale_pm.runtime.storage.pack.writer import write_pack
 
             class Model:
                 def __init__(self): self.w = [0.5, "x"]
@@ -279,7 +280,7 @@ class TestFailure:
         code = """
             import sys, types
             from pathlib import Path
-            from kale_pm.runtime.storage.pack import write_pack
+            from kale_pm.runtime.storage.pack.writer import write_pack
 
             shop = sys.modules["shop"] = types.ModuleType("shop")
             exec("class Cart: pass", shop.__dict__)
@@ -301,7 +302,8 @@ from pathlib import Path
 import numpy as np
 from kale_pm.runtime.storage.components import components
 from kale_pm.runtime.storage.dump import fingerprint
-from kale_pm.runtime.storage.pack import Pack, write_pack
+from kale_pm.runtime.storage.pack.reader import Pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 PRELUDE = frozenset({"Model"})
 class Model:
@@ -377,7 +379,7 @@ def test_what_could_not_be_made_again_is_found_when_it_is_stored(
 import sys
 from pathlib import Path
 from kale_pm.errors import SaveError
-from kale_pm.runtime.storage.pack import write_pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 class Late:
     def __init__(self): self.x = 1
@@ -403,7 +405,8 @@ def test_what_cannot_be_made_again_in_another_process_is_named_with_what_to_do(r
 import os, sys
 from pathlib import Path
 from kale_pm.errors import PackError
-from kale_pm.runtime.storage.pack import Pack, write_pack
+from kale_pm.runtime.storage.pack.reader import Pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 class Late:
     def __setstate__(self, state): state[os.environ.get("GONE", "x")]
@@ -426,7 +429,7 @@ def test_storing_leaves_the_classes_of_the_notebook_alone(run_main, tmp_path):
     code = """
 import enum, sys
 from pathlib import Path
-from kale_pm.runtime.storage.pack import write_pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 registry = []
 

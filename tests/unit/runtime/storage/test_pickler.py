@@ -283,7 +283,7 @@ import json, sys
 from pathlib import Path
 {PRELUDE}
 from kale_pm.errors import SaveError
-from kale_pm.runtime.storage.pack import write_pack
+from kale_pm.runtime.storage.pack.writer import write_pack
 
 folder = Path(sys.argv[1])
 stored = {{}}
@@ -300,7 +300,7 @@ CHECK = f"""
 import json, sys
 {PRELUDE}
 from kale_pm.runtime.storage.dump import fingerprint
-from kale_pm.runtime.storage.pack import Pack
+from kale_pm.runtime.storage.pack.reader import Pack
 
 results = {{}}
 for name, (path, id, code) in json.loads(sys.argv[1]).items():
@@ -348,7 +348,7 @@ def test_a_rebound_name_of_the_prelude_travels_by_value(run_main, tmp_path):
     made = """
         import sys
         from pathlib import Path
-        from kale_pm.runtime.storage.pack import write_pack
+        from kale_pm.runtime.storage.pack.writer import write_pack
 
         def scale(x): return x * 2
         print(write_pack(Path(sys.argv[1]), [{"f": scale}], frozenset()).path)
@@ -356,7 +356,7 @@ def test_a_rebound_name_of_the_prelude_travels_by_value(run_main, tmp_path):
     path = run_main(made, tmp_path)
     checked = """
         import sys
-        from kale_pm.runtime.storage.pack import Pack
+        from kale_pm.runtime.storage.pack.reader import Pack
 
         def scale(x): return x * 10
         pack = Pack(sys.argv[1])
