@@ -38,11 +38,11 @@ def copy(variables: Mapping[str, object], prelude: frozenset[str]) -> dict[str, 
     return copies
 
 
-def _pickled(value: object, prelude: frozenset[str]) -> tuple[memoryview, list[memoryview]]:
+def _pickled(value: object, prelude: frozenset[str]) -> tuple[bytes, list[memoryview]]:
     stream = io.BytesIO()
     buffers: list[pickle.PickleBuffer] = []
     Pickler(stream, prelude, buffers.append).dump(value)
-    return stream.getbuffer(), [buffer.raw() for buffer in buffers]
+    return stream.getvalue(), [buffer.raw() for buffer in buffers]
 
 
 class _Unpickler(pickle.Unpickler):
