@@ -5,6 +5,7 @@ Both are archives in base64, byte for byte the same for the same content.
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import json
@@ -21,6 +22,8 @@ from kale_pm.kfp.imports import imported_names
 
 # A zip archive cannot hold an earlier time, and a real one would change its bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def archive(members: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -89,7 +92,10 @@ def named_files(folder: Path, globs: Iterable[str]) -> tuple[dict[str, bytes], t
 
 @cache
 def runtime_archive() -> str:
-    """``kale_pm.runtime`` and the modules of kale_pm that it imports, packed by xz, in base64."""
+    """``kale_pm.runtime`` and the modules of kale_pm that it imports, packed by xz, in base64.
+
+    Without comments and docstrings, which are a third of it.
+    """
     import kale_pm
 
     package = Path(kale_pm.__file__).parent
@@ -107,10 +113,21 @@ def runtime_archive() -> str:
             continue
         found[name] = path.read_bytes()
         if path.suffix == ".py":
-            waiting += _own_modules(found[name].decode(), package)
+            source = found[name].decode()
+            waiting += _own_modules(source, package)
+            found[name] = _bare(source).encode()
     # Many small files of one language: packed as a whole they take a third less.
     packed = lzma.compress(archive(found, zipfile.ZIP_STORED), preset=9)
     return base64.b64encode(packed).decode()
+
+
+def _bare(source: str) -> str:
+    """The same program without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def _own_modules(source: str, package: Path) -> list[Path]:

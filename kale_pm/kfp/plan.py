@@ -12,10 +12,12 @@ from kale_pm.kfp.component import Component, components, reserved_names
 from kale_pm.kfp.imports import Imports, imports, runtime_packages
 from kale_pm.kfp.options import not_carried, task_settings
 from kale_pm.kfp.parameters import KfpParameter, kfp_parameters
+from kale_pm.kfp.sizes import KIB, LARGEST_ARGUMENT
 from kale_pm.model import Pipeline
 
-# A task of its own costs the run two pods; the runtime costs every step some 55 kB.
+# A task of its own costs the run two pods; the runtime costs every step some 80 kB.
 SHARED_ABOVE = 3  # steps
+_FRAME = 12 * KIB  # what an argument holds beside the runtime and the step's bundle
 # A KFP server refuses longer names of pipelines.
 LONGEST_NAME = 128  # characters
 
@@ -44,7 +46,9 @@ class Plan:
     @property
     def shared(self) -> bool:
         """Does the runtime travel once, by a task of its own, or within every step?"""
-        return len(self.components) > SHARED_ABOVE
+        largest = max(map(len, self.bundles.values()))
+        fits = len(self.runtime) + largest + _FRAME <= LARGEST_ARGUMENT
+        return len(self.components) > SHARED_ABOVE or not fits
 
 
 def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import lzma
+import random
 import subprocess
 import sys
 import zipfile
@@ -17,7 +18,7 @@ import pytest
 import kale_pm
 from kale_pm import Pipeline
 from kale_pm.kfp.bundle import runtime_archive
-from kale_pm.kfp.plan import SHARED_ABOVE
+from kale_pm.kfp.plan import SHARED_ABOVE, plan
 
 Make = Callable[..., Pipeline]
 Run = Callable[..., tuple[Path, str]]
@@ -46,6 +47,16 @@ def test_a_step_runs_with_the_version_that_compiled_it(
     # The page needs what lies beside the modules: the style sheet.
     assert "<style" in (last / "html").read_text()
     assert str(Path(kale_pm.__file__).parent) not in log
+
+
+def test_a_step_with_much_of_its_own_leaves_the_runtime_to_a_task(
+    pipeline: Make, run_under_kfp: Run
+) -> None:
+    noise = base64.b64encode(random.Random(0).randbytes(45_000)).decode()
+    made = pipeline([("step:s0", f"text = '{noise}'"), ("step:s1 prev:s0", "print(len(text))")])
+    assert plan(made).shared
+    folder, _ = run_under_kfp(made)
+    assert "60000" in (folder / "step-s1" / "notebook" / "s1.ipynb").read_text()
 
 
 def test_the_embedded_runtime_imports_nothing_that_it_lacks(tmp_path: Path) -> None:
