@@ -15,6 +15,20 @@ find_python() {
   done
 }
 
+try_python() {
+  venv=".venv-$1"
+  if [ ! -e "$venv/.installed" ] || [ pyproject.toml -nt "$venv/.installed" ]; then
+    "$2" -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --upgrade "pip>=25.1"
+    "$venv/bin/python" -m pip install --quiet --editable . --group test
+    touch "$venv/.installed"
+  fi
+  echo "Python $1:"
+  "$venv/bin/python" -m pytest -q -p no:cacheprovider tests/unit
+}
+
+# Side by side: each takes one core.
+running=()
 for version in 3.11 3.12 3.13; do
   [ "$version" = "$own" ] && continue
   python=$(find_python "$version")
@@ -22,13 +36,9 @@ for version in 3.11 3.12 3.13; do
     echo "Python $version: not on this machine"
     continue
   fi
-  venv=".venv-$version"
-  if [ ! -e "$venv/.installed" ] || [ pyproject.toml -nt "$venv/.installed" ]; then
-    "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --upgrade "pip>=25.1"
-    "$venv/bin/python" -m pip install --quiet --editable . --group test
-    touch "$venv/.installed"
-  fi
-  echo "Python $version:"
-  "$venv/bin/python" -m pytest -q tests/unit
+  try_python "$version" "$python" &
+  running+=($!)
+done
+for one in ${running[@]+"${running[@]}"}; do
+  wait "$one"
 done
