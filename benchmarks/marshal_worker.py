@@ -133,6 +133,7 @@ def save_scalar(scale: str, folder: str) -> dict[str, Any]:
 
 
 def load_scalar(folder: str) -> dict[str, Any]:
+    import kale_pm.runtime.step  # noqa: F401 - a step has imported what its variables need
     from kale_pm.runtime.storage.pack.reader import Pack
 
     (path,) = Path(folder).glob("*.pack")

@@ -21,6 +21,7 @@ from kale_pm.runtime.storage.pack.reader import Pack
 # Components up to these sizes are made again before they are given away: that takes milliseconds.
 _TRIAL_STREAM = 1 << 20  # bytes
 _TRIAL_MEMORY = 64 << 20
+_LARGE = 4 << 20  # bytes of a segment
 
 
 @dataclass(frozen=True)
@@ -110,16 +111,26 @@ def _write_component(
     offset = parts.align()
     dumped = dump(group, prelude, parts)
     segments = dumped.layout.segments
-    # Another core reads the memory for its hash while this one copies it to the file.
-    digests = hashing.submit(memory.digests, segments, known)
-    places = []
-    for segment in segments:
+    # Another core reads large memory for its hash while this one copies it to the file.  With
+    # small ones the two threads would only keep the interpreter from each other.
+    pending = {
+        number: hashing.submit(memory.digests, [segment], known)
+        for number, segment in enumerate(segments)
+        if segment.nbytes >= _LARGE
+    }
+    places: list[int] = []
+    digests: list[str] = []
+    for number, segment in enumerate(segments):
         places.append(parts.align())
         parts.add(segment)
+        digests += [""] if number in pending else memory.digests([segment], known)
     parts.flush()
-    pieces = zip(places, (segment.nbytes for segment in segments), digests.result(), strict=True)
+    for number, digest in pending.items():
+        (digests[number],) = digest.result()
+    sizes = (segment.nbytes for segment in segments)
+    pieces = zip(places, sizes, digests, strict=True)
     return Component(
-        id=dumped.id(digests.result()),
+        id=dumped.id(digests),
         names=dumped.names,
         types={name: type_name(group[name]) for name in dumped.names},
         stream=Piece(offset, dumped.stream_size, dumped.stream_digest),
