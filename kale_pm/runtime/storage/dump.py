@@ -48,11 +48,12 @@ def dump(
         with collection_paused():
             # Without their names, which may be the same strings as attributes further down.
             pickler.dump(list(values))
+            layout = memory.arrange(buffers)
     except Exception as error:
         if stream.error is not None:
             raise stream.error from None
         raise explain(variables, error, prelude) from error
-    return Dump(names, stream.size, stream.digest(), memory.arrange(buffers))
+    return Dump(names, stream.size, stream.digest(), layout)
 
 
 def fingerprint(variables: Mapping[str, object], prelude: frozenset[str]) -> str:

@@ -12,7 +12,7 @@ import pickle
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 SMALL = 4096  # bytes; below the size of a page, a copy in the stream is cheaper than a segment
@@ -30,7 +30,7 @@ class Span:
     def __init__(
         self, owner: object, low: int, high: int, *, readonly: bool = False, apart: bool = False
     ) -> None:
-        self.__array_interface__ = {
+        self.__array_interface__: dict[str, Any] = {
             "data": (low, readonly),
             "shape": (high - low,),
             "typestr": "|u1",
@@ -80,8 +80,11 @@ def keeps_in_stream(buffer: pickle.PickleBuffer) -> bool:
 def extent(buffer: pickle.PickleBuffer) -> Extent:
     raw = buffer.raw()
     span = _span(raw)
-    low = address(raw)
-    return Extent(low, low + raw.nbytes, raw.readonly, span is not None and span.apart)
+    if span is None:
+        low = address(raw)
+        return Extent(low, low + raw.nbytes, raw.readonly, apart=False)
+    low, readonly = span.__array_interface__["data"]
+    return Extent(low, low + raw.nbytes, readonly, span.apart)
 
 
 def clusters(extents: Sequence[Extent]) -> list[list[int]]:
@@ -108,9 +111,12 @@ def arrange(buffers: Sequence[pickle.PickleBuffer]) -> Layout:
     references: dict[int, Reference] = {}
     # The order of first use is the same in every process; that of addresses is not.
     for number, cluster in enumerate(sorted(clusters(extents), key=min)):
-        low = min(extents[index].low for index in cluster)
-        high = max(extents[index].high for index in cluster)
-        segments.append(memoryview(Span(buffers, low, high, readonly=True).buffer()))
+        low = extents[cluster[0]].low  # a cluster begins with its lowest
+        if len(cluster) == 1:
+            segments.append(buffers[cluster[0]].raw())
+        else:
+            high = max(extents[index].high for index in cluster)
+            segments.append(memoryview(Span(buffers, low, high, readonly=True).buffer()))
         for index in cluster:
             span = extents[index]
             size = span.high - span.low

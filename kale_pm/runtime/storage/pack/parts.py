@@ -13,7 +13,7 @@ from typing import Any
 
 ALIGNMENT = 64
 _PIECES = 1000  # the system takes 1024 at once
-_BYTES = 1 << 20
+_BYTES = 1 << 18
 
 
 class Parts:
