@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from kale_pm.kfp import CompileResult
     from kale_pm.local import RunOptions
-    from kale_pm.local.comparison import Comparison
-    from kale_pm.local.variables import RunVariable, RunVariables
+    from kale_pm.local.results.comparison import Comparison
+    from kale_pm.local.results.variables import RunVariable, RunVariables
 
 
 class Pipeline(model.Pipeline):
@@ -284,7 +284,7 @@ class Run:
 
     @cached_property
     def _stored(self) -> RunVariables:
-        from kale_pm.local.variables import RunVariables
+        from kale_pm.local.results.variables import RunVariables
 
         return RunVariables(self.folder, self.record)
 
@@ -304,7 +304,7 @@ class Run:
 
     def diff(self, other: Run) -> Comparison:
         """What differs from this run to the ``other``: values, code, variables, how it ended."""
-        from kale_pm.local.comparison import compare_runs
+        from kale_pm.local.results.comparison import compare_runs
 
         return compare_runs(self.record, self.folder, other.record, other.folder)
 
@@ -411,7 +411,7 @@ def find_runs(where: str | Path | None = None, *, near: str | Path | None = None
     cannot be read are left out.  Raises StoreError if there is no ``.kale-pm``, NotebookError
     where the notebook cannot be read.
     """
-    from kale_pm.local.history import locate, read_history
+    from kale_pm.local.results.history import locate, read_history
 
     store, pipeline = locate(_path(where), _path(near))
     return [Run(past.record, past.folder) for past in read_history(store, pipeline).runs]

@@ -34,7 +34,7 @@ def debug(
     It loads what the step was given in that run, and holds its cells up to the failing one.
     """
     from kale_pm.face import find_run
-    from kale_pm.local.debugging import write_debug_notebook
+    from kale_pm.local.results.debugging import write_debug_notebook
 
     found = find_run(run_name, near=folder)
     found.step(step)
@@ -54,7 +54,7 @@ def _open_in_jupyter(path: Path) -> None:
     """Start Jupyter on the notebook, and come back when it has ended."""
     import subprocess
 
-    from kale_pm.local.debugging import jupyter_command
+    from kale_pm.local.results.debugging import jupyter_command
 
     command = jupyter_command()
     if not command:

@@ -29,7 +29,7 @@ def runs(
 
     Parameters are shown where they are not the notebook's defaults of today.
     """
-    from kale_pm.local.history import locate, read_history
+    from kale_pm.local.results.history import locate, read_history
     from kale_pm.terminal import history_view
 
     store, pipeline = locate(where, folder)
@@ -100,9 +100,9 @@ def clean(
     A run goes if one of the options says so. Without any only those files go. The newest run of
     each notebook stays, and a run that goes on.
     """
-    from kale_pm.local import cleaning
-    from kale_pm.local.amounts import parse_age, parse_size
-    from kale_pm.local.history import locate
+    from kale_pm.local.results import cleaning
+    from kale_pm.local.results.amounts import parse_age, parse_size
+    from kale_pm.local.results.history import locate
     from kale_pm.terminal import cleaning_view
 
     age = parse_age(older_than) if older_than is not None else None

@@ -57,7 +57,7 @@ def vars_(
     With a .pack file in the place of RUN: what lies in it.  Nothing is loaded.
     """
     from kale_pm.face import find_run
-    from kale_pm.local.packs import damaged_packs
+    from kale_pm.local.results.packs import damaged_packs
     from kale_pm.terminal import WHOLE, step_variables_view, variables_view
 
     if run_name.endswith(".pack"):
@@ -90,7 +90,7 @@ def vars_(
 
 
 def _show_pack(path: Path, verify: bool, as_json: bool) -> None:
-    from kale_pm.local.packs import read_pack
+    from kale_pm.local.results.packs import read_pack
     from kale_pm.terminal import pack_view
 
     content = read_pack(path, verify=verify)

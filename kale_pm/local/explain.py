@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kale_pm.errors import PipelineError
-from kale_pm.local import cache
-from kale_pm.local.basis import Basis
-from kale_pm.local.decision import (
+from kale_pm.local.cache import entries
+from kale_pm.local.cache.basis import Basis
+from kale_pm.local.cache.decision import (
     NEVER,
     decide,
     fingerprint_of,
@@ -17,7 +17,7 @@ from kale_pm.local.decision import (
     reused,
     stale,
 )
-from kale_pm.local.parts import FROM_ABOVE, difference, own_hash, read_past
+from kale_pm.local.cache.parts import FROM_ABOVE, difference, own_hash, read_past
 from kale_pm.local.run import RunOptions, check_kernel, selection
 from kale_pm.local.step import inputs_of
 from kale_pm.local.store import store_in
@@ -106,7 +106,7 @@ def _without_inputs(
     changed = difference(past.parts, parts, FROM_ABOVE)
     if changed and own_hash(parts) not in past.own:
         return Explanation(True, changed)
-    entry = cache.recall(basis.store, past.key)
+    entry = entries.recall(basis.store, past.key)
     outdated = stale(basis, step, entry) if entry is not None and not changed else ""
     if outdated:
         return Explanation(True, outdated)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kale_pm.events import Event, Listener, Warned
-from kale_pm.local.basis import Basis
+from kale_pm.local.cache.basis import Basis
 from kale_pm.local.journal import Journal
 from kale_pm.local.room import Room
 from kale_pm.local.secrets import values

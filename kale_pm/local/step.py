@@ -10,14 +10,11 @@ from pathlib import Path
 
 from kale_pm.errors import KalePmError, StoreError
 from kale_pm.events import StepRetried, StepStarted, Warned
-from kale_pm.local import cache
-from kale_pm.local.cache import CachedStep
-from kale_pm.local.decision import decide, reused, watched
-from kale_pm.local.failures import explained
-from kale_pm.local.live import LiveRun
-from kale_pm.local.parts import write_past
-from kale_pm.local.secrets import stored_secrets, without_secrets
-from kale_pm.local.watched import (
+from kale_pm.local.cache import entries
+from kale_pm.local.cache.decision import decide, reused, watched
+from kale_pm.local.cache.entries import CachedStep
+from kale_pm.local.cache.parts import write_past
+from kale_pm.local.cache.watched import (
     Stamp,
     file_states,
     may_write,
@@ -25,6 +22,9 @@ from kale_pm.local.watched import (
     stamps,
     touched_since,
 )
+from kale_pm.local.failures import explained
+from kale_pm.local.live import LiveRun
+from kale_pm.local.secrets import stored_secrets, without_secrets
 from kale_pm.model import Pipeline, Step
 from kale_pm.record import CellError, State, StepRecord
 from kale_pm.runtime.execution.execute import Outcome, execute
@@ -195,7 +195,7 @@ def _memory(step: Step) -> str:
 
 def _warn_of_stored_secrets(live: LiveRun, step: Step) -> None:
     manifest = read_manifest(live.manifest(step.name))
-    packs = cache.pack_stamps(live.store.packs, manifest.variables.values())
+    packs = entries.pack_stamps(live.store.packs, manifest.variables.values())
     for secret in stored_secrets([live.store.packs / name for name in packs], live.secrets):
         text = (
             f"a variable that it hands on holds the secret {secret}, which is stored as it is: "
@@ -231,9 +231,9 @@ def _remember(
         gave=tuple(sorted(watched(step))),
         metrics=dict(outcome.metrics),
         files=file_states(live.pipeline.folder, names),
-        packs=cache.pack_stamps(live.store.packs, manifest.variables.values()),
+        packs=entries.pack_stamps(live.store.packs, manifest.variables.values()),
         variables=manifest.variables,
         versions={n: v for n, v in versions.items() if v.step == step.name},
         context={n: change.value for n, change in context.items() if change.step == step.name},
     )
-    cache.remember(live.store, key, entry)
+    entries.remember(live.store, key, entry)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kale_pm.errors import LoadError
-from kale_pm.local.fingerprint import all_imports, code_trees
-from kale_pm.local.watched import Stamp, paths_in_code, stamps
+from kale_pm.local.cache.fingerprint import all_imports, code_trees
+from kale_pm.local.cache.watched import Stamp, paths_in_code, stamps
 from kale_pm.model import Pipeline
 from kale_pm.record import RunRecord
 from kale_pm.runtime.manifest import Manifest, read_manifest

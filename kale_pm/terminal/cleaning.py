@@ -10,7 +10,7 @@ from rich.text import Text
 from kale_pm.terminal.text import file_size, visible
 
 if TYPE_CHECKING:
-    from kale_pm.local.cleaning import Cleaning
+    from kale_pm.local.results.cleaning import Cleaning
 
 _LISTED = 20  # runs; more would hide what comes after them
 _KINDS = {

@@ -16,8 +16,8 @@ from kale_pm.terminal.history import moment, value_text
 from kale_pm.terminal.text import STYLES, cut, visible
 
 if TYPE_CHECKING:
-    from kale_pm.local.changed_cells import CellChange
-    from kale_pm.local.comparison import Change, Comparison, StepComparison
+    from kale_pm.local.results.changed_cells import CellChange
+    from kale_pm.local.results.comparison import Change, Comparison, StepComparison
 
 _BRIEF = 12  # lines of one cell's diff, where not all are asked for
 _COLOURS = {"-": "red", "+": "green", "@": "dim"}

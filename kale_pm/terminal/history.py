@@ -19,7 +19,7 @@ from kale_pm.report.page import duration
 from kale_pm.terminal.text import STYLES, cut, visible
 
 if TYPE_CHECKING:
-    from kale_pm.local.history import PastRun
+    from kale_pm.local.results.history import PastRun
 
 _AGES = (
     (60, 1, "s"),

@@ -17,8 +17,8 @@ from kale_pm.record import State
 from kale_pm.terminal.text import STYLES, file_size, short_type, visible
 
 if TYPE_CHECKING:
-    from kale_pm.local.packs import PackContent
-    from kale_pm.local.variables import RunVariable
+    from kale_pm.local.results.packs import PackContent
+    from kale_pm.local.results.variables import RunVariable
 
 WHOLE = "every byte is as it was written"
 _SHARING = "variables joined by a line share objects; the size is that of all of them"

@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from rich.console import Console
 
-from kale_pm.local.variables import RunVariable
+from kale_pm.local.results.variables import RunVariable
 from kale_pm.record import State
 from kale_pm.terminal import variables_view
 from kale_pm.terminal.text import file_size, short_type

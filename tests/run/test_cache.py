@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kale_pm.local import basis, read_run
-from kale_pm.local.environment import UNKNOWN
+from kale_pm.local import read_run
+from kale_pm.local.cache import basis
 from kale_pm.local.journal import read_journal
+from kale_pm.local.kernels.environment import UNKNOWN
 from kale_pm.record import State
 
 if TYPE_CHECKING:

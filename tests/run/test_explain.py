@@ -14,7 +14,7 @@ import pytest
 
 from kale_pm.errors import PipelineError, UsageError
 from kale_pm.local import Explanation, RunOptions, basis, explain_pipeline
-from kale_pm.local.environment import Environment, environment_of
+from kale_pm.local.kernels.environment import Environment, environment_of
 
 if TYPE_CHECKING:
     from conftest import Cells, Runner

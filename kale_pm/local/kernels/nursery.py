@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kale_pm.local.environment import is_our_own
+from kale_pm.local.kernels.environment import is_our_own
 from kale_pm.local.kernels.forked import ForkedKernel
 from kale_pm.runtime.execution.kernel import kernel_environment
 

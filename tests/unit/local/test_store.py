@@ -14,11 +14,11 @@ import pytest
 
 from kale_pm.errors import StoreError
 from kale_pm.events import CellOutput, RunStarted
-from kale_pm.local import cache
-from kale_pm.local.cache import CachedStep
+from kale_pm.local.cache import entries
+from kale_pm.local.cache.entries import CachedStep
+from kale_pm.local.cache.watched import FileState
 from kale_pm.local.journal import Journal, read_journal
 from kale_pm.local.store import Store, find_store, read_run, write_run, write_text
-from kale_pm.local.watched import FileState
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 from kale_pm.runtime.manifest import Made, Variable, Version
 from kale_pm.runtime.storage.pack.writer import write_pack
@@ -202,15 +202,15 @@ ENTRY = CachedStep(
 
 
 def test_a_cached_step_comes_back_as_it_was(store: Store) -> None:
-    cache.remember(store, "key", ENTRY)
-    assert cache.recall(store, "key") == ENTRY
-    assert cache.recall(store, "other") is None
+    entries.remember(store, "key", ENTRY)
+    assert entries.recall(store, "key") == ENTRY
+    assert entries.recall(store, "other") is None
 
 
 def test_a_metric_that_is_no_number_is_kept_as_json_that_every_parser_reads(store: Store) -> None:
-    cache.remember(store, "key", replace(ENTRY, metrics={"loss": math.nan, "best": -math.inf}))
+    entries.remember(store, "key", replace(ENTRY, metrics={"loss": math.nan, "best": -math.inf}))
     strictly((store.cache / "key.json").read_text())
-    entry = cache.recall(store, "key")
+    entry = entries.recall(store, "key")
     assert entry is not None
     assert math.isnan(entry.metrics["loss"])
     assert entry.metrics["best"] == -math.inf
@@ -226,33 +226,33 @@ def strictly(text: str) -> object:
 
 
 def test_an_entry_that_somebody_edited_is_none(store: Store) -> None:
-    cache.remember(store, "key", ENTRY)
+    entries.remember(store, "key", ENTRY)
     path = store.cache / "key.json"
     content = json.loads(path.read_text())
     content["metrics"]["m"] = 2
     path.write_text(json.dumps(content))
-    assert cache.recall(store, "key") is None
+    assert entries.recall(store, "key") is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"seal": 1}'])
 def test_an_entry_that_is_none_at_all_is_none(store: Store, text: str) -> None:
     (store.cache / "key.json").write_text(text)
-    assert cache.recall(store, "key") is None
+    assert entries.recall(store, "key") is None
 
 
 def test_packs_are_whole_as_long_as_their_content_is(store: Store) -> None:
     pack = write_pack(store.packs, [{"x": bytes(10_000)}], frozenset()).path
-    expected = cache.pack_stamps(store.packs, [Variable("bytes", f"../../packs/{pack.name}")])
-    assert cache.are_whole(store.packs, expected)
+    expected = entries.pack_stamps(store.packs, [Variable("bytes", f"../../packs/{pack.name}")])
+    assert entries.are_whole(store.packs, expected)
     # A copy of the same content has another time, and is read through once more.
     pack.write_bytes(pack.read_bytes())
-    assert cache.are_whole(store.packs, expected)
+    assert entries.are_whole(store.packs, expected)
     content = bytearray(pack.read_bytes())
     content[len(content) // 2] ^= 1
     pack.write_bytes(content)
-    assert not cache.are_whole(store.packs, expected)
+    assert not entries.are_whole(store.packs, expected)
     assert not pack.exists()
-    assert not cache.are_whole(store.packs, expected)
+    assert not entries.are_whole(store.packs, expected)
 
 
 # -- the journal ----------------------------------------------------------------------------

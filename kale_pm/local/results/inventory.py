@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 from kale_pm.errors import StoreError
-from kale_pm.local import cache
-from kale_pm.local.history import pipeline_of, run_folders
+from kale_pm.local.cache import entries
+from kale_pm.local.results.history import pipeline_of, run_folders
 from kale_pm.local.store import Store, read_run
 from kale_pm.record import RunRecord, State
 
@@ -158,7 +158,7 @@ def _stored_run(folder: Path) -> StoredRun:
 
 def _results(store: Store, keys: Collection[str]) -> Iterator[StoredResult]:
     for key in keys:
-        entry = cache.recall(store, key) if is_key(key) else None
+        entry = entries.recall(store, key) if is_key(key) else None
         if entry is not None:
             path = store.cache / f"{key}.json"
             yield StoredResult(path, entry.run, store.notebooks / f"{entry.notebook}.ipynb")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import LoadError
-from kale_pm.local.changed_cells import CellChange, CodeCell, compare_cells
-from kale_pm.local.variables import RunVariable, RunVariables
+from kale_pm.local.results.changed_cells import CellChange, CodeCell, compare_cells
+from kale_pm.local.results.variables import RunVariable, RunVariables
 from kale_pm.record import RunRecord, StepRecord
 
 _CODE = ("prelude", "parameters", "step")  # the roles of cells that come from the notebook

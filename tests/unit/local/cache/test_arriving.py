@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kale_pm.local.arriving import arriving_names
+from kale_pm.local.cache.arriving import arriving_names
 from kale_pm.runtime.manifest import Change, Manifest, Variable, Version
 from kale_pm.runtime.merging import merge_context, merge_versions
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kale_pm.local.environment import UNKNOWN, describe, environment_of
+from kale_pm.local.kernels.environment import UNKNOWN, describe, environment_of
 
 KERNEL = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kale_pm.local import cache
-from kale_pm.local.arriving import arriving_names
-from kale_pm.local.basis import Basis
-from kale_pm.local.cache import CachedStep
-from kale_pm.local.fingerprint import Fingerprint, definitions, fingerprint
-from kale_pm.local.parts import difference, read_past
-from kale_pm.local.watched import changed_file
+from kale_pm.local.cache import entries
+from kale_pm.local.cache.arriving import arriving_names
+from kale_pm.local.cache.basis import Basis
+from kale_pm.local.cache.entries import CachedStep
+from kale_pm.local.cache.fingerprint import Fingerprint, definitions, fingerprint
+from kale_pm.local.cache.parts import difference, read_past
+from kale_pm.local.cache.watched import changed_file
 from kale_pm.model import Pipeline, Step
 from kale_pm.runtime.manifest import Change, Manifest
 from kale_pm.runtime.merging import ancestors, merge_context, merge_versions
@@ -34,7 +34,7 @@ def decide(basis: Basis, step: Step, inputs: Sequence[Manifest], forced: str) ->
     ``forced`` is the reason why a stored result must not be used, or an empty text.
     """
     found = fingerprint_of(basis, step, inputs)
-    entry = cache.recall(basis.store, found.key)
+    entry = entries.recall(basis.store, found.key)
     return Decision(found, entry, forced or _why_not(basis, step, found, entry))
 
 
@@ -86,7 +86,7 @@ def stale(basis: Basis, step: Step, entry: CachedStep) -> str:
     if changed is not None:
         return f"{changed} changed"
     packs = basis.store.packs
-    if not cache.are_whole(packs, entry.packs, verify=basis.verify, discard=basis.discard):
+    if not entries.are_whole(packs, entry.packs, verify=basis.verify, discard=basis.discard):
         return "its stored variables are gone or damaged"
     return ""
 
@@ -119,5 +119,5 @@ def reused(basis: Basis, step: Step, entry: CachedStep, inputs: Sequence[Manifes
         context=context,
         metrics=entry.metrics,
         ancestors=ancestors(inputs),
-        seals=cache.seals(basis.store.packs, entry.packs),
+        seals=entries.seals(basis.store.packs, entry.packs),
     )

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from kale_pm.errors import StoreError
-from kale_pm.local import cache
-from kale_pm.local.cache import CachedStep
-from kale_pm.local.cleaning import Cleaning, Rules, clean, plan_cleaning
+from kale_pm.local.cache import entries
+from kale_pm.local.cache.entries import CachedStep
+from kale_pm.local.results.cleaning import Cleaning, Rules, clean, plan_cleaning
+from kale_pm.local.results.variables import RunVariables
 from kale_pm.local.store import Store, read_run, write_run
-from kale_pm.local.variables import RunVariables
 from kale_pm.record import RunRecord, State, StepRecord
 from kale_pm.report import write_report
 from kale_pm.runtime.manifest import Manifest, Variable, Version, read_manifest, write_manifest
@@ -65,7 +65,7 @@ class Past:
             version += f"{step}{number}"
             key = f"{abs(hash((pipeline, version))):032x}"[:32]
             inputs = [read_manifest(self._manifest(folder, name)) for name in steps]
-            entry = None if fresh else cache.recall(self.store, key)
+            entry = None if fresh else entries.recall(self.store, key)
             if entry is None:
                 entry = self._execute(folder, step, order, key, size)
             assert self.store.bring_notebook(entry.notebook, folder / f"notebooks/{step}.ipynb")
@@ -75,7 +75,7 @@ class Past:
                 variables=entry.variables,
                 versions={**merge_versions(inputs), **entry.versions},
                 ancestors=tuple(steps),
-                seals=cache.seals(self.store.packs, entry.packs),
+                seals=entries.seals(self.store.packs, entry.packs),
             )
             write_manifest(manifest, self._manifest(folder, step))
             is_own = entry.run == folder.name
@@ -123,12 +123,12 @@ class Past:
             gave=(step,),
             metrics={},
             files={},
-            packs=cache.pack_stamps(self.store.packs, [variable]),
+            packs=entries.pack_stamps(self.store.packs, [variable]),
             variables={step: variable},
             versions={step: Version(step, order, component.id)},
             context={},
         )
-        cache.remember(self.store, key, entry)
+        entries.remember(self.store, key, entry)
         return entry
 
     # -- what is there --------------------------------------------------------------------
@@ -154,10 +154,10 @@ class Past:
         """Whether the next run of that code would take each step's result from the cache."""
         found = {}
         for step, key in self.keys[run].items():
-            entry = cache.recall(self.store, key)
+            entry = entries.recall(self.store, key)
             found[step] = (
                 entry is not None
-                and cache.are_whole(self.store.packs, entry.packs)
+                and entries.are_whole(self.store.packs, entry.packs)
                 and self.store.bring_notebook(entry.notebook, self.store.folder / "brought")
             )
         (self.store.folder / "brought").unlink(missing_ok=True)

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from kale_pm.errors import KalePmError
-from kale_pm.local.environment import UNKNOWN, Environment, environment_of
-from kale_pm.local.fingerprint import all_imports
-from kale_pm.local.foreign import is_foreign, with_runtime
+from kale_pm.local.cache.fingerprint import all_imports
+from kale_pm.local.kernels.environment import UNKNOWN, Environment, environment_of
+from kale_pm.local.kernels.foreign import is_foreign, with_runtime
 from kale_pm.local.store import Store
 from kale_pm.model import Pipeline
 from kale_pm.runtime.execution.kernel import KernelCommand, choose_spec, kernel_command

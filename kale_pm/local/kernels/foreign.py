@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import kale_pm
 from kale_pm.errors import KalePmError
-from kale_pm.local.environment import UNKNOWN, environment_of, interpreter, is_our_own
+from kale_pm.local.kernels.environment import UNKNOWN, environment_of, interpreter, is_our_own
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kale_pm.local.parts import (
+from kale_pm.local.cache.parts import (
     FROM_ABOVE,
     Parts,
     difference,

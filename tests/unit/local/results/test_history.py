@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from kale_pm.errors import NotebookError, StoreError, UsageError
-from kale_pm.local.history import History, locate, pipeline_of, read_history
+from kale_pm.local.results.history import History, locate, pipeline_of, read_history
 from kale_pm.local.store import Store, write_run
 from kale_pm.record import RunRecord, State, StepRecord
 from kale_pm.terminal import history_view

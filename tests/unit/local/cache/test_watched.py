@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kale_pm.local.watched import (
+from kale_pm.local.cache.watched import (
     FileState,
     changed_file,
     digest,

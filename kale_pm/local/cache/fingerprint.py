@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kale_pm.local.environment import Environment
-from kale_pm.local.parts import Parts, readable, short
+from kale_pm.local.cache.parts import Parts, readable, short
+from kale_pm.local.kernels.environment import Environment
 from kale_pm.model import Cell, Pipeline, Step
 from kale_pm.notebook import parse, split_prelude
 from kale_pm.runtime.manifest import FORMAT, Change, Version

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kale_pm.errors import UsageError
-from kale_pm.local.amounts import parse_age, parse_size
+from kale_pm.local.results.amounts import parse_age, parse_size
 
 
 @pytest.mark.parametrize(

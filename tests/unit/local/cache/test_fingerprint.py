@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from kale_pm.analysis import understand
-from kale_pm.local.environment import Environment, describe
-from kale_pm.local.fingerprint import (
+from kale_pm.local.cache.fingerprint import (
     all_imports,
     code_trees,
     fingerprint,
     imported_names,
     missing_modules,
 )
+from kale_pm.local.kernels.environment import Environment, describe
 from kale_pm.model import Pipeline
 from kale_pm.notebook import read
 from kale_pm.runtime.manifest import Change, Version

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import StoreError
-from kale_pm.local.history import links_of
-from kale_pm.local.inventory import (
+from kale_pm.local.results.history import links_of
+from kale_pm.local.results.inventory import (
     DAY,
     Inventory,
     StoredRun,

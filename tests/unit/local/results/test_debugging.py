@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from kale_pm.errors import StoreError, UsageError
-from kale_pm.local.debugging import jupyter_command, write_debug_notebook
+from kale_pm.local.results.debugging import jupyter_command, write_debug_notebook
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 
 ERROR = {"output_type": "error", "ename": "ValueError", "evalue": "no", "traceback": ["…"]}

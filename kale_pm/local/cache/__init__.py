@@ -1,0 +1,1 @@
+"""What a step gave before, and whether it is still right."""
