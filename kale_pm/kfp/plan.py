@@ -12,6 +12,7 @@ from kale_pm.kfp.component import Component, components, reserved_names
 from kale_pm.kfp.imports import Imports, imports, runtime_packages
 from kale_pm.kfp.options import not_carried, task_settings
 from kale_pm.kfp.parameters import KfpParameter, kfp_parameters
+from kale_pm.kfp.relays import with_relays
 from kale_pm.kfp.sizes import KIB, LARGEST_ARGUMENT
 from kale_pm.model import Pipeline
 
@@ -59,6 +60,7 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
     """
     if pipeline.errors:
         raise PipelineError(pipeline.path, pipeline.errors)
+    pipeline = with_relays(pipeline)
     parameters, warnings = kfp_parameters(pipeline, reserved_names(pipeline))
     parts = components(pipeline, parameters)
     settings = {
