@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from kale_pm.kfp.compile import CompileResult, compile_pipeline
+from kale_pm.kfp.compiling.compile import CompileResult, compile_pipeline
 
 __all__ = ["CompileResult", "compile_pipeline"]

@@ -17,8 +17,8 @@ import pytest
 
 import kale_pm
 from kale_pm import Pipeline
-from kale_pm.kfp.bundle import runtime_archive
-from kale_pm.kfp.plan import SHARED_ABOVE, plan
+from kale_pm.kfp.compiling.bundle import runtime_archive
+from kale_pm.kfp.compiling.plan import SHARED_ABOVE, plan
 
 Make = Callable[..., Pipeline]
 Run = Callable[..., tuple[Path, str]]

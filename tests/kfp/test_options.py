@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kale_pm.errors import CompileError
-from kale_pm.kfp.component import components
-from kale_pm.kfp.options import not_carried, task_settings
+from kale_pm.kfp.compiling.component import components
+from kale_pm.kfp.compiling.options import not_carried, task_settings
 from kale_pm.model import Configuration, Pipeline, Secret, Step, StepOptions, Volume
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kale_pm.errors import CompileError
-from kale_pm.kfp.sizes import (
+from kale_pm.kfp.compiling.sizes import (
     LARGE_PACKAGE,
     LARGEST_ARGUMENT,
     LARGEST_PACKAGE,

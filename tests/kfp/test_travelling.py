@@ -13,9 +13,9 @@ import pytest
 
 from kale_pm import Pipeline
 from kale_pm.errors import CompileError
-from kale_pm.kfp.bundle import archive
-from kale_pm.kfp.imports import imports
-from kale_pm.kfp.plan import plan
+from kale_pm.kfp.compiling.bundle import archive
+from kale_pm.kfp.compiling.imports import imports
+from kale_pm.kfp.compiling.plan import plan
 
 Make = Callable[..., Pipeline]
 

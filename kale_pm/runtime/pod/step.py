@@ -58,7 +58,7 @@ def run_step(
 ) -> None:
     """Execute one step, and leave everything that KFP is to keep of it.
 
-    ``bundle`` is the archive that ``kale_pm.kfp.bundle`` made, ``parameters`` are values as
+    ``bundle`` is the archive that ``kale_pm.kfp.compiling.bundle`` made, ``parameters`` are values as
     KFP gives them.  ``inputs`` are paths: folders of variables (``state``) and manifests
     (``context``) of earlier steps.  The others are paths to write: ``notebook`` a folder for
     the executed notebook, ``html`` a page, ``state`` a folder with the manifest and the

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kale_pm.kfp.imports import imported_names, imports
+from kale_pm.kfp.compiling.imports import imported_names, imports
 
 
 @pytest.mark.parametrize(

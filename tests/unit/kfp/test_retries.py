@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kale_pm.kfp.options import task_settings
+from kale_pm.kfp.compiling.options import task_settings
 from kale_pm.model import Configuration, Step, StepOptions
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import CompileError
-from kale_pm.kfp.component import Component
-from kale_pm.kfp.imports import imported_names
+from kale_pm.kfp.compiling.component import Component
+from kale_pm.kfp.compiling.imports import imported_names
 
 # A zip archive cannot hold an earlier time, and a real one would change its bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)

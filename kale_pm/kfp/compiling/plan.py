@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kale_pm.errors import PipelineError
-from kale_pm.kfp.bundle import named_files, runtime_archive, step_bundle
-from kale_pm.kfp.component import Component, components, reserved_names
-from kale_pm.kfp.imports import Imports, imports, runtime_packages
-from kale_pm.kfp.options import not_carried, task_settings
+from kale_pm.kfp.compiling.bundle import named_files, runtime_archive, step_bundle
+from kale_pm.kfp.compiling.component import Component, components, reserved_names
+from kale_pm.kfp.compiling.imports import Imports, imports, runtime_packages
+from kale_pm.kfp.compiling.options import not_carried, task_settings
+from kale_pm.kfp.compiling.relays import with_relays
+from kale_pm.kfp.compiling.sizes import KIB, LARGEST_ARGUMENT
 from kale_pm.kfp.parameters import KfpParameter, kfp_parameters
-from kale_pm.kfp.relays import with_relays
-from kale_pm.kfp.sizes import KIB, LARGEST_ARGUMENT
 from kale_pm.model import Pipeline
 
 # A task of its own costs the run two pods; the runtime costs every step some 80 kB.

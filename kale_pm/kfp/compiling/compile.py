@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kale_pm.errors import CompileError
-from kale_pm.kfp.dsl_source import dsl_source
-from kale_pm.kfp.plan import Plan, plan
-from kale_pm.kfp.sizes import StepSize, argument_size, check_sizes
+from kale_pm.kfp.compiling.dsl_source import dsl_source
+from kale_pm.kfp.compiling.plan import Plan, plan
+from kale_pm.kfp.compiling.sizes import StepSize, argument_size, check_sizes
 from kale_pm.model import Pipeline
 from kale_pm.runtime.atomic import replacing
 
@@ -53,6 +53,12 @@ def compile_pipeline(
     if output.suffix not in (".yaml", ".yml"):
         raise CompileError(
             f"{output}: a compiled pipeline is a YAML file", hint="end the name with .yaml"
+        )
+    if not pipeline.is_analysed:
+        raise CompileError(
+            f"{pipeline.path}: its cells are {pipeline.language}, and the pods run Python kernels",
+            hint="run it here, or write its steps as cells of a Python notebook with a magic such "
+            "as %%bash, in an image that has what they call",
         )
     planned = plan(pipeline, install=install, image=image)
     source = dsl_source(planned)

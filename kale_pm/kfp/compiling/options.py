@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from kale_pm.errors import CompileError
-from kale_pm.kfp.python_text import call, literal
+from kale_pm.kfp.compiling.python_text import call, literal
 from kale_pm.model import Configuration, Step, Volume
 
 # A pod lives longer than its step may run: the image, the packages and the report take their

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kale_pm import __version__
-from kale_pm.kfp.component import OUTPUTS, RUNTIME_TASK, Component, describe
-from kale_pm.kfp.plan import Plan
-from kale_pm.kfp.python_text import block, call, docstring, literal
+from kale_pm.kfp.compiling.component import OUTPUTS, RUNTIME_TASK, Component, describe
+from kale_pm.kfp.compiling.plan import Plan
+from kale_pm.kfp.compiling.python_text import block, call, docstring, literal
 
 
 def dsl_source(plan: Plan) -> str:
@@ -15,7 +15,7 @@ def dsl_source(plan: Plan) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("kale_pm", "kfp"),
+        loader=PackageLoader("kale_pm.kfp", "compiling"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,

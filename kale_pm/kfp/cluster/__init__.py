@@ -1,0 +1,1 @@
+"""The API of Kubernetes itself, where KFP has no words for it."""

@@ -1,0 +1,1 @@
+"""From a pipeline to the package that a KFP server runs."""
