@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from kale_pm.errors import KalePmError, NotebookError
+    from kale_pm.errors import KalePmError, NotebookError, StepFailed
     from kale_pm.events import Event, Listener
     from kale_pm.face import Pipeline
     from kale_pm.model import Problem
 
+_FAILURES = 5  # that are told in full; the report tells all
 _UNWRAPPED = 10_000  # columns, where no terminal says how many there are
 
 
@@ -70,6 +71,17 @@ def show_error(error: KalePmError) -> None:
     from kale_pm.terminal import error_view
 
     show_view(error_view(error), error=True, soft_wrap=True)
+
+
+def show_failures(failures: Sequence[StepFailed]) -> None:
+    """Print the first failures of a run, and of the others which they are and where to look."""
+    from kale_pm.terminal import more_failures_view
+
+    for failure in failures[:_FAILURES]:
+        show_error(failure)
+    if len(failures) > _FAILURES:
+        view = more_failures_view(failures[_FAILURES:])
+        show_view(view, error=True, soft_wrap=True)
 
 
 def show_refusal(pipeline: Pipeline, errors: Sequence[Problem]) -> None:

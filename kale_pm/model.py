@@ -16,6 +16,10 @@ from typing import Any, Literal
 CellKind = Literal["code", "markdown", "raw"]
 ParameterType = Literal["bool", "int", "float", "str", "list", "dict", "any"]
 Severity = Literal["error", "warning", "note"]
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+TaintEffect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+PYTHON = "python"
 
 # The pauses between two tries of a step, where no tag says anything else.
 RETRY_INTERVAL = 10  # seconds
@@ -27,7 +31,8 @@ RETRY_MAX_INTERVAL = 600  # seconds
 class Cell:
     """One cell of the source notebook.
 
-    ``number`` counts all cells of the notebook from 1, as editors show it.
+    ``number`` counts all cells of the notebook from 1, as editors show it; ``language`` is in
+    lower case.
     """
 
     number: int
@@ -35,10 +40,15 @@ class Cell:
     kind: CellKind
     source: str
     tags: tuple[str, ...] = ()
+    language: str = PYTHON
 
     @property
     def is_code(self) -> bool:
         return self.kind == "code"
+
+    @property
+    def is_python(self) -> bool:
+        return self.language == PYTHON
 
 
 @dataclass(frozen=True)
@@ -66,15 +76,36 @@ class Secret:
 
 
 @dataclass(frozen=True)
+class SecretFiles:
+    """All keys of a Kubernetes secret, which a step finds as files in the folder ``path``."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Toleration:
+    """A taint of nodes that a step's pod tolerates; None stands for any value, any effect."""
+
+    key: str
+    value: str | None = None
+    effect: TaintEffect | None = None
+
+
+@dataclass(frozen=True)
 class StepOptions:
     """What the tags of a step ask of the place it runs in.
 
-    ``timeout`` is in seconds; ``cache`` and ``report`` are None where no tag says anything, and
-    so are the pauses between two tries: ``retry_interval`` (seconds) before the second try,
-    ``retry_factor`` times longer before each later one, ``retry_max_interval`` (seconds) at most.
+    ``timeout`` is in seconds; ``cache``, ``report`` and ``install`` (of packages, when the step
+    starts) are None where no tag says anything, and so are the pauses between two tries:
+    ``retry_interval`` (seconds) before the second try, ``retry_factor`` times longer before each
+    later one, ``retry_max_interval`` (seconds) at most.  ``shared_memory`` is the size of
+    /dev/shm, as Kubernetes writes it.
     """
 
     image: str | None = None
+    pull_policy: PullPolicy | None = None
+    install: bool | None = None
     cache: bool | None = None
     report: bool | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
@@ -86,7 +117,10 @@ class StepOptions:
     timeout: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     nodes: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    shared_memory: str | None = None
     secrets: tuple[Secret, ...] = ()
+    secret_files: tuple[SecretFiles, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
 
@@ -222,17 +256,36 @@ class Configuration:
     the notebook's folder, of what travels with every step to the cluster; ``secrets_dir`` is
     the folder of the secrets on this machine.  ``kernels`` are started before their step
     (``warm``) where that is sound, or for it (``cold``).
+
+    ``steps_defaults`` hold where the tags of a step say nothing, ``image_pull_policy`` and
+    ``install`` where they say nothing either.  ``packages`` are requirements that every step
+    installs beside what it imports, ``package_indexes`` the addresses of the package indexes,
+    the first of which takes the place of the usual one; ``trusted_hosts`` are those of them
+    whose certificates are not checked.  How to reach the KFP server and as whom: ``host``,
+    ``namespace``, ``authentication`` (its kind) and ``ca`` (the file of a certificate
+    authority); ``service_account`` is that of the pods.
     """
 
     name: str
     experiment: str = "Default"
     description: str = ""
+    steps_defaults: StepOptions = StepOptions()
     image: str | None = None
+    image_pull_policy: PullPolicy | None = None
+    image_pull_secrets: tuple[str, ...] = ()
+    install: bool = True
+    packages: tuple[str, ...] = ()
+    package_indexes: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
     cache: bool = True
     replay: bool = True
     timeout: int | None = None
     files: tuple[str, ...] = ()
     host: str | None = None
+    namespace: str | None = None
+    authentication: str | None = None
+    ca: str | None = None
+    service_account: str | None = None
     secrets_dir: str | None = None
     kernels: Literal["cold", "warm"] = "warm"
     security_context: Mapping[str, Any] = field(default_factory=dict)
@@ -250,7 +303,8 @@ class Pipeline:
     """A notebook understood: its prelude, its steps in notebook order, and what flows.
 
     ``edges`` are those of the ``prev:`` tags as (parent, child); ``implied_edges`` were added
-    by the analysis.  ``kernelspec`` is the notebook's own metadata, possibly empty.
+    by the analysis.  ``kernelspec`` is the notebook's own metadata, possibly empty for one of
+    Python, and else with name and language.
     """
 
     path: Path
@@ -273,6 +327,16 @@ class Pipeline:
     def folder(self) -> Path:
         """The folder of the notebook: every step's working directory."""
         return self.path.parent
+
+    @property
+    def language(self) -> str:
+        """The language of the cells, in its own spelling."""
+        return PYTHON if self.is_analysed else self.kernelspec["language"]
+
+    @property
+    def is_analysed(self) -> bool:
+        """Whether the code can be read, so that variables flow between the steps: Python alone."""
+        return all(cell.is_python for step in self.steps for cell in step.cells)
 
     @property
     def errors(self) -> tuple[Problem, ...]:

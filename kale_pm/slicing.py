@@ -3,6 +3,8 @@
 A slice is a whole notebook: the prelude, a cell that loads what the step needs, the step's
 own cells, and a cell that saves what it gives.  Stock papermill runs it too.  Equal input
 gives equal bytes: nothing of a run, no path and no time enters a slice.
+
+In a language that is not Python nothing can be loaded or saved: the slice has neither cell.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ def cut(pipeline: Pipeline, name: str) -> NotebookNode:
     from nbformat.v4 import new_notebook
 
     step = pipeline.step(name)
-    cells = [
-        *_prelude(pipeline, step),
-        _added(step, "load", _load_source(pipeline, step)),
-        *(_copy(cell, "step") for cell in step.cells),
-        _added(step, "save", _save_source(step)),
-    ]
+    cells = [_copy(cell, "step") for cell in step.cells]
+    if pipeline.is_analysed:
+        load = _added(step, "load", _load_source(pipeline, step))
+        save = _added(step, "save", _save_source(step))
+        cells = [*_prelude(pipeline, step), load, *cells, save]
+    else:
+        cells = [*_whole_prelude(pipeline), *cells]
     kernelspec = {
         "name": "python3",
         "display_name": "Python 3 (ipykernel)",
@@ -72,6 +75,19 @@ def _prelude(pipeline: Pipeline, step: Step) -> list[NotebookNode]:
             derived.source = sources[cell.number]
             derived.metadata["tags"] = []
             cells.append(derived)
+    return cells
+
+
+def _whole_prelude(pipeline: Pipeline) -> list[NotebookNode]:
+    """The prelude as it stands; papermill injects its values after the last parameters cell."""
+    own_cells = [cell.number for cell in parameter_cells(pipeline.prelude)]
+    cells = []
+    for cell in pipeline.prelude:
+        is_last = cell.number in own_cells[-1:]
+        copy = _copy(cell, "parameters" if is_last else "prelude")
+        if cell.number in own_cells:
+            copy.metadata["tags"] = ["parameters"] if is_last else []
+        cells.append(copy)
     return cells
 
 

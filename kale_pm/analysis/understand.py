@@ -14,6 +14,7 @@ from kale_pm.analysis.flow.graph import bits
 from kale_pm.analysis.flow.parameters import parameters_of_prelude, used_parameters
 from kale_pm.analysis.flow.problems import flow_problems, prelude_problems, unknown_metrics
 from kale_pm.analysis.flow.sources import MAKING, Flows, Prelude, Write, resolve, words_of
+from kale_pm.analysis.other_languages import ordered
 from kale_pm.model import Need, Pipeline, Problem, Source, Step
 
 # With one of these the steps themselves are not certain: there is nothing to follow.
@@ -26,10 +27,13 @@ def understand(pipeline: Pipeline, *, infer: bool = False, strict: bool = False)
     Gives the same pipeline with needs, gives, parameters and metrics of every step, implied
     edges, and all problems.  ``infer`` also infers edges for single steps without a
     ``prev:``; a notebook without any gets them in any case.  ``strict`` makes every warning
-    an error.
+    an error.  In a notebook of another language than Python nothing flows.
     """
     if not any(problem.code in _STRUCTURAL and problem.is_error for problem in pipeline.problems):
-        pipeline = _with_flow(pipeline, infer)
+        if pipeline.is_analysed:
+            pipeline = _with_flow(pipeline, infer)
+        else:
+            pipeline = ordered(pipeline, infer=infer)
     if strict:
         problems = tuple(_strict(problem) for problem in pipeline.problems)
         pipeline = replace(pipeline, problems=problems)

@@ -54,7 +54,7 @@ def explain_pipeline(pipeline: Pipeline, options: RunOptions) -> dict[str, Expla
         check_kernel(options.kernel)
     basis = Basis(
         pipeline,
-        bind(pipeline.parameters, options.parameters),
+        bind(pipeline.parameters, options.parameters, pipeline.language),
         store_in(options.folder or pipeline.folder),
         options.kernel,
         verify=options.verify,

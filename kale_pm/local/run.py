@@ -72,7 +72,7 @@ def run_pipeline(
         check_kernel(options.kernel)
     # Kernels work in the notebook's folder, where a relative path would mean another place.
     pipeline = replace(pipeline, path=Path.cwd() / pipeline.path)
-    parameters = bind(pipeline.parameters, options.parameters)
+    parameters = bind(pipeline.parameters, options.parameters, pipeline.language)
     forced, wanted = selection(pipeline, options)
     room = _room(pipeline, options)
     secrets = read_secrets(pipeline, wanted)

@@ -10,14 +10,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from kale_pm.errors import SecretError
 from kale_pm.model import Pipeline, Secret
-from kale_pm.runtime.manifest import read_manifest, write_manifest
-from kale_pm.runtime.masking import Mask
 
 _TELLING = 6  # bytes; a shorter value may stand in any file by chance
 
@@ -86,18 +83,6 @@ def _value(secret: Secret, step: str, folder: Path) -> str:
 def values(secrets: Mapping[str, Mapping[str, str]]) -> set[str]:
     """All the values."""
     return {value for each in secrets.values() for value in each.values()}
-
-
-def without_secrets(path: Path, mask: Mask) -> None:
-    """Take secrets out of the metrics and reasons that a step has put into its manifest."""
-    if not mask:
-        return
-    manifest = read_manifest(path)
-    masked = replace(
-        manifest, metrics=mask.noun(manifest.metrics), variables=mask.noun(manifest.variables)
-    )
-    if masked != manifest:
-        write_manifest(masked, path)
 
 
 def stored_secrets(

@@ -24,7 +24,7 @@ from kale_pm.local.cache.watched import (
 )
 from kale_pm.local.failures import explained
 from kale_pm.local.live import LiveRun
-from kale_pm.local.secrets import stored_secrets, without_secrets
+from kale_pm.local.secrets import stored_secrets
 from kale_pm.model import Pipeline, Step
 from kale_pm.record import CellError, State, StepRecord
 from kale_pm.runtime.execution.execute import Outcome, execute
@@ -34,6 +34,8 @@ from kale_pm.runtime.manifest import (
     read_manifest,
     write_manifest,
 )
+from kale_pm.runtime.masking import without_secrets
+from kale_pm.runtime.merging import ancestors
 from kale_pm.slicing import cut
 
 
@@ -141,6 +143,7 @@ def _execute(live: LiveRun, step: Step, record: StepRecord) -> Outcome:
         manifest=live.manifest(step.name),
         packs=live.store.packs,
         audit=live.pipeline.folder,
+        silent=_silent(live, step, record),
     )
     spec = live.spec()
     kernels = live.kernels()
@@ -187,6 +190,18 @@ def _execute(live: LiveRun, step: Step, record: StepRecord) -> Outcome:
         pause = step.options.backoff.pause(attempt)
         live.tell(StepRetried(step.name, attempt + 1, error, pause))
         live.pause(step.name, pause)
+
+
+def _silent(live: LiveRun, step: Step, record: StepRecord) -> Manifest | None:
+    """What a step hands on that cannot say so itself: nothing, but that it was executed."""
+    if live.pipeline.is_analysed:
+        return None
+    return Manifest(
+        step.name,
+        live.pipeline.order.index(step.name),
+        ancestors=ancestors(read_manifest(live.manifest(name)) for name in record.inputs),
+        execution=live.folder.name,
+    )
 
 
 def _memory(step: Step) -> str:

@@ -11,7 +11,7 @@ from kale_pm.notebook.configuration import read_configuration
 from kale_pm.notebook.document import Document, read_document
 from kale_pm.notebook.outline import outline
 from kale_pm.notebook.parameters import parameter_cells, read_parameters, split_prelude
-from kale_pm.notebook.source import is_blank, parse, python_text
+from kale_pm.notebook.source import is_blank, parse, python_text, syntax_tree
 from kale_pm.notebook.tags import CellTags, parse_tags
 from kale_pm.notebook.values import bind, describe, parse_assignment
 
@@ -32,6 +32,7 @@ __all__ = [
     "read_document",
     "read_parameters",
     "split_prelude",
+    "syntax_tree",
 ]
 
 
@@ -44,6 +45,6 @@ def read(path: str | Path, overrides: Mapping[str, object] | None = None) -> Pip
     Raises NotebookError where the notebook cannot be read or has no step.
     """
     document = read_document(Path(path))
-    configuration, defaults, problems = read_configuration(document, overrides or {})
-    pipeline = outline(document, configuration, defaults)
+    configuration, problems = read_configuration(document, overrides or {})
+    pipeline = outline(document, configuration)
     return replace(pipeline, problems=(*problems, *pipeline.problems))

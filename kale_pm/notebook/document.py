@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import NotebookError
-from kale_pm.model import Cell, CellKind
+from kale_pm.model import PYTHON, Cell, CellKind
 from kale_pm.notebook.spelling import nearest
 
 _GOOD_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -29,8 +29,9 @@ _SAVE_AGAIN = "open it in Jupyter and save it again"
 class Document:
     """A notebook as its file says it.
 
-    ``kernelspec`` is the notebook's own metadata, possibly empty; ``language`` is in lower
-    case.  Lines of a cell's source end in a line feed alone, whatever ended them in the file.
+    ``kernelspec`` is the notebook's own metadata, possibly empty; ``language`` is that of every
+    cell, in lower case.  Lines of a cell's source end in a line feed alone, whatever ended them
+    in the file.
     """
 
     path: Path
@@ -136,24 +137,28 @@ def _document(path: Path, content: Mapping[str, Any]) -> Document:
     metadata = content.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise _not_a_notebook(path, "its metadata are no object")
-    cells = _cells(path, raw_cells)
+    kernelspec = _texts(metadata.get("kernelspec"))
+    language = _language(_texts(metadata.get("language_info")), kernelspec)
+    cells = _cells(path, raw_cells, language)
     if not any(cell.is_code for cell in cells):
         hint = "add a code cell and tag it block:NAME"
         raise NotebookError(path, "it has no code cell", hint=hint)
-    kernelspec = _texts(metadata.get("kernelspec"))
-    language_info = _texts(metadata.get("language_info"))
-    language = language_info.get("name") or kernelspec.get("language") or "python"
-    return Document(path, cells, metadata, kernelspec, language.lower())
+    return Document(path, cells, metadata, kernelspec, language)
 
 
-def _cells(path: Path, raw_cells: list[Any]) -> tuple[Cell, ...]:
+def _language(language_info: Mapping[str, str], kernelspec: Mapping[str, str]) -> str:
+    named = (language_info.get("name") or kernelspec.get("language") or PYTHON).lower()
+    return PYTHON if named.startswith(("python", "ipython")) else named
+
+
+def _cells(path: Path, raw_cells: list[Any], language: str) -> tuple[Cell, ...]:
     for number, raw in enumerate(raw_cells, 1):
         if not isinstance(raw, dict) or not isinstance(raw.get("cell_type"), str):
             raise _not_a_notebook(path, f"cell {number} has no type")
     sources = [_source(path, number, raw) for number, raw in enumerate(raw_cells, 1)]
     ids = _ids([raw.get("id") for raw in raw_cells], sources)
     return tuple(
-        Cell(number, id_, _kind(raw["cell_type"]), source, _tags(path, number, raw))
+        Cell(number, id_, _kind(raw["cell_type"]), source, _tags(path, number, raw), language)
         for number, (raw, id_, source) in enumerate(zip(raw_cells, ids, sources, strict=True), 1)
     )
 

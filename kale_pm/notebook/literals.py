@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kale_pm.model import Cell, Parameter, ParameterType
-from kale_pm.notebook.source import parse
+from kale_pm.notebook.source import syntax_tree
 from kale_pm.notebook.values import is_json
 
 _TYPES: dict[str, ParameterType] = {
@@ -68,7 +68,7 @@ def literal_assignments(cell: Cell) -> list[tuple[str, int]]:
 
 def _statements(cell: Cell) -> list[ast.stmt]:
     try:
-        return parse(cell.source).body
+        return syntax_tree(cell).body
     except SyntaxError:
         # The cell stays as it is; the analysis of the prelude reports it.
         return []

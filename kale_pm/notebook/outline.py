@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from kale_pm.errors import NotebookError
 from kale_pm.model import (
+    PYTHON,
     Cell,
     Configuration,
     Pipeline,
@@ -23,6 +24,7 @@ from kale_pm.model import (
     topological_order,
 )
 from kale_pm.notebook.document import Document
+from kale_pm.notebook.other_languages import spelled
 from kale_pm.notebook.parameters import read_parameters
 from kale_pm.notebook.source import is_blank, parse
 from kale_pm.notebook.spelling import nearest
@@ -56,23 +58,14 @@ class _Sorted:
     problems: list[Problem] = field(default_factory=list)
 
 
-def outline(document: Document, configuration: Configuration, defaults: StepOptions) -> Pipeline:
+def outline(document: Document, configuration: Configuration) -> Pipeline:
     """The pipeline that the tags describe, before any analysis of its code.
 
-    ``defaults`` hold where a step's own tags say nothing.  An edge to a step that does not
-    exist stays among the edges, beside its problem.  Problems come in the order of the cells.
+    The ``steps_defaults`` hold where a step's own tags say nothing.  An edge to a step that does
+    not exist stays among the edges, beside its problem.  Problems come in the order of the cells.
 
-    Raises NotebookError where no cell belongs to a step, or the notebook is not Python's.
+    Raises NotebookError where no cell belongs to a step.
     """
-    if not document.language.startswith(("python", "ipython")):
-        reason = f"it is a notebook of {document.language}"
-        magic = {"bash": "%%bash", "r": "%%R"}.get(document.language, "a cell magic")
-        hint = (
-            "kale-pm reads the code of a step to know what it needs, and reads Python only: "
-            f"write steps in {document.language} as cells with {magic} of a Python notebook, "
-            "ordered by prev: tags"
-        )
-        raise NotebookError(document.path, reason, hint=hint)
     found = _sort(document)
     problems = found.problems
     if not found.drafts:
@@ -81,6 +74,7 @@ def outline(document: Document, configuration: Configuration, defaults: StepOpti
             place = f"cell {problems[0].cell}: "
             hint += f"; {place}{problems[0].message.removeprefix(place)}"
         raise NotebookError(document.path, "it has no step", hint=hint)
+    defaults = configuration.steps_defaults
     metrics, metric_problems = _metric_names(found.metrics)
     edges = [(parent, name) for name, draft in found.drafts.items() for parent in draft.prev]
     problems += metric_problems + _unknown_steps(found.drafts) + _cycles(found.drafts)
@@ -93,8 +87,17 @@ def outline(document: Document, configuration: Configuration, defaults: StepOpti
         metrics=metrics,
         edges=tuple(edges),
         problems=tuple(sorted(problems, key=lambda problem: problem.cell or 0)),
-        kernelspec=document.kernelspec,
+        kernelspec=_kernelspec(document),
     )
+
+
+def _kernelspec(document: Document) -> Mapping[str, str]:
+    """Of a language that is not Python complete, lest a kernel of Python takes its place."""
+    if document.language == PYTHON:
+        return document.kernelspec
+    language = spelled(document.language)
+    named = {"name": document.language, "display_name": language, **document.kernelspec}
+    return {**named, "language": language}
 
 
 def _sort(document: Document) -> _Sorted:
@@ -125,7 +128,7 @@ def _sort(document: Document) -> _Sorted:
             _add(draft, target, tags, cell.number, found.problems)
         elif target == "":
             found.prelude.append(cell)
-        elif not is_blank(cell.source):
+        elif not is_blank(cell):
             found.prelude.append(cell)
             found.problems.append(_untagged(cell))
     return found
@@ -228,6 +231,9 @@ def _metric_names(cells: Iterable[Cell]) -> tuple[tuple[str, ...], list[Problem]
     names: dict[str, None] = {}
     problems = []
     for cell in cells:
+        if not cell.is_python:
+            problems.append(_unrecorded(cell))
+            continue
         try:
             body = parse(cell.source).body
         except SyntaxError as error:
@@ -246,6 +252,12 @@ def _metric_names(cells: Iterable[Cell]) -> tuple[tuple[str, ...], list[Problem]
                     Problem("bad-metrics", "warning", message, hint, cell=cell.number, line=line)
                 )
     return tuple(names), problems
+
+
+def _unrecorded(cell: Cell) -> Problem:
+    message = f"the variables of {spelled(cell.language)} cannot be read: no metric is recorded"
+    hint = "print them in a step, whose executed notebook shows them"
+    return Problem("bad-metrics", "warning", message, hint, cell=cell.number)
 
 
 def _named(statement: ast.stmt) -> list[str]:

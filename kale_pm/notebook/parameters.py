@@ -15,16 +15,21 @@ from dataclasses import replace
 
 from kale_pm.model import Cell, Parameter
 from kale_pm.notebook.literals import LiteralAssignment, movable
+from kale_pm.notebook.other_languages import plain_parameters
 from kale_pm.notebook.source import is_blank, parse, python_text
 from kale_pm.notebook.tags import parse_tags
 
 
 def parameter_cells(prelude: Iterable[Cell]) -> tuple[Cell, ...]:
-    """The cells of the prelude that hold parameters: tagged so, or untagged below such a one."""
+    """The cells of the prelude that hold parameters: tagged so, or untagged below such a one.
+
+    In a language that is not Python only the tagged ones.
+    """
     found, inside = [], False
     for cell in prelude:
         role = parse_tags(cell.tags, cell.number)[0].role
-        inside = role == "parameters" if role else inside
+        # In another language an untagged one may work with the values that are set above it.
+        inside = role == "parameters" if role else inside and cell.is_python
         if inside:
             found.append(cell)
     return tuple(found)
@@ -32,10 +37,10 @@ def parameter_cells(prelude: Iterable[Cell]) -> tuple[Cell, ...]:
 
 def read_parameters(prelude: Sequence[Cell]) -> tuple[Parameter, ...]:
     """The parameters of a notebook, in the order in which they first appear."""
-    found: dict[str, Parameter] = {}
-    for part in movable(prelude, parameter_cells(prelude)):
-        found[part.name] = part.parameter()
-    return tuple(found.values())
+    cells = parameter_cells(prelude)
+    parameters = [part.parameter() for part in movable(prelude, cells)]
+    parameters += (parameter for cell in cells for parameter in plain_parameters(cell))
+    return tuple({parameter.name: parameter for parameter in parameters}.values())
 
 
 def split_prelude(
@@ -73,7 +78,7 @@ def _cut(
             # Later assignments of a name win, in the place of the first.
             sources |= taken
         else:
-            rests[cell.number] = "" if is_blank(cell.source) else cell.source
+            rests[cell.number] = "" if is_blank(cell) else cell.source
     return tuple(sources.items()), rests
 
 

@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 
+from kale_pm.model import Cell
+
 _FLAGS = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 # A kernel accepts these without their ``%`` where they are the only line of a cell.
@@ -19,6 +21,19 @@ _MAGICS_WITHOUT_PERCENT = re.compile(
     r"(cat|cd|conda|cp|env|load_ext|ls|mamba|matplotlib|micromamba|mkdir|mv|pip|pwd|rm|rmdir|run|"
     r"time|timeit|uv|who|whos)\s[^\n]*"
 )
+
+
+def syntax_tree(cell: Cell) -> ast.Module:
+    """The syntax tree of a cell, as :func:`parse` gives it.
+
+    A cell of another language is what ``%%LANGUAGE`` at its top would make of it: one call
+    that gets the text, into which nobody can look.
+    """
+    if cell.is_python:
+        return parse(cell.source)
+    if is_blank(cell):
+        return ast.Module([], [])
+    return ast.parse(f"get_ipython().run_cell_magic({cell.language!r}, '', {cell.source!r})")
 
 
 def parse(source: str, filename: str = "<cell>") -> ast.Module:
@@ -47,10 +62,10 @@ def python_text(source: str) -> str:
     return source
 
 
-def is_blank(source: str) -> bool:
-    """Whether there is nothing to run: no line but empty ones and comments."""
-    lines = (line.strip() for line in source.split("\n"))
-    return all(not line or line.startswith("#") for line in lines)
+def is_blank(cell: Cell) -> bool:
+    """Whether there is nothing to run: no line but empty ones and, in Python, comments."""
+    lines = (line.strip() for line in cell.source.split("\n"))
+    return all(not line or (cell.is_python and line.startswith("#")) for line in lines)
 
 
 def _compile(source: str, filename: str) -> ast.Module:

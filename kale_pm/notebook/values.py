@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kale_pm.errors import ParameterError, UsageError
-from kale_pm.model import Parameter
+from kale_pm.model import PYTHON, Parameter
+from kale_pm.notebook.other_languages import takes_values
 
 
 def describe(parameter: Parameter) -> str:
@@ -26,13 +27,17 @@ def parse_assignment(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def bind(parameters: Sequence[Parameter], given: Mapping[str, str | object]) -> dict[str, object]:
+def bind(
+    parameters: Sequence[Parameter],
+    given: Mapping[str, str | object],
+    language: str = PYTHON,
+) -> dict[str, object]:
     """The value of every parameter: the given ones converted and checked, else the default.
 
     Of a text, str takes it as it is; bool is true or false, in any case of letters; int and
     float are Python's spelling (``inf`` and ``nan`` too); list and dict are JSON; any is JSON
     where it parses, else the text.  ``null`` is None where None is allowed.  Any other value
-    must be of the type; an int will do for a float.
+    must be of the type; an int will do for a float.  ``language`` is that of the notebook.
 
     Raises ParameterError for an unknown name or a value that does not fit.
     """
@@ -40,13 +45,19 @@ def bind(parameters: Sequence[Parameter], given: Mapping[str, str | object]) -> 
     for name in given:
         if name not in known:
             listing = [describe(parameter) for parameter in parameters]
-            raise ParameterError(name, "there is no such parameter", listing)
+            raise ParameterError(name, _unknown(language), listing)
     return {
         name: _fitted(parameter, given[name], parameters)
         if name in given
         else copy.deepcopy(parameter.default)
         for name, parameter in known.items()
     }
+
+
+def _unknown(language: str) -> str:
+    if takes_values(language):
+        return "there is no such parameter"
+    return f"no value can be set in a notebook of {language}"
 
 
 def _fitted(parameter: Parameter, value: object, known: Sequence[Parameter]) -> Any:

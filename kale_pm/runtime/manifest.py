@@ -34,13 +34,15 @@ class Exchange:
 
     ``inputs`` are manifests to read, ``manifest`` the one to write, ``packs`` the folder for
     the step's pack.  ``audit`` is the notebook's folder, where the manifest is to list the
-    files that the step opens.
+    files that the step opens.  ``silent`` is what the manifest becomes where the slice has no
+    cell that writes it.
     """
 
     inputs: tuple[Path, ...]
     manifest: Path
     packs: Path
     audit: Path | None = None
+    silent: Manifest | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,8 @@ class Manifest:
     Where a folder is audited, ``read`` and ``written`` are the files that the step opened:
     those below the folder relative to it, data elsewhere by absolute path.  ``modules`` are
     the sources of the modules that no package manager installed.
+    ``execution`` names the run that executed the step where nothing says what it has changed:
+    in another language than Python, whose steps hand over files.
     """
 
     step: str
@@ -172,6 +176,7 @@ class Manifest:
     read: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    execution: str = ""
 
     def without_variables(self) -> Manifest:
         """The part that travels along an edge which carries no data."""
@@ -202,6 +207,7 @@ def read_manifest(path: Path) -> Manifest:
             read=tuple(content["read"]),
             written=tuple(content["written"]),
             modules=tuple(content["modules"]),
+            execution=str(content.get("execution", "")),
         )
     except OSError as error:
         raise LoadError(

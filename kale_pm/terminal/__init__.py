@@ -9,7 +9,7 @@ from kale_pm.terminal.explanation import explanation_view
 from kale_pm.terminal.history import history_view
 from kale_pm.terminal.pipeline import pipeline_view, problem_counts, problems_view
 from kale_pm.terminal.run import RunLines, RunView, event_line, summary_view
-from kale_pm.terminal.text import error_view, visible, warning_view
+from kale_pm.terminal.text import error_view, more_failures_view, visible, warning_view
 from kale_pm.terminal.variables import WHOLE, pack_view, step_variables_view, variables_view
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "event_line",
     "explanation_view",
     "history_view",
+    "more_failures_view",
     "pack_view",
     "pipeline_view",
     "problem_counts",

@@ -18,6 +18,7 @@ _KINDS = {
     "packs": ("file of variables", "files of variables"),
     "notebooks": ("kept notebook", "kept notebooks"),
     "reports": ("rendered notebook", "rendered notebooks"),
+    "steps": ("history of a step", "histories of steps"),
     "leftovers": ("leftover", "leftovers"),
 }
 

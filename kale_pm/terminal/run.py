@@ -30,6 +30,7 @@ from kale_pm.terminal.output import Lines
 from kale_pm.terminal.text import STYLES, cut, visible
 
 _SUMMARY = 12  # lines that a summary, and the beginning of an error, take
+_NARROW = 60  # columns, below which a line has no room for what a step says
 # Which steps stay in sight where there are too many.
 _RANKS = {
     state: rank
@@ -46,6 +47,7 @@ class _Line:
     seconds: float = 0.0
     done: int = 0
     cells: int = 0
+    attempt: int = 1
     note: str = ""
     output: Lines = field(default_factory=Lines)
 
@@ -81,13 +83,14 @@ class RunView:
                 self.lines[name].note = next(
                     filter(None, [output.newest(stream), *ended[-1:]]), self.lines[name].note
                 )
-            case StepRetried(step=name, attempt=attempt, pause=pause):
-                self.lines[name].done = 0
-                self.lines[name].note = f"attempt {attempt}{_later(pause)}"
+            case StepRetried(step=name, attempt=attempt):
+                self.lines[name].done, self.lines[name].attempt = 0, attempt
+                self.lines[name].note = _retried(event)
             case StepFinished(step=name, state=state, seconds=seconds, error=error, why=why):
                 line = self.lines[name]
                 line.state, line.seconds = state, seconds
-                line.note = _ending(state, why, error)
+                again = f"at attempt {line.attempt}" if line.attempt > 1 else ""
+                line.note = _ending(state, why, error) or again
             case RunFinished():
                 self.finished = True
 
@@ -96,14 +99,20 @@ class RunView:
     ) -> Iterator[RenderableType]:
         # At the end there is also to be room for the summary.
         shown = self._in_sight(options.size.height - (_SUMMARY if self.finished else 2))
+        # Where little of them would be seen, the names have the room of the notes.
+        has_notes = options.max_width >= _NARROW
         # Columns that grow with what they hold would let the whole table jump about.
         longest = max((cell_len(name) + 2 for name in self.lines), default=0)
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         table.expand = True
-        table.add_column(no_wrap=True, width=min(longest, options.max_width * 2 // 5))
+        if has_notes:
+            table.add_column(no_wrap=True, width=min(longest, options.max_width * 2 // 5))
+        else:
+            table.add_column(no_wrap=True, ratio=1)
         table.add_column(no_wrap=True, min_width=8, justify="right")
         table.add_column(no_wrap=True, min_width=6, justify="right")
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        if has_notes:
+            table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for name in shown:
             line = self.lines[name]
             sign, style = STYLES[line.state]
@@ -114,7 +123,7 @@ class RunView:
                 Text(f"{sign} {name}", style),
                 cells if running else line.state.value,
                 duration(seconds) if running or line.seconds else "",
-                Text(line.note, "dim"),
+                *([Text(line.note, "dim")] if has_notes else []),
             )
         yield table
         if len(shown) < len(self.lines):
@@ -166,9 +175,8 @@ def event_line(event: Event) -> Text | None:
     match event:
         case StepStarted(step=name, why=why):
             return Text.assemble(("▸ ", "cyan"), f"{name}  ", (why, "dim"))
-        case StepRetried(step=name, attempt=attempt, error=error, pause=pause):
-            said = f"attempt {attempt}{_later(pause)}, after {_error_line(error)}"
-            return Text(f"▸ {name}  {said}", "yellow")
+        case StepRetried(step=name):
+            return Text(f"▸ {name}  {_retried(event)}", "yellow")
         case StepFinished(step=name, state=state, seconds=seconds, error=error, why=why):
             sign, style = STYLES[state]
             took = f" {duration(seconds)}" if state in (State.DONE, State.FAILED) else ""
@@ -177,7 +185,7 @@ def event_line(event: Event) -> Text | None:
                 (f"{sign} {name}", style), *(f"  {part}" for part in parts if part)
             )
         case Warned(message=message, step=step):
-            return Text(f"warning: {f'{step}: ' if step else ''}{message}", "yellow")
+            return Text(f"warning: {f'{step}: ' if step else ''}{visible(message)}", "yellow")
     return None
 
 
@@ -185,8 +193,9 @@ def _prefixed(step: str, line: Text) -> Text:
     return Text(f"{step} | ").append(line)
 
 
-def _later(pause: float) -> str:
-    return f" in {duration(pause)}" if pause else ""
+def _retried(event: StepRetried) -> str:
+    later = f" in {duration(event.pause)}" if event.pause else ""
+    return f"attempt {event.attempt}{later}, after {_error_line(event.error)}"
 
 
 def _ending(state: State, why: str, error: CellError | None) -> str:
@@ -197,7 +206,7 @@ def _ending(state: State, why: str, error: CellError | None) -> str:
 
 
 def _error_line(error: CellError) -> str:
-    return cut(error.message.strip().partition("\n")[0], 200)
+    return cut(visible(error.message.strip().partition("\n")[0]), 200)
 
 
 def _counts(states: Iterable[State]) -> str:
@@ -215,7 +224,7 @@ def summary_view(record: RunRecord, folder: Path) -> RenderableType:
         Text.assemble((f"{sign} {record.id}", style), f"  {words} in {took}")
     ]
     for name, value in record.metrics.items():
-        parts.append(Text(f"  {name} = {cut(' '.join(str(value).split()), 200)}"))
+        parts.append(Text(f"  {name} = {visible(cut(' '.join(str(value).split()), 200))}"))
     places = {"report": folder / "report.html", "notebooks": folder / "notebooks"}
     parts += [Text(f"  {title:<9}  {visible(str(path))}") for title, path in places.items()]
     # What can be typed as it stands where the run lies: its id is enough there.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from kale_pm.errors import KalePmError
+from kale_pm.errors import KalePmError, StepFailed
 from kale_pm.record import State
 
 STYLES = {
@@ -22,6 +23,7 @@ STYLES = {
 """The sign of a state, and its colour."""
 
 _SCREEN = 16  # lines of an error message that leave room for what to do about it
+_NAMED = 10  # steps, where there are more than a line holds
 # What would move the cursor, recolour the screen, turn the text around or break the line.
 _UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -53,6 +55,19 @@ def error_view(error: KalePmError) -> RenderableType:
     if error.hint:
         hints = error.hint.splitlines()
         parts += [Text(f"  → {visible(cut(hint, 1000))}", "cyan") for hint in hints]
+    return Group(*parts)
+
+
+def more_failures_view(failures: Sequence[StepFailed]) -> RenderableType:
+    """How many steps failed besides those that are told, their names, and where to look."""
+    names = [cut(failure.step, 40) for failure in failures[:_NAMED]]
+    listing = ", ".join(names) + (", …" if len(failures) > _NAMED else "")
+    count = "1 more step" if len(failures) == 1 else f"{len(failures)} more steps"
+    parts = [Text.assemble(("error ", "bold red"), f"{count} failed: {visible(listing)}")]
+    run = failures[0].run
+    if run is not None:
+        told = f"all are told in {run.report}, by step in {run.folder / 'run.json'}"
+        parts.append(Text(f"  → {visible(told)}", "cyan"))
     return Group(*parts)
 
 

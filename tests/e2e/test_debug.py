@@ -147,3 +147,29 @@ def test_open_starts_jupyter_or_says_how_to_get_it(failed, kale, tmp_path):
     assert missing.code == 1
     assert missing.out == f"{tmp_path}/fail-debug-3.ipynb\n"
     assert "pip install jupyterlab" in missing.err
+
+
+# -- secrets ----------------------------------------------------------------------------------
+
+SECRET = "s3cr3t-of-the-database"
+SHY = (
+    ("block:make", "rows = [1]"),
+    (
+        "block:fail prev:make secret:db:password:DB_PASSWORD",
+        "import os\nword = os.environ['DB_PASSWORD']\nraise ValueError(f'refused: {word}')",
+    ),
+)
+
+
+def test_a_step_with_a_secret_fails_there_as_it_did_and_nothing_is_written_of_it(
+    notebook, kale, tmp_path, monkeypatch
+):
+    notebook("shy.ipynb", *SHY)
+    answer = kale("run", "shy.ipynb", env={"DB_PASSWORD": SECRET})
+    assert "ValueError: refused: •••" in answer.err
+    assert kale("debug", "shy.ipynb", "fail").code == 0
+
+    path = tmp_path / "fail-debug.ipynb"
+    assert SECRET not in answer.out + answer.err + path.read_text()
+    monkeypatch.setenv("DB_PASSWORD", SECRET)
+    assert failing(path) == (2, "ValueError", f"refused: {SECRET}")

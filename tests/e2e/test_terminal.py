@@ -18,6 +18,7 @@ from kale_pm.events import (
     CellStarted,
     RunFinished,
     StepFinished,
+    StepRetried,
     StepStarted,
 )
 from kale_pm.record import CellError, State
@@ -143,6 +144,28 @@ def test_a_progress_bar_is_one_line():
     assert drawn(view_of(StepStarted("b", 1, "new"), *bar[:4]))[1].endswith("3%|###")
 
 
+def test_a_retried_step_says_why_and_at_the_end_that_it_was():
+    error = CellError("ConnectionError", "no \x1b[2J answer\nat all", 3)
+    retried = StepRetried("b", 2, error, 1.0)
+    view = view_of(StepStarted("b", 1, "new"), retried)
+    said = r"attempt 2 in 1.0 s, after ConnectionError: no \x1b[2J answer"
+
+    assert drawn(view, 160)[1].endswith(said)
+    assert str(event_line(retried)) == f"▸ b  {said}"
+    view.hear(StepFinished("b", State.DONE, 2.0))
+    assert drawn(view, 120)[1].endswith("at attempt 2")
+
+
+def test_in_a_narrow_terminal_the_names_have_the_room():
+    error = CellError("ValueError", "bad", 3)
+    view = view_of(
+        StepFinished("evaluate_every", State.FAILED, 1.0, error=error), steps=("evaluate_every",)
+    )
+
+    assert drawn(view, 40) == ["✗ evaluate_every          failed   1.0 s"]
+    assert drawn(view, 80)[0].endswith("failed   1.0 s  ValueError: bad")
+
+
 def test_dots_are_seen_growing():
     view = view_of(StepStarted("b", 1, "new"), *(CellOutput("b", "stdout", ".") for _ in range(5)))
     assert drawn(view)[1].endswith(" .....")
@@ -167,6 +190,25 @@ def test_the_summary_says_where_to_look(chain, kale, tmp_path):
     assert f"\n  notebooks  {run / 'notebooks'}\n" in said
     command = re.search(r"kale-pm (vars \S+)", said)[1]
     assert "numbers" in kale(*command.split()).out
+
+
+def test_of_many_failures_the_first_are_shown_and_the_others_named(notebook, kale, tmp_path):
+    names = [f"step_{number:02}" for number in range(17)]
+    cells = [(f"block:{name}", f"raise ValueError('of {name}')") for name in names]
+    notebook("many.ipynb", *cells, ("block:last prev:step_16", "print('never')"))
+    answer = kale("run", "many.ipynb")
+    (run,) = (tmp_path / ".kale-pm/runs").glob("many-*")
+
+    told = [line for line in answer.err.splitlines() if line.startswith("error ")]
+    first = [f"error step {name}: cell {n}, line 1" for n, name in enumerate(names[:5], 1)]
+    assert told[:5] == first
+    assert told[5:] == [f"error 12 more steps failed: {', '.join(names[5:15])}, …"]
+    assert answer.err.splitlines()[-1] == (
+        f"  → all are told in {run / 'report.html'}, by step in {run / 'run.json'}"
+    )
+    record = kale("report", "--json").json["steps"]
+    assert [record[name]["error"]["evalue"] for name in names] == [f"of {name}" for name in names]
+    assert "1 skipped" in answer.out
 
 
 def test_a_terminal_without_unicode_gets_signs_that_it_has(chain, kale):

@@ -123,3 +123,18 @@ def test_what_no_save_would_mend_ends_it_at_once(arguments, code, said, chain, k
     assert answer.code == code
     assert said in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_no_secret_is_told_meanwhile(notebook, start, until, tmp_path, monkeypatch):
+    monkeypatch.setenv("DB_PASSWORD", "s3cr3t-of-the-database")
+    tag = "block:a secret:db:password:DB_PASSWORD"
+    notebook("shy.ipynb", ("imports", "import os"), (tag, "print(os.environ['DB_PASSWORD'])"))
+    watching = Watching(start("run", "shy.ipynb", "--watch", "-v"))
+    until(lambda: "a | •••\n" in watching.said)
+    until(lambda: watching.rounds() == 1)
+    notebook("shy.ipynb", ("imports", "import os"), (tag, "{}[os.environ['DB_PASSWORD']]"))
+    until(lambda: watching.rounds() == 2)
+
+    assert "KeyError: '•••'" in watching.said
+    assert watching.end() == 0
+    assert "s3cr3t" not in watching.said

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kale_pm.errors import PipelineError, UsageError
-from kale_pm.local import Explanation, RunOptions, basis, explain_pipeline
+from kale_pm.local import Explanation, RunOptions, explain_pipeline
+from kale_pm.local.cache import basis
 from kale_pm.local.kernels.environment import Environment, environment_of
 
 if TYPE_CHECKING:

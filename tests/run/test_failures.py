@@ -14,6 +14,7 @@ import pytest
 
 from kale_pm.errors import PipelineError, UsageError
 from kale_pm.events import StepRetried
+from kale_pm.face import Run
 from kale_pm.local import failures, read_run
 from kale_pm.local import step as step_module
 from kale_pm.local.journal import read_journal
@@ -228,7 +229,7 @@ def test_a_result_that_cannot_be_kept_is_a_warning_not_a_failure(
 
     cells = [("block:a", "x = 1"), ("block:b prev:a", "print(x)")]
     with monkeypatch.context() as patch:
-        patch.setattr(step_module.cache, "remember", full)
+        patch.setattr(step_module.entries, "remember", full)
         ran = run(cells)
     assert ran.states() == {"a": "done", "b": "done"}
     assert ran.printed("b") == "1\n"
@@ -254,6 +255,8 @@ def test_a_notebook_with_an_error_does_not_start(run: Runner) -> None:
         ("import sys\nsys.exit(0)", "SystemExit", "sys.exit(0)"),
         ("import sys\nsys.exit()", "SystemExit", "sys.exit()"),
         ("raise SystemExit(3)", "SystemExit", "sys.exit(3)"),
+        ("exit()", "SystemExit", "exit() or quit()"),
+        ("quit", "SystemExit", "exit() or quit()"),
         ("import os\nos._exit(0)", "DeadKernelError", "it ended itself with exit code 0"),
         ("import os\nos._exit(3)", "DeadKernelError", "exit code 3, as os._exit does"),
         ("import os, signal\nos.kill(os.getpid(), 9)", "DeadKernelError", "outside killed it"),
@@ -274,6 +277,31 @@ def test_every_way_to_end_a_cell_early_is_a_failure_with_true_statuses(
     statuses = [c.metadata["papermill"]["status"] for c in ran.notebook("a").cells]
     assert statuses == ["completed", "completed", "failed", "pending", "pending"]
     assert not (ran.folder / "manifests" / "a.json").exists()
+
+
+def test_no_tag_lets_a_step_go_on_without_its_kernel(run: Runner) -> None:
+    ran = run([("block:a raises-exception", "exit()"), ("", "print('after')")])
+    assert (ran.error("a").ename, ran.error("a").cell) == ("SystemExit", 1)
+    assert ran.printed("a") == ""
+
+
+def test_a_cell_that_asks_to_keep_the_kernel_has_not_ended_anything(run: Runner) -> None:
+    ran = run([("block:a", "exit(keep_kernel=True)"), ("", "print('after')")])
+    assert ran.raise_for_failures().printed("a") == "after\n"
+
+
+@pytest.mark.parametrize("half", ["\\udce4", "\\ud83d"], ids=["of a file name", "of an emoji"])
+def test_what_is_no_character_in_an_exception_is_told_as_an_escape(run: Runner, half: str) -> None:
+    ran = run([("block:a", f"name = 'caf' + '{half}'\nraise ValueError(name + ' is bad')")])
+    said = f"caf{half} is bad"
+    assert ran.error("a").evalue == said
+    assert told(ran, "a")[-1] == f"ValueError: {said}"
+    assert read_run(ran.folder) == ran.record
+    last = [e for e in read_journal(ran.folder / "journal.jsonl") if e["event"] == "StepFinished"]
+    assert last[0]["error"]["evalue"] == said  # type: ignore[index]
+    (output,) = (o for cell in ran.notebook("a").cells for o in cell.outputs)
+    assert output["evalue"] == said
+    assert said in Run(ran.record, ran.folder).write_report().read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="nobody tells the memory")

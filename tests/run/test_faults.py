@@ -324,9 +324,10 @@ def test_output_that_is_no_text_ends_no_run(code: str, said: str, run: Runner) -
     assert ran.state("b") is State.DONE
     assert ran.state("a") is (State.FAILED if said == "ValueError" else State.DONE)
     assert ran.printed("a").startswith("before\n")
+    assert said in str(ran.notebook("a"))
     assert read_run(ran.folder) == ran.record
     if said == "ValueError":
-        assert ran.error("a").cell == 2  # what it said never leaves the kernel
+        assert (ran.error("a").cell, ran.error("a").evalue) == (2, r"\ud800 alone")
 
 
 # -- the disk ----------------------------------------------------------------------------------

@@ -9,9 +9,14 @@ import venv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
 
-from kale_pm.errors import NotebookError
+from kale_pm import Run
+from kale_pm.errors import ParameterError
+from kale_pm.local import RunOptions, explain_pipeline
+from kale_pm.local.results.comparison import compare_runs
+from kale_pm.local.results.debugging import write_debug_notebook
 
 if TYPE_CHECKING:
     from conftest import Ran, Runner
@@ -121,17 +126,135 @@ def test_an_environment_of_its_own_sees_its_packages_and_none_of_ours(
     )
 
 
+@pytest.fixture
+def bash(run: Runner, kernel: Path) -> Runner:
+    """Runs notebooks of bash."""
+    folder = kernel.parent.parent / "bash"
+    folder.mkdir()
+    argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Bash", "language": "bash"}
+    (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    return run.with_metadata(
+        kernelspec={"name": "bash", "display_name": "Bash", "language": "bash"},
+        language_info={"name": "bash"},
+    )
+
+
+CHAIN = [
+    ("functions", "shout() { tr a-z A-Z; }"),
+    ("block:make", "echo hello >made.txt"),
+    ("block:loud prev:make", "shout <made.txt >loud.txt"),
+    ("block:show prev:loud", "cat loud.txt\necho path:$PYTHONPATH"),
+]
+
+
+def test_steps_of_another_language_hand_over_files(bash: Runner) -> None:
+    first = bash(CHAIN).raise_for_failures()
+    assert first.printed("show").split() == ["HELLO", "path:"]
+    assert first.warnings == []
+    metadata = first.notebook("show").metadata
+    assert (metadata.kernelspec.name, metadata.language_info.name) == ("bash", "bash")
+    assert [cell.source for cell in first.notebook("show").cells] == [CHAIN[0][1], CHAIN[3][1]]
+
+    assert set(bash().states().values()) == {"cached"}
+
+    bash.write_cells([*CHAIN[:2], ("block:loud prev:make", f"{CHAIN[2][1]} # again"), CHAIN[3]])
+    explained = explain_pipeline(bash.pipeline(), RunOptions())
+    assert [found.runs for found in explained.values()] == [False, True, None]
+    again = bash().raise_for_failures()
+    assert again.executed == ["loud", "show"]
+    assert (again.why("loud"), again.why("show")) == ("cell 3 changed", "loud ran again")
+
+    told = compare_runs(first.record, first.folder, again.record, again.folder)
+    assert [step.name for step in told.steps if step.differs] == ["loud"]
+    assert told.notes == ()
+    page = Run(again.record, again.folder).write_report().read_text(encoding="utf-8")
+    assert "HELLO" in page
+    assert Run(again.record, again.folder).variables == {}
+
+
+def test_a_step_that_ran_again_runs_what_follows_it_again(bash: Runner) -> None:
+    cells = [("block:a cache:disabled", "date >now.txt"), ("block:b prev:a", "cat now.txt")]
+    bash(cells).raise_for_failures()
+    again = bash().raise_for_failures()
+    assert again.why("a") == "its cache is disabled"
+    assert again.why("b") == "a ran again"
+
+
+def test_values_are_injected_and_a_file_that_a_cell_names_is_watched(bash: Runner) -> None:
+    bash.write("rows.txt", "one\ntwo\nthree\n")
+    cells = [("parameters", "n=1\nname='a b'"), ("block:a", 'head -n $n rows.txt; echo "$name"')]
+    assert bash(cells).printed("a").splitlines() == ["one", "a b"]
+    given = bash(None, n="2", name="it's $HOME").raise_for_failures()
+    assert given.printed("a").splitlines() == ["one", "two", "it's $HOME"]
+    assert given.why("a").startswith("parameter n changed: '1' -> '2', parameter name changed")
+    assert bash(None, n="2", name="it's $HOME").executed == []
+
+    bash.write("rows.txt", "other\n")
+    assert bash().why("a") == "rows.txt changed"
+    with pytest.raises(ParameterError, match="no such parameter"):
+        bash(None, m="2")
+
+
+def test_a_cell_that_fails_is_told_as_the_shell_does_and_can_be_debugged(bash: Runner) -> None:
+    cells = [
+        ("block:a", "echo fine"),
+        ("block:b prev:a", "echo begins"),
+        ("", "cat nowhere.txt"),
+        ("", "echo never"),
+        ("block:c prev:b", "echo after"),
+    ]
+    ran = bash(cells)
+    assert ran.states() == {"a": "done", "b": "failed", "c": "skipped"}
+    error = ran.error("b")
+    assert (error.cell, error.source) == (3, "cat nowhere.txt")
+    assert error.message == "cat: nowhere.txt: No such file or directory (exit code 1)"
+    assert ran.printed("b").startswith("begins\n")
+
+    notebook = nbformat.read(write_debug_notebook(ran.record, ran.folder, "b"), as_version=4)
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert sources == ["echo begins", "cat nowhere.txt"]
+    assert notebook.metadata.kernelspec.name == "bash"
+
+    bash.write("nowhere.txt", "here\n")
+    assert bash().executed == ["b", "c"]
+
+
 @pytest.mark.parametrize(
-    ("language", "magic"), [("bash", "%%bash"), ("R", "%%R"), ("julia", "a cell magic")]
+    ("metadata", "name"),
+    [
+        ({"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}, "ir"),
+        ({"kernelspec": {"name": "ir"}, "language_info": {"name": "R"}}, "ir"),
+        ({"language_info": {"name": "julia"}}, "julia"),
+    ],
 )
-def test_a_language_that_cannot_be_analysed_is_refused_with_another_way(
-    language: str, magic: str, run: Runner
+def test_no_kernel_of_python_takes_the_place_of_one_that_is_missing(
+    metadata: dict[str, dict[str, str]], name: str, run: Runner, kernel: Path
 ) -> None:
-    other = run.with_metadata(kernelspec={"name": language.lower(), "language": language})
-    with pytest.raises(NotebookError, match=f"notebook of {language.lower()}") as caught:
-        other([("block:a", "echo hello")])
-    assert magic in caught.value.hint
-    assert not run.store.exists()
+    ran = run.with_metadata(**metadata)([("block:a", "x <- 1"), ("block:b", "y <- 2")])
+    assert ran.states() == {"a": "failed", "b": "skipped"}
+    assert ran.error("a").evalue == f"no kernel '{name}' on this machine"
+    assert ran.error("a").hint == "choose another one: --kernel NAME"
+
+
+def test_nor_one_that_is_chosen(bash: Runner) -> None:
+    error = bash.with_options(kernel="python3")([("block:a", "echo hello")]).error("a")
+    assert "runs Python, and the notebook is written in bash" in error.evalue
+
+
+def test_check_tells_of_it_for_people_and_for_programs(bash: Runner) -> None:
+    bash.write_cells([("block:a", "echo hello"), ("block:b", "echo you")])
+
+    def check(*options: str) -> str:
+        command = [sys.executable, "-m", "kale_pm.cli", "check", str(bash.path), *options]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    plain = " ".join(check().split())
+    assert "note not-analysed cells of bash are not analysed" in plain
+    assert "b after a (implied)" in plain
+    told = json.loads(check("--json"))
+    assert (told["implied_edges"], told["error"]) == ([["a", "b"]], None)
+    assert [problem["code"] for problem in told["problems"]] == ["not-analysed"]
 
 
 def test_steps_in_a_shell_are_ordered_by_their_tags_and_watch_the_files_they_name(

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,22 @@ def notes(ran: Ran) -> list[object]:
     """Why kernels were not forked."""
     events = read_journal(ran.folder / "journal.jsonl")
     return [event["text"] for event in events if event["event"] == "Note"]
+
+
+@contextmanager
+def killing(met: Path) -> Iterator[None]:
+    """Kill, as soon as it is there, the process whose number the link ``met`` leads to."""
+
+    def kill() -> None:
+        limit = time.monotonic() + 60
+        while not met.is_symlink() and time.monotonic() < limit:
+            time.sleep(0.01)
+        os.kill(int(met.readlink().name), signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill)
+        yield
+        killed.result()
 
 
 def one_step(run: Runner, *cells: str, tags: str = "block:a") -> Ran:
@@ -94,17 +112,36 @@ def test_a_kernelspec_that_is_more_than_plain_ipykernel_is_started_as_it_says(
     assert "template.py" not in printed
 
 
+@pytest.mark.parametrize("kind", [OSError, RuntimeError], ids=["expected", "of whatever kind"])
 def test_without_a_template_the_run_goes_on_and_the_journal_says_why(
-    run: Runner, monkeypatch: pytest.MonkeyPatch
+    kind: type[Exception], run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
-        raise OSError("no process today")
+        raise kind("no process today")
 
     monkeypatch.setattr("kale_pm.local.kernels.pool.Nursery", broken)
     ran = run([("block:a", "x = 1"), ("block:b prev:a", "print(x)")]).raise_for_failures()
     assert ran.printed("b") == "1\n"
     assert ran.warnings == []
     assert notes(ran) == ["kernels are started one by one: no process today"]
+
+
+def test_a_template_that_is_killed_while_it_boots_is_done_without(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met = run.folder / "met"
+    (run.folder / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if any('template.py' in word for word in sys.orig_argv):\n"
+        "    import os, time\n"
+        f"    os.symlink(str(os.getpid()), {str(met)!r})\n"
+        "    time.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(run.folder))
+    with killing(met):
+        ran = run([("block:a", "x = 1"), ("block:b prev:a", "print(x)")]).raise_for_failures()
+    assert ran.printed("b") == "1\n"
+    assert notes(ran) == ["kernels are started one by one: it has ended"]
 
 
 def test_a_template_with_a_second_thread_forks_nothing(
@@ -335,9 +372,82 @@ def test_what_is_to_be_done_at_exit_is_done(either: Runner) -> None:
     assert (either.folder / "unclosed").read_text() == "flushed"
 
 
+def test_nothing_at_the_exit_waits_for_a_thread_that_is_gone(
+    either: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ipykernel's own threads do now and then: the kernel would be killed in the end."""
+    ended = either.folder / "ended"
+    either.write(
+        "ipython/profile_default/startup/exit.py",
+        "import atexit\n"
+        "def farewell():\n"
+        "    import pathlib, sys\n"
+        "    sender = sys.stdout.pub_thread\n"
+        "    sender.schedule = lambda task: None\n"
+        "    sys.stdout.flush()\n"
+        "    del sender.schedule\n"
+        f"    pathlib.Path({str(ended)!r}).touch()\n"
+        "atexit.register(farewell)\n",
+    )
+    monkeypatch.setenv("IPYTHONDIR", str(either.folder / "ipython"))
+    either([("block:a", "x = 1")]).raise_for_failures()
+    assert ended.exists()
+
+
 def test_the_log_has_what_the_process_prints(either: Runner) -> None:
     ran = one_step(either, "import os\nos.write(2, b'from below\\n')\nos._exit(1)")
     assert "from below" in (ran.folder / "logs" / "a.log").read_text()
+
+
+# -- they die early ---------------------------------------------------------------------------
+
+BOOT = {"before it listens": "ipython_kernel_config.py", "before it answers": "startup/boot.py"}
+
+
+@pytest.fixture(params=BOOT)
+def booting(request: pytest.FixtureRequest, run: Runner, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A link that the first kernel makes, to its process, in the middle of its boot."""
+    met, profile = run.folder / "met", run.folder / "ipython" / "profile_default"
+    script = profile / BOOT[request.param]
+    script.parent.mkdir(parents=True)
+    script.write_text(
+        f"import os\ntry:\n    os.symlink(str(os.getpid()), {str(met)!r})\n"
+        "except FileExistsError:\n    pass\n"
+        "else:\n    import time\n    time.sleep(60)\n"
+    )
+    monkeypatch.setenv("IPYTHONDIR", str(run.folder / "ipython"))
+    return met
+
+
+def test_in_the_place_of_a_ready_kernel_that_is_killed_at_its_boot_comes_another(
+    booting: Path, run: Runner
+) -> None:
+    with killing(booting):
+        ran = run([("block:a", "x = 1"), ("block:b prev:a", "print(x)")]).raise_for_failures()
+    assert ran.printed("b") == "1\n"
+    assert ran.warnings == []
+    assert processes_of(run.folder) == []
+
+
+def test_a_kernel_that_is_killed_at_its_boot_is_told_and_the_next_run_is_whole(
+    booting: Path, run: Runner
+) -> None:
+    cold = run.with_metadata(kale_pm={"kernels": "cold"})
+    with killing(booting):
+        ran = cold([("block:a", "x = 1"), ("block:b prev:a", "print(x)")])
+    assert ran.states() == {"a": "failed", "b": "skipped"}
+    error = ran.error("a")
+    assert (error.ename, error.cell) == ("KernelNotStarted", None)
+    assert error.message == "the kernel did not start: it ended (SIGKILL) before it was ready"
+    assert processes_of(run.folder) == []
+    assert cold().raise_for_failures().printed("b") == "1\n"
+
+
+def test_a_step_that_may_be_retried_is_then(booting: Path, run: Runner) -> None:
+    cold = run.with_metadata(kale_pm={"kernels": "cold"})
+    with killing(booting):
+        ran = cold([("block:a retry:1 retry_interval:0", "print('here')")]).raise_for_failures()
+    assert ran.printed("a") == "here\n"
 
 
 # -- nothing leaks ----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from kale_pm.local.cache.fingerprint import all_imports
 from kale_pm.local.kernels.environment import UNKNOWN, Environment, environment_of
 from kale_pm.local.kernels.foreign import is_foreign, with_runtime
 from kale_pm.local.store import Store
-from kale_pm.model import Pipeline
+from kale_pm.model import PYTHON, Pipeline
 from kale_pm.runtime.execution.kernel import KernelCommand, choose_spec, kernel_command
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ class Basis:
         spec, warning = choose_spec(self.pipeline.kernelspec, self.kernel)
         if spec is None:
             raise KalePmError(warning, hint="choose another one: --kernel NAME")
+        if spec.language.lower() == PYTHON and not self.pipeline.is_analysed:
+            raise KalePmError(
+                f"the kernel '{spec.display_name}' runs Python, and the notebook is written in "
+                f"{self.pipeline.language}",
+                hint="choose one that runs it: --kernel NAME",
+            )
         if warning:
             self.warn(warning)
         if is_foreign(spec):

@@ -54,6 +54,7 @@ def fingerprint_of(basis: Basis, step: Step, inputs: Sequence[Manifest]) -> Fing
         arriving=arriving_names(
             sought, names, inputs, versions=versions, context=context, packs=basis.store.packs
         ),
+        after={manifest.step: manifest.execution for manifest in inputs if manifest.execution},
     )
 
 
@@ -120,4 +121,5 @@ def reused(basis: Basis, step: Step, entry: CachedStep, inputs: Sequence[Manifes
         metrics=entry.metrics,
         ancestors=ancestors(inputs),
         seals=entries.seals(basis.store.packs, entry.packs),
+        execution="" if basis.pipeline.is_analysed else entry.run,
     )

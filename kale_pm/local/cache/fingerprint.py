@@ -3,6 +3,9 @@
 Comments, formatting and line numbers are not part of it, what runs is: the step's code, the
 prelude, the values of the parameters it uses, the very versions of the variables and of the
 global state it receives, its options, the packages and the interpreter.
+
+Of a language that is not analysed all text counts, comments as well, and the very executions
+of the steps above: whatever they have changed, it may use.
 """
 
 from __future__ import annotations
@@ -20,11 +23,11 @@ from typing import Any
 from kale_pm.local.cache.parts import Parts, readable, short
 from kale_pm.local.kernels.environment import Environment
 from kale_pm.model import Cell, Pipeline, Step
-from kale_pm.notebook import parse, split_prelude
+from kale_pm.notebook import split_prelude, syntax_tree
 from kale_pm.runtime.manifest import FORMAT, Change, Version
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Z_][A-Z0-9_]+")
-KEY_FORMAT = 3
+KEY_FORMAT = 4
 
 # With one of these any function of the prelude may be found by a computed name.
 _DYNAMIC = frozenset({"eval", "exec", "globals", "locals", "vars", "__main__", "__dict__"})
@@ -52,13 +55,16 @@ def fingerprint(
     kernel: Sequence[object],
     has: Environment,
     arriving: Collection[str] | None = None,
+    after: Mapping[str, str] | None = None,
 ) -> Fingerprint:
     """What ``step`` would do.
 
     ``versions`` and ``context`` are what arrives along its edges, ``kernel`` says how its
     kernel is started, ``has`` what the kernel's interpreter has of ``all_imports``, and
-    ``arriving`` is that of :func:`code_trees`.
+    ``arriving`` is that of :func:`code_trees`.  ``after`` names the executions of those parents
+    of which nobody knows what they have changed.
     """
+    after = after or {}
     prelude, own = _running(pipeline, step, arriving)
     trees = [tree for _, tree in (*prelude, *own)]
     inherited = {name: change.value for name, change in context.items()}
@@ -78,6 +84,7 @@ def fingerprint(
         "code": [ast.dump(tree) for tree in trees],
         "parameters": values,
         "needs": needs,
+        "after": after,
         "metrics": step.metrics,
         "context": inherited if pipeline.configuration.replay else None,
         "options": repr(step.options),
@@ -90,6 +97,7 @@ def fingerprint(
         **_prelude_parts(prelude),
         "parameters": {name: readable(value) for name, value in values.items()},
         "inputs": {name: short(component) for name, component in needs.items()},
+        "after": {name: short(execution) for name, execution in after.items()},
         "packages": {name: version or "" for name, version in packages.items()},
         "python": {"": has.python},
         "kernel": {"": short(repr(kernel))},
@@ -205,7 +213,7 @@ _Numbered = tuple[int, ast.Module]
 
 def _numbered(cells: Iterable[Cell]) -> list[_Numbered]:
     """Without cells that hold nothing but comments."""
-    found = [(cell.number, parse(cell.source)) for cell in cells if cell.is_code]
+    found = [(cell.number, syntax_tree(cell)) for cell in cells if cell.is_code]
     return [(number, tree) for number, tree in found if tree.body]
 
 

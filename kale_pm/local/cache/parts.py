@@ -19,7 +19,7 @@ from kale_pm.local.store import Store, write_text
 
 Parts = Mapping[str, Mapping[str, str]]  # group -> name -> a short text
 
-FROM_ABOVE = frozenset({"inputs", "context"})
+FROM_ABOVE = frozenset({"inputs", "after", "context"})
 """The groups that are not the step's own: what arrives along its edges."""
 
 _READABLE = 40  # characters
@@ -144,6 +144,13 @@ def _arrived(what: str) -> _Say:
     return say
 
 
+def _after(old: _Part, new: _Part) -> Iterator[str]:
+    for name in new:
+        if old.get(name) != new[name]:
+            yield f"{name} ran again" if name in old else f"it now follows {name}"
+    yield from (f"it no longer follows {name}" for name in old if name not in new)
+
+
 def _parameters(old: _Part, new: _Part) -> Iterator[str]:
     for name in new:
         if name in old and old[name] != new[name]:
@@ -171,6 +178,7 @@ _WORDS: Mapping[str, _Say] = {
     "prelude": _prelude,
     "parameters": _parameters,
     "inputs": _arrived("its input"),
+    "after": _after,
     "packages": _packages,
     "python": _python,
     "kernel": _always("the kernel changed"),

@@ -112,7 +112,9 @@ class Nursery:
         return code if isinstance(code, int) else None
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._lock:
+        line = b""
+        # What is asked of a process that was killed is refused just as its end is.
+        with self._lock, suppress(ConnectionError):
             self._control.sendall(json.dumps(request).encode() + b"\n")
             line = self._lines.readline()
         if not line:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from kale_pm.local.kernels.nursery import Nursery, Refused, interpreter_words
+from kale_pm.local.kernels.nursery import Nursery, interpreter_words
 from kale_pm.local.kernels.warden import Warden
 from kale_pm.runtime.execution.connection import Stopwatch
 from kale_pm.runtime.execution.kernel_process import (
@@ -149,7 +149,7 @@ class Pool:
                 with self._changed:
                     self._spares.append(spare)
                     self._changed.notify_all()
-        except (OSError, ValueError, Refused) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, steps wait for kernels
             self._give_up(str(error))
         finally:
             with self._changed:

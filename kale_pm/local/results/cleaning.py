@@ -12,6 +12,7 @@ import shutil
 import time
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from kale_pm.local.results.inventory import (
     Inventory,
     StoredRun,
     is_key,
+    is_past,
+    pasts_folder,
     size_of,
     take_inventory,
 )
@@ -102,6 +105,7 @@ def clean(store: Store, rules: Rules = Rules()) -> Cleaning:
             break
         _remove(path)
         gone[path] = size
+    _remove_empty(pasts_folder(store))
     done = _cleaning(before, runs, inventory.runs, gone, freed)
     return replace(done, is_cut_short=len(gone) < len(garbage))
 
@@ -178,6 +182,8 @@ def _is_ours(store: Store, path: Path) -> bool:
     """Whether this is a file of a kind that we know when it is needed."""
     if path.parent == store.cache:
         return path.suffix == ".json" and is_key(path.stem)
+    if is_past(store, path):
+        return not path.name.startswith(".")
     suffixes = {store.packs: ".pack", store.notebooks: ".ipynb", store.fragments: ".html"}
     return suffixes.get(path.parent) == path.suffix and not path.name.startswith(".")
 
@@ -197,8 +203,7 @@ def _cleaning(
 ) -> Cleaning:
     kinds: dict[str, list[Path]] = {}
     for path in files:
-        is_shared = path.suffix != ".partial"
-        kinds.setdefault(path.parent.name if is_shared else "leftovers", []).append(path)
+        kinds.setdefault(_kind(before.store, path), []).append(path)
     freed += sum(files.values())
     return Cleaning(
         runs=tuple(run.id for run in runs),
@@ -208,6 +213,12 @@ def _cleaning(
         left=before.size - freed,
         going_on=tuple(run.id for run in kept if run.is_going_on),
     )
+
+
+def _kind(store: Store, path: Path) -> str:
+    if path.suffix == ".partial":
+        return "leftovers"
+    return path.relative_to(store.folder).parts[0]
 
 
 def _lead_links(store: Store, kept: Sequence[StoredRun]) -> None:
@@ -239,6 +250,13 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_remove(path, error) from error
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove the folders in ``folder`` that hold nothing any more."""
+    for inner in folder.glob("*/"):
+        with suppress(OSError):  # it holds something
+            inner.rmdir()
 
 
 def _cannot_remove(path: Path, error: OSError) -> StoreError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from kale_pm.errors import NotebookError, StoreError, UsageError
+from kale_pm.errors import NotebookError, SecretError, StoreError, UsageError
+from kale_pm.local.secrets import read_secrets
+from kale_pm.model import Secret, StepOptions
 from kale_pm.notebook import read
 from kale_pm.record import RunRecord, State, StepRecord
 from kale_pm.runtime.atomic import replacing
@@ -41,11 +44,17 @@ def write_debug_notebook(
     cells = [cell for cell in executed["cells"] if _MARKER_TAG not in _tags(cell)]
     failing = _failing(cells, record.steps[step])
     is_elsewhere = output is not None and output.resolve().parent != home.resolve()
-    first = _inputs_cell(folder, _environment(source, step), home if is_elsewhere else None)
+    options = _options(source, step)
+    given = []
+    if any(_own(cell).get("role") == "load" for cell in cells):  # else it is not Python
+        given = [
+            _inputs_cell(folder, options.env, home if is_elsewhere else None),
+            *_secrets_cells(source, step, options.secrets),
+        ]
     content = {
         "cells": [
             _markdown("about", _about(record, step, source, failing is not None)),
-            first,
+            *given,
             *_shown(cells, failing, record.steps[step]),
         ],
         "metadata": {"kernelspec": _kernelspec(executed)},
@@ -54,6 +63,18 @@ def write_debug_notebook(
     }
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     return _write(text, home / f"{step}-debug.ipynb", output, overwrite)
+
+
+def set_secrets(notebook: str | Path, step: str) -> None:
+    """Set the secrets of ``step`` in this process, read from where a run reads them.
+
+    Raises SecretError, which also says what to do, for one that is not to be had;
+    NotebookError where the notebook, whose tags name them, is gone.
+    """
+    try:
+        os.environ.update(read_secrets(read(Path(notebook)), [step]).get(step, {}))
+    except SecretError as error:
+        raise SecretError(f"{error}: {error.hint}") from None
 
 
 def jupyter_command() -> list[str]:
@@ -125,10 +146,28 @@ def _inputs_cell(run: Path, env: Mapping[str, str], folder: Path | None) -> _Cel
     if env:
         arguments.append(f"env={dict(env)!r}")
     text = ",\n    ".join(arguments)
-    source = f"import kale_pm.runtime.by_hand\n\nkale_pm.runtime.by_hand.use_run(\n    {text},\n)"
-    metadata = {"kale_pm": {"role": "debug"}, "tags": []}
-    cell = {"cell_type": "code", "id": "kale-pm-inputs", "source": source, "metadata": metadata}
-    return {**cell, "outputs": [], "execution_count": None}
+    return _code(
+        "inputs",
+        f"import kale_pm.runtime.by_hand\n\nkale_pm.runtime.by_hand.use_run(\n    {text},\n)",
+    )
+
+
+def _secrets_cells(notebook: Path, step: str, secrets: Sequence[Secret]) -> list[_Cell]:
+    """A cell that reads the secrets when it is executed: no value of them is written here."""
+    if not secrets:
+        return []
+    names = ", ".join(secret.variable for secret in secrets)
+    source = (
+        f"# Sets {names} as a run does: from the environment, else from your folder of secrets.\n"
+        "# What cells print is not masked here: save no output that shows them.\n"
+        "import kale_pm.local.results.debugging\n\n"
+        f"kale_pm.local.results.debugging.set_secrets(\n    {str(notebook)!r},\n    {step!r},\n)"
+    )
+    return [_code("secrets", source)]
+
+
+def _code(name: str, source: str) -> _Cell:
+    return {**_markdown(name, source), "cell_type": "code", "outputs": [], "execution_count": None}
 
 
 def _markdown(name: str, source: str) -> _Cell:
@@ -159,20 +198,21 @@ def _mark(cell: _Cell, step: StepRecord) -> str:
     return f"### ✗ {which} failed here\n\n```text\n{step.error.ename}: {said}\n```"
 
 
-def _environment(notebook: Path, step: str) -> Mapping[str, str]:
-    """What the tags of the step set; nothing where the notebook does not have it any more."""
+def _options(notebook: Path, step: str) -> StepOptions:
+    """What the tags of the step say; nothing where the notebook does not have it any more."""
     try:
-        return read(notebook).step(step).options.env
+        return read(notebook).step(step).options
     except (NotebookError, KeyError):
-        return {}
+        return StepOptions()
 
 
 def _kernelspec(executed: Mapping[str, Any]) -> dict[str, Any]:
-    """The kernel that the notebook names; the interpreter's own where this machine lacks it."""
+    """The kernel that the notebook names; for a Python that this machine lacks our own."""
     from kale_pm.runtime.execution.kernel import find_spec
 
     named: dict[str, Any] = executed["metadata"].get("kernelspec", {})
-    if named and find_spec(str(named.get("name"))) is not None:
+    is_python = str(named.get("language", "python")).lower() == "python"
+    if named and (not is_python or find_spec(str(named.get("name"))) is not None):
         return named
     return {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
 

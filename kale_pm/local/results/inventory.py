@@ -102,8 +102,8 @@ class StoredResult:
 class Inventory:
     """The runs of a store, the oldest first, its cache, and the files that they share.
 
-    ``shared`` maps each file in ``cache``, ``packs``, ``notebooks`` and ``reports`` to its
-    size in bytes; ``size`` is that of the whole store.
+    ``shared`` maps each file in ``cache``, ``packs``, ``notebooks``, ``reports`` and ``steps``
+    to its size in bytes; ``size`` is that of the whole store.
     """
 
     store: Store
@@ -118,6 +118,7 @@ class Inventory:
         packs = [*(run.packs for run in kept), *(result.packs for result in results)]
         found = {self.store.packs / name for names in packs for name in names}
         found |= {path for result in results for path in (result.path, result.notebook)}
+        found |= set(self._pasts_of(kept, results))
         if any(path.parent == self.store.fragments for path in self.shared):
             names = {name for run in kept for name in run.fragments}
             found |= {self.store.fragments / name for name in names}
@@ -137,11 +138,41 @@ class Inventory:
             if is_recent or (result.run in origins and (result.run, result.step) in executed):
                 yield result
 
+    def _pasts_of(
+        self, kept: Collection[StoredRun], results: Collection[StoredResult]
+    ) -> Iterator[Path]:
+        """What is known of the steps of these runs and results: it explains the next run."""
+        steps = {(run.pipeline, name) for run in kept if run.record for name in run.record.steps}
+        # Of what cannot be read nobody knows the steps.
+        unread = {run.pipeline for run in kept if run.record is None}
+        for path in self.shared:
+            if not is_past(self.store, path):
+                continue
+            pipeline, step = path.parent.name, path.stem
+            if (
+                pipeline in unread
+                or (pipeline, step) in steps
+                or any(
+                    pipeline_of(result.run) == pipeline and result.step in (step, "")
+                    for result in results
+                )
+            ):
+                yield path
+
+
+def is_past(store: Store, path: Path) -> bool:
+    """Whether the file is what is known of a step from earlier runs."""
+    return path.parent.parent == pasts_folder(store) and path.suffix == ".json"
+
+
+def pasts_folder(store: Store) -> Path:
+    return store.folder / "steps"
+
 
 def take_inventory(store: Store) -> Inventory:
     """What lies in the store now."""
     runs = sorted(map(_stored_run, run_folders(store)), key=lambda run: (run.started, run.id))
-    folders = (store.cache, store.packs, store.notebooks, store.fragments)
+    folders = (store.cache, store.packs, store.notebooks, store.fragments, pasts_folder(store))
     shared = {path: size for folder in folders for path, size in files_below(folder)}
     keys = [path.stem for path in shared if path.parent == store.cache]
     size = sum(size for _, size in files_below(store.folder))

@@ -88,6 +88,9 @@ class Client:
         request = self._connection.execute(cell.source, stop_on_error=not may_fail)
         self._cells[request] = (cell, index)
         reply = self._wait(request, cell)
+        if _asks_to_end(reply):
+            self._recorder.note_exit(cell)
+            return False
         return may_fail or reply.get("status") != "error"
 
     def _wait(self, request: str, cell: NotebookNode | None) -> Mapping[str, Any]:
@@ -141,6 +144,16 @@ class Client:
                 self._take(message)
                 if message.parent == request and is_idle(message):
                     return
+
+
+def _asks_to_end(reply: Mapping[str, Any]) -> bool:
+    """Whether the kernel is about to end because the cell said ``exit()``, which raises nothing."""
+    payload = reply.get("payload") or ()
+    return any(
+        each.get("source") == "ask_exit" and not each.get("keepkernel")
+        for each in payload
+        if isinstance(each, Mapping)
+    )
 
 
 def _timeout_error(seconds: float | None, cell: NotebookNode | None) -> Exception:

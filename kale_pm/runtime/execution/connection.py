@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kale_pm.runtime.execution.legible import read_legibly
+
 if TYPE_CHECKING:
     import zmq
     from jupyter_client.connect import ConnectionFileMixin
@@ -60,6 +62,7 @@ class Connection:
         import zmq
 
         self.session = places.session
+        read_legibly(self.session)
         self._sockets = {
             "shell": places.connect_shell(identity=self.session.bsession),
             "iopub": places.connect_iopub(),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kale_pm.runtime.execution.kernel_process import Starter
 
 # Runs in the kernel before the first cell, so that what the prelude opens is listed as well.
-_AUDIT = "__import__('importlib').import_module('kale_pm.runtime.opened_files').watch_as_asked()"
+_PREPARE = "__import__('kale_pm.runtime.execution.handover', fromlist=['prepare']).prepare()"
 _SHOWN = ("progress_bar", "log_output")
 
 
@@ -116,7 +116,7 @@ def run_cells(
             stderr_file=stderr_file,
         )
         if "KALE_PM_AUDIT" in variables and language.get("name") == "python":
-            client.prepare(_AUDIT)
+            client.prepare(_PREPARE)
         client.run()
         keeper.nb.metadata["language_info"] = dict(language)
         ask_to_end(kernel)

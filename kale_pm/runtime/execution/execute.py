@@ -16,7 +16,7 @@ from kale_pm.record import CellError, State
 from kale_pm.runtime.execution.failure import read_failure
 from kale_pm.runtime.execution.lean_papermill import import_papermill
 from kale_pm.runtime.execution.monitor import Monitor, StepMonitor
-from kale_pm.runtime.manifest import Exchange, read_manifest
+from kale_pm.runtime.manifest import Exchange, read_manifest, write_manifest
 from kale_pm.runtime.masking import Mask
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def execute(
         monitor.end_processes()
     if monitor.interrupted:
         return Outcome(State.INTERRUPTED, seconds, error)
+    if error is None and exchange.silent is not None:
+        write_manifest(exchange.silent, exchange.manifest)
     if error is None and exchange.manifest.exists():
         metrics = _metrics(output, exchange.manifest)
         return Outcome(State.DONE, seconds, None, metrics)

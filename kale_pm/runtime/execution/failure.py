@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.record import CellError, Place
+from kale_pm.runtime.execution.kernel_process import signal_name
 from kale_pm.runtime.execution.monitor import Monitor, source_number
 
 BEFORE, AFTER = 3, 1  # lines shown around the failing one
+# What a cell is told to have done by which the kernel ends, though nothing was raised in it.
+LEFT = "the cell called exit() or quit(): the rest of the step did not run"
 _LONGEST = 200  # characters of a line that is shown
 
 # IPython names each frame ``Cell In[3], line 2, in half(x)``; the last section of a traceback
@@ -51,7 +54,7 @@ def read_failure(
 
     if monitor.failed_index is None or not output.exists():
         # Nothing of the notebook ran: the kernel did not start, or papermill refused.
-        return _before_the_cells(error, monitor)
+        return _before_the_cells(error)
     cells = nbformat.read(output, as_version=4).cells
     cell = cells[monitor.failed_index]
     number = source_number(cell)
@@ -74,11 +77,11 @@ def read_failure(
     places = _places(traceback, cell, cells)
     first = places[0] if places else None
     return CellError(
-        found.ename,
-        _words(found.ename, evalue),
+        found.ename or "CellFailed",
+        _words(found.ename, evalue) if found.ename else _without_a_name(cell, evalue),
         number,
         first.line if first else None,
-        _line(cell.source, first.line).strip() if first else "",
+        _line(cell.source, first.line).strip() if first else _only_line(cell.source),
         traceback,
         places=places,
     )
@@ -150,7 +153,7 @@ def _ends(places: Sequence[Place]) -> tuple[Place, ...]:
     return tuple(places[:1]) + (tuple(places[-1:]) if len(places) > 1 else ())
 
 
-def _before_the_cells(error: Exception | None, monitor: Monitor) -> CellError:
+def _before_the_cells(error: Exception | None) -> CellError:
     text = _first_line(str(error)) or type(error).__name__
     name = type(error).__name__
     if isinstance(error, FileNotFoundError) and error.filename:
@@ -164,7 +167,7 @@ def _before_the_cells(error: Exception | None, monitor: Monitor) -> CellError:
         # jupyter_client and nbclient say so of a kernel that never answered.
         return CellError(
             "KernelNotStarted",
-            f"the kernel did not start{_exit_words(monitor.exit_code)}: {text}",
+            f"the kernel did not start: {text}",
             hint="its own last words are in the log of the step",
         )
     return CellError(name, text)
@@ -206,7 +209,7 @@ def _dead_kernel(code: int | None, memory: int | None) -> tuple[str, str]:
             "takes; or work on less at a time"
         )
     elif code < 0:
-        cause = f"it crashed ({_signal_name(-code)})"
+        cause = f"it crashed ({signal_name(-code)})"
         advice = "a library has a fault, or versions of two do not fit together"
     else:
         cause = f"it ended itself with exit code {code}, as {'os._exit' if code else 'exit()'} does"
@@ -214,26 +217,21 @@ def _dead_kernel(code: int | None, memory: int | None) -> tuple[str, str]:
     return cause + held, advice
 
 
-def _exit_words(code: int | None) -> str:
-    if code is None:
-        return ""
-    return f" ({_signal_name(-code)})" if code < 0 else f" (exit code {code})"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _words(ename: str, evalue: str) -> str:
     """What an exception says, where its own text would leave people guessing."""
-    if ename == "SystemExit":
+    if ename == "SystemExit" and evalue != LEFT:
         return f"the cell called sys.exit({evalue or ''}): the rest of the step did not run"
     if ename == "KeyboardInterrupt" and not evalue:
         return "the cell was interrupted: by its own code, or by a signal from outside"
     return evalue
+
+
+def _without_a_name(cell: Mapping[str, Any], evalue: str) -> str:
+    """What a shell says: the last line that it printed, and its exit code."""
+    text = "".join(each.text for each in cell["outputs"] if each.output_type == "stream")
+    said = _last_line(without_colours(text))
+    code = f"exit code {evalue}" if evalue.isdigit() else evalue
+    return f"{said} ({code})" if said else code
 
 
 def _culprit(traceback: Iterable[str]) -> tuple[str, str]:
@@ -246,6 +244,10 @@ def _culprit(traceback: Iterable[str]) -> tuple[str, str]:
 def _line(source: str, line: int | None) -> str:
     lines = source.split("\n")
     return lines[line - 1] if line and line <= len(lines) else ""
+
+
+def _only_line(source: str) -> str:
+    return "" if "\n" in source.strip() else source.strip()
 
 
 def _last_line(text: str) -> str:

@@ -1,13 +1,18 @@
-"""A kernel that was ready before its step is handed over to it."""
+"""What a kernel does before its first cell; one that was ready is handed over to its step."""
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from kale_pm.runtime import opened_files
+from kale_pm.runtime.execution.legible import write_legibly
+
+_FLUSH = 0.1  # seconds
 
 
 def take_over(env: Mapping[str, str], log: str, before: str) -> None:
@@ -19,7 +24,27 @@ def take_over(env: Mapping[str, str], log: str, before: str) -> None:
     os.environ.update(env)
     if log:
         _redirect(Path(before), Path(log))
+    prepare()
+
+
+def prepare() -> None:
+    """What every kernel of a run does before its first cell."""
     opened_files.watch_as_asked()
+    atexit.register(_end_promptly)
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    session = getattr(getattr(shell, "kernel", None), "session", None)
+    if session is not None:
+        write_legibly(session)
+
+
+def _end_promptly() -> None:
+    """Let no thread of ipykernel wait long for the one that sends, which may be gone already.
+
+    By itself it does so for ten seconds, now and then, and the process cannot end.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "flush_timeout"):
+            stream.flush_timeout = _FLUSH
 
 
 def _redirect(before: Path, log: Path) -> None:

@@ -194,7 +194,21 @@ def check_alive(kernel: Kernel) -> None:
     from nbclient.exceptions import DeadKernelError
 
     if not kernel.is_alive():
-        raise DeadKernelError("Kernel died")
+        raise DeadKernelError(f"it ended{exit_words(kernel.exit_code())} before it was ready")
+
+
+def exit_words(code: int | None) -> str:
+    """An exit code, or minus a signal, as an addition to what has ended; empty if unknown."""
+    if code is None:
+        return ""
+    return f" ({signal_name(-code)})" if code < 0 else f" (exit code {code})"
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def is_idle(message: Message) -> bool:

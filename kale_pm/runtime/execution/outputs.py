@@ -10,6 +10,7 @@ from nbclient.exceptions import CellExecutionComplete
 from papermill.clientwrap import PapermillNotebookClient
 
 from kale_pm.runtime.execution.connection import Connection, Message
+from kale_pm.runtime.execution.failure import LEFT
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -115,6 +116,11 @@ class Recorder(PapermillNotebookClient):  # type: ignore[misc]
             last["text"] = Text(TEXT)
         last["text"].add(content["text"])
         return None
+
+    def note_exit(self, cell: NotebookNode) -> None:
+        """The cell has called ``exit()``: that is the end of the step, as ``sys.exit()`` is."""
+        error = {"output_type": "error", "ename": "SystemExit", "evalue": LEFT}
+        cell.outputs.append(_node({**error, "traceback": [f"SystemExit: {LEFT}"]}))
 
     def settle(self, cell: NotebookNode) -> None:
         """The cell has ended: put the pieces of what it printed together."""

@@ -12,6 +12,10 @@ from kale_pm.notebook import Document, read_configuration
 from kale_pm.notebook.configuration import legal_pipeline_name
 
 
+PACKAGES = ("pandas>=2", "torch==2.3.0+cpu")
+INDEX = "https://packages.example.org:8443/team/simple/"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with a pyproject.toml of its own, so that none from above is found."""
@@ -21,20 +25,20 @@ def folder(tmp_path: Path) -> Path:
 
 def read(
     folder: Path, overrides: dict[str, object] | None = None, **metadata: Any
-) -> tuple[Configuration, StepOptions, list[Problem]]:
+) -> tuple[Configuration, list[Problem]]:
     cell = Cell(1, "a", "code", "x = 1", ("block:a",))
     document = Document(folder / "My Wine_2.ipynb", (cell,), metadata, {}, "python")
     return read_configuration(document, overrides or {})
 
 
 def settings(folder: Path, **kale: Any) -> Configuration:
-    configuration, _, problems = read(folder, kubeflow_notebook=kale)
+    configuration, problems = read(folder, kubeflow_notebook=kale)
     assert problems == []
     return configuration
 
 
 def problem(folder: Path, **kale: Any) -> Problem:
-    _, _, problems = read(folder, kubeflow_notebook=kale)
+    _, problems = read(folder, kubeflow_notebook=kale)
     (found,) = problems
     assert found.code == "bad-configuration"
     assert found.hint
@@ -61,7 +65,7 @@ class TestNames:
         assert legal_pipeline_name(text) == legal
 
     def test_an_illegal_name_is_made_legal_with_a_warning(self, folder: Path) -> None:
-        configuration, _, problems = read(folder, kale_pm={"name": "My Wine"})
+        configuration, problems = read(folder, kale_pm={"name": "My Wine"})
         assert configuration.name == "my-wine"
         assert [(found.severity, found.code) for found in problems] == [
             ("warning", "bad-configuration")
@@ -82,7 +86,19 @@ class TestKeysOfKale:
             ("enable_caching", False, "cache", False),
             ("timeout", 60, "timeout", 60),
             ("timeout", "60", "timeout", 60),
+            ("image_pull_policy", "ifnotpresent", "image_pull_policy", "IfNotPresent"),
+            ("image_pull_secrets", ["registry"], "image_pull_secrets", ("registry",)),
+            ("image_pull_secrets", "registry", "image_pull_secrets", ("registry",)),
+            ("install", False, "install", False),
+            ("packages", ["pandas >= 2", "torch==2.3.0+cpu"], "packages", PACKAGES),
+            ("packages", "pandas>=2", "packages", ("pandas>=2",)),
+            ("package_indexes", [INDEX], "package_indexes", (INDEX,)),
+            ("trusted_hosts", ["here.example:80"], "trusted_hosts", ("here.example:80",)),
             ("kfp_host", "http://kfp", "host", "http://kfp"),
+            ("namespace", "team-blue", "namespace", "team-blue"),
+            ("authentication", "token", "authentication", "token"),
+            ("ca", "cluster.pem", "ca", "cluster.pem"),
+            ("service_account", "pipeline-runner", "service_account", "pipeline-runner"),
             ("secrets_dir", "~/secrets", "secrets_dir", "~/secrets"),
             ("storage_class_name", "fast", "storage_class", "fast"),
             ("volume_access_mode", "rwm", "access_mode", "ReadWriteMany"),
@@ -178,6 +194,9 @@ class TestSlips:
         assert found.severity == "warning"
         assert "'pipeline_name'" in found.hint
 
+    def test_the_case_of_letters_is_no_difference(self, folder: Path) -> None:
+        assert problem(folder, KFP_HOST="x").hint == "did you mean 'kfp_host'?"
+
     def test_an_unknown_key_near_to_none_lists_them(self, folder: Path) -> None:
         assert "marshal_volume" in problem(folder, zzz=1).hint
 
@@ -200,6 +219,21 @@ class TestSlips:
             ("volumes", [{"name": "a", "type": "disk", "mount_point": "/a"}]),
             ("volumes", [{"name": "a", "type": "pvc", "mount_point": "a"}]),
             ("experiment_name", ["x"]),
+            ("image_pull_policy", "sometimes"),
+            ("image_pull_secrets", ["Registry"]),
+            ("install", "no"),
+            ("packages", ["pandas", 3]),
+            ("packages", ["--editable ."]),
+            ("packages", ["./wheels/ours.whl"]),
+            ("packages", ["ours @ file:///home/me/ours"]),
+            ("packages", ["ours @ ../ours"]),
+            ("packages", ["ours; sys_platform == '$(whoami)'"]),
+            ("package_indexes", ["packages.example.org"]),
+            ("package_indexes", ["https://packages.example.org/simple; reboot"]),
+            ("package_indexes", ["https://[broken"]),
+            ("trusted_hosts", ["https://packages.example.org"]),
+            ("namespace", "Team Blue"),
+            ("service_account", "pipeline runner"),
         ],
     )
     def test_a_value_that_cannot_be_used_is_an_error(
@@ -209,37 +243,58 @@ class TestSlips:
         assert found.severity == "error"
         assert f"'{key}'" in found.message
 
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("packages", ["ours @ git+https://me:hunter2@git.example.org/ours"]),
+            ("packages", ["ours @ https://hunter2@files.example.org/ours.whl"]),
+            ("package_indexes", ["https://me:hunter2@packages.example.org/simple"]),
+            ("package_indexes", ["https://hunter2@packages.example.org/simple"]),
+        ],
+    )
+    def test_a_password_is_refused_and_not_repeated(
+        self, folder: Path, key: str, value: object
+    ) -> None:
+        found = problem(folder, **{key: value})
+        assert found.severity == "error"
+        assert "secret:NAME:KEY:PIP_EXTRA_INDEX_URL" in found.message
+        assert "hunter2" not in found.message + found.hint
+
+    def test_a_user_of_ssh_is_no_password(self, folder: Path) -> None:
+        address = "ours @ git+ssh://git@git.example.org/ours@v1"
+        assert settings(folder, packages=[address]).packages == (address,)
+
     def test_metadata_that_are_no_table(self, folder: Path) -> None:
-        _, _, problems = read(folder, kubeflow_notebook=[1])
+        _, problems = read(folder, kubeflow_notebook=[1])
         assert [found.severity for found in problems] == ["error"]
 
 
 class TestStepsDefaults:
     def test_tags_for_all_steps(self, folder: Path) -> None:
         tags = ["limit:cpu:2", "image:python:3.12", "retry:2", "label:a:b"]
-        _, defaults, problems = read(folder, kubeflow_notebook={"steps_defaults": tags})
+        configuration, problems = read(folder, kubeflow_notebook={"steps_defaults": tags})
         assert problems == []
-        assert defaults == StepOptions(
+        assert configuration.steps_defaults == StepOptions(
             image="python:3.12", limits={"cpu": "2"}, retry=2, labels={"a": "b"}
         )
 
     def test_the_table_of_old(self, folder: Path) -> None:
         table = {"labels": {"a": "b"}, "limits": {"cpu": 2}}
-        _, defaults, problems = read(folder, kubeflow_notebook={"steps_defaults": table})
+        configuration, problems = read(folder, kubeflow_notebook={"steps_defaults": table})
         assert problems == []
-        assert defaults == StepOptions(limits={"cpu": "2"}, labels={"a": "b"})
+        assert configuration.steps_defaults == StepOptions(limits={"cpu": "2"}, labels={"a": "b"})
 
     def test_a_slip(self, folder: Path) -> None:
         metadata = {"steps_defaults": ["limt:cpu:2", "retry:1"]}
-        _, defaults, problems = read(folder, kubeflow_notebook=metadata)
+        configuration, problems = read(folder, kubeflow_notebook=metadata)
         assert [(found.code, found.severity) for found in problems] == [("bad-tags", "error")]
         assert "limit:cpu:2" in problems[0].hint
-        assert defaults.retry == 1
+        assert configuration.steps_defaults.retry == 1
 
 
 class TestSources:
     def test_our_metadata_stand_for_those_of_kale(self, folder: Path) -> None:
-        configuration, _, _ = read(
+        configuration, _ = read(
             folder, kale_pm={"image": "ours"}, kubeflow_notebook={"experiment_name": "theirs"}
         )
         assert (configuration.image, configuration.experiment) == ("ours", "Default")
@@ -255,9 +310,7 @@ class TestSources:
             "experiment": "notebook",
             "steps_defaults": ["limit:cpu:1", "retry:2"],
         }
-        configuration, defaults, problems = read(
-            folder, {"image": "flag", "host": None}, kale_pm=metadata
-        )
+        configuration, problems = read(folder, {"image": "flag", "host": None}, kale_pm=metadata)
         assert problems == []
         assert configuration == Configuration(
             name="my-wine-2",
@@ -266,8 +319,8 @@ class TestSources:
             experiment="notebook",
             marshal_volume=True,
             files=("*.csv",),
+            steps_defaults=StepOptions(limits={"cpu": "2"}, retry=2),
         )
-        assert defaults == StepOptions(limits={"cpu": "2"}, retry=2)
 
     def test_a_switch_may_be_turned_off(self, folder: Path) -> None:
         assert read(folder, {"replay": False, "cache": False})[0].replay is False
@@ -283,12 +336,12 @@ class TestSources:
     @pytest.mark.parametrize("text", [b"[tool", b"\xff", b"[tool]\nkale-pm = 3\n"])
     def test_a_broken_project_is_told_and_passed_over(self, folder: Path, text: bytes) -> None:
         (folder / "pyproject.toml").write_bytes(text)
-        configuration, _, (found,) = read(folder, kale_pm={"image": "notebook"})
+        configuration, (found,) = read(folder, kale_pm={"image": "notebook"})
         assert "pyproject.toml" in found.message
         assert configuration.image == "notebook"
 
     def test_a_slip_names_its_source(self, folder: Path) -> None:
         (folder / "pyproject.toml").write_text('[tool.kale-pm]\nimmage = "x"\n')
-        _, _, (found,) = read(folder)
+        _, (found,) = read(folder)
         assert str(folder / "pyproject.toml") in found.message
         assert "'image'" in found.hint

@@ -158,10 +158,69 @@ class TestRefusals:
         assert sources(pipeline) == {"train": ["x = 1"]}
         assert {problem.code for problem in pipeline.errors} == {"bad-tags"}
 
-    def test_a_notebook_of_another_language(self, outlined: Any) -> None:
-        with pytest.raises(NotebookError) as caught:
-            outlined(("block:a", "x <- 1"), language_info={"name": "R"})
-        assert "Python" in caught.value.hint
+
+class TestOtherLanguages:
+    def test_the_tags_of_another_language_are_read_and_its_code_is_not(self, outlined: Any) -> None:
+        pipeline = outlined(
+            ("imports", "library(dplyr)"),
+            ("parameters", "n <- 3"),
+            ("block:a", "x <- if ("),
+            ("", "y <- x |> f()"),
+            ("block:b prev:a limit:cpu:2", "%% nothing of python"),
+            language_info={"name": "R"},
+        )
+        assert pipeline.problems == ()
+        assert (pipeline.language, pipeline.is_analysed) == ("R", False)
+        assert prelude(pipeline) == ["library(dplyr)", "n <- 3"]
+        assert sources(pipeline) == {
+            "a": ["x <- if (", "y <- x |> f()"],
+            "b": ["%% nothing of python"],
+        }
+        assert pipeline.edges == (("a", "b"),)
+        assert pipeline.step("b").options.limits == {"cpu": "2"}
+
+    @pytest.mark.parametrize("name", ["python", "Python", "python3", "ipython"])
+    def test_python_has_several_names(self, name: str, outlined: Any) -> None:
+        pipeline = outlined(("block:a", "x = 1"), language_info={"name": name})
+        assert (pipeline.language, pipeline.is_analysed) == ("python", True)
+
+    @pytest.mark.parametrize(
+        ("metadata", "kernelspec"),
+        [
+            (
+                {"kernelspec": {"name": "ir", "display_name": "R 4", "language": "R"}},
+                {"name": "ir", "display_name": "R 4", "language": "R"},
+            ),
+            (
+                {"language_info": {"name": "julia"}},
+                {"name": "julia", "display_name": "julia", "language": "julia"},
+            ),
+            (
+                {"kernelspec": {"name": "bash"}, "language_info": {"name": "bash"}},
+                {"name": "bash", "display_name": "bash", "language": "bash"},
+            ),
+        ],
+    )
+    def test_its_kernel_is_never_left_to_be_guessed(
+        self, metadata: Any, kernelspec: Any, outlined: Any
+    ) -> None:
+        assert outlined(("block:a", "1"), **metadata).kernelspec == kernelspec
+
+    def test_its_metrics_cannot_be_recorded(self, outlined: Any) -> None:
+        pipeline = outlined(
+            ("block:a", "n=1"), ("metrics", "n"), kernelspec={"name": "bash", "language": "bash"}
+        )
+        problem = only(pipeline)
+        assert (problem.code, problem.severity, problem.cell) == ("bad-metrics", "warning", 2)
+        assert "bash" in problem.message
+        assert pipeline.metrics == ()
+
+    def test_what_looks_like_a_comment_of_python_may_be_code(self, outlined: Any) -> None:
+        pipeline = outlined(
+            ("", "#include <cmath>"), ("block:a", "1"), language_info={"name": "c++"}
+        )
+        assert prelude(pipeline) == ["#include <cmath>"]
+        assert only(pipeline).code == "untagged-prelude"
 
 
 class TestOptions:

@@ -9,7 +9,8 @@ import warnings
 
 import pytest
 
-from kale_pm.notebook import is_blank, parse, python_text
+from kale_pm.model import Cell
+from kale_pm.notebook import is_blank, parse, python_text, syntax_tree
 
 
 def lines(source: str) -> list[int]:
@@ -106,7 +107,22 @@ def test_invalid_escapes_do_not_warn() -> None:
         parse("import re\nre.compile('\\d')")
 
 
+def cell(source: str, language: str = "python") -> Cell:
+    return Cell(1, "a", "code", source, language=language)
+
+
 def test_blank_cells() -> None:
-    assert is_blank("")
-    assert is_blank("\n  # a comment\n\n")
-    assert not is_blank("# a comment\nx")
+    assert is_blank(cell(""))
+    assert is_blank(cell("\n  # a comment\n\n"))
+    assert not is_blank(cell("# a comment\nx"))
+    assert is_blank(cell("\n  \n", "c++"))
+    assert not is_blank(cell("#include <cmath>", "c++"))
+
+
+def test_a_cell_of_another_language_is_one_call_with_its_text_as_a_magic_would_be() -> None:
+    text = "if [ \"$x\" ]; then echo 'a'; fi\n"
+    (as_magic,) = parse(f"%%bash\n{text}").body
+    (found,) = syntax_tree(cell(text, "bash")).body
+    assert ast.dump(found) == ast.dump(as_magic)
+    assert ast.dump(syntax_tree(cell("x = 1"))) == ast.dump(parse("x = 1"))
+    assert syntax_tree(cell(" \n", "bash")).body == []

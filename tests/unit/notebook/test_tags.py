@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kale_pm.model import Problem, Secret, StepOptions
+from kale_pm.model import Problem, Secret, SecretFiles, StepOptions, Toleration
 from kale_pm.notebook.tags import (
     CellTags,
     legal_step_name,
@@ -83,6 +83,22 @@ class TestWords:
             ("env:A:", StepOptions(env={"A": ""})),
             ("node:disk:ssd", StepOptions(nodes={"disk": "ssd"})),
             ("secret:s3:.key:KEY", StepOptions(secrets=(Secret("s3", ".key", "KEY"),))),
+            ("pull:Always", StepOptions(pull_policy="Always")),
+            ("pull:ifnotpresent", StepOptions(pull_policy="IfNotPresent")),
+            ("install:enabled", StepOptions(install=True)),
+            ("install:disabled", StepOptions(install=False)),
+            ("shm:2Gi", StepOptions(shared_memory="2Gi")),
+            ("secret_files:db:/etc/db", StepOptions(secret_files=(SecretFiles("db", "/etc/db"),))),
+            ("toleration:gpu", StepOptions(tolerations=(Toleration("gpu"),))),
+            ("toleration:gpu:yes", StepOptions(tolerations=(Toleration("gpu", "yes"),))),
+            (
+                "toleration:nvidia.com/gpu:NoSchedule",
+                StepOptions(tolerations=(Toleration("nvidia.com/gpu", None, "NoSchedule"),)),
+            ),
+            (
+                "toleration:team:blue:NoExecute",
+                StepOptions(tolerations=(Toleration("team", "blue", "NoExecute"),)),
+            ),
             ("label:app.io/team:a-b", StepOptions(labels={"app.io/team": "a-b"})),
             (
                 "annotation:url:http://x:80/y",
@@ -253,6 +269,24 @@ class TestSlips:
             "report:yes",
             "image:",
             "image:a b",
+            "pull:often",
+            "install:no",
+            "shm:2GB",
+            "shm:0",
+            "shm:1.5Gi",
+            "secret_files:db",
+            "secret_files:db:etc",
+            "secret_files:db:/",
+            "secret_files:db:/etc/../root",
+            "secret_files:db:/a:/b",
+            "secret_files:../db:/etc/db",
+            "toleration:",
+            "toleration:a b",
+            "toleration:gpu:noschedule",
+            "toleration:gpu:yes:NoSchedul",
+            "toleration:gpu:a/b:NoSchedule",
+            "toleration:gpu::NoSchedule",
+            "toleration:gpu:a:b:NoSchedule",
             "limit:cpu",
             "limit:cpu:",
             "limit:memory:2GB",
@@ -306,7 +340,9 @@ class TestDefaults:
 
     def test_options_come_apart_and_together(self) -> None:
         options = read(
-            "block:a", "limit:cpu:2", "cache:disabled", "retry:2", "secret:a:b:C", "env:A:1"
-        ).options
+            "block:a", "limit:cpu:2", "cache:disabled", "retry:2", "secret:a:b:C", "env:A:1",
+            "secret_files:a:/a", "secret_files:b:/b", "toleration:gpu:yes:NoSchedule",
+            "toleration:gpu", "pull:Never",
+        ).options  # fmt: skip
         assert options_from(settings_of(options)) == options
         assert settings_of(StepOptions()) == ()

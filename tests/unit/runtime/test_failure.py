@@ -56,6 +56,18 @@ def test_a_magic_that_fails_is_quoted_by_its_last_words(tmp_path: Path) -> None:
     assert failed(tmp_path).evalue == "the cell failed without a word"
 
 
+def test_a_shell_names_no_error_and_is_quoted_by_its_last_words_and_exit_code(
+    tmp_path: Path,
+) -> None:
+    printed = new_output("stream", name="stdout", text="begins\nrm: no such file\n")
+    unnamed = new_output("error", ename="", evalue="2", traceback=[])
+    error = failed(tmp_path, printed, unnamed)
+    assert (error.cell, error.message) == (7, "rm: no such file (exit code 2)")
+    assert failed(tmp_path, unnamed).message == "exit code 2"
+    words = new_output("error", ename="", evalue="trailing backslash", traceback=[])
+    assert failed(tmp_path, words).message == "trailing backslash"
+
+
 def test_a_dead_kernel_or_a_timeout_is_told_in_words(tmp_path: Path) -> None:
     dead, late = (
         type(name, (Exception,), {})("") for name in ("DeadKernelError", "CellTimeoutError")

@@ -36,6 +36,7 @@ FULL = Manifest(
     read=("data.csv",),
     written=("out.csv",),
     modules=("/somewhere/helper.py",),
+    execution="run-1",
 )
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from kale_pm.errors import StoreError
 from kale_pm.local.cache import entries
 from kale_pm.local.cache.entries import CachedStep
+from kale_pm.local.cache.parts import write_past
 from kale_pm.local.results.cleaning import Cleaning, Rules, clean, plan_cleaning
 from kale_pm.local.results.variables import RunVariables
 from kale_pm.local.store import Store, read_run, write_run
@@ -305,6 +306,35 @@ def test_rendered_notebooks_stay_as_long_as_their_runs(past: Past) -> None:
     (left,) = (path.name for path in past.store.fragments.iterdir())
     write_report(read_run(kept), kept, fragments=past.store.fragments)
     assert [path.name for path in past.store.fragments.iterdir()] == [left]
+
+
+def test_the_history_of_a_step_goes_with_its_last_run_and_result(past: Past) -> None:
+    past.run("wine", code={"a": 1, "dropped": 1}, age=30)
+    past.run("wine", code={"a": 2}, age=20)
+    past.run("beer", age=10)
+    steps = past.store.folder / "steps"
+    for name in ("wine/a", "wine/dropped", "beer/a", "gone/a"):
+        write_past(past.store, *name.split("/"), "key", {"cells": {"1": name}})
+    (steps / "wine" / "notes.txt").write_text("mine")
+    past.settle()
+
+    done = clean(past.store)
+    assert done.files == {"steps": (steps / "gone" / "a.json",)}
+    assert clean(past.store, Rules(keep=1)).files["steps"] == (steps / "wine" / "dropped.json",)
+    left = sorted(str(path.relative_to(steps)) for path in steps.rglob("*"))
+    assert left == ["beer", "beer/a.json", "wine", "wine/a.json", "wine/notes.txt"]
+
+
+def test_it_stays_where_a_run_cannot_be_read_or_goes_on(past: Past) -> None:
+    bad = past.run("wine", age=10)
+    (bad / "run.json").write_text("{")
+    write_past(past.store, "wine", "a", "key", {"cells": {"1": "x"}})
+    write_past(past.store, "gone", "a", "key", {"cells": {"1": "x"}})
+    assert [path.parent.name for path in clean(past.settle().store).files["steps"]] == ["gone"]
+
+    past.run("beer", age=10, state=State.RUNNING)
+    write_past(past.store, "gone", "a", "key", {"cells": {"1": "x"}})
+    assert clean(past.settle().store).files == {}
 
 
 def test_leftovers_go_after_a_day(past: Past) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
-from kale_pm.errors import StoreError, UsageError
+from kale_pm.errors import SecretError, StoreError, UsageError
 from kale_pm.local.results.debugging import jupyter_command, write_debug_notebook
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 
@@ -235,3 +236,50 @@ def test_jupyter_is_looked_for_where_people_install_it(
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
         assert jupyter_command() == [str(tmp_path / name)]
+
+
+def test_of_secrets_it_holds_how_to_read_them_and_no_value(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "hush-hush")
+    write_notebook(run.home / "wine.ipynb", "block:b secret:db:password:DB_PASSWORD")
+    path = run.debug()
+    cell = sources(path)[2]
+    assert "hush-hush" not in path.read_text()
+    assert cell.startswith("# Sets DB_PASSWORD as a run does")
+    monkeypatch.setenv("DB_PASSWORD", "another")
+    exec(cell, {})
+    assert os.environ["DB_PASSWORD"] == "another"
+
+
+def test_a_secret_that_is_missing_there_is_told_with_what_to_do(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DB_PASSWORD", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(run.home / "config"))
+    write_notebook(run.home / "wine.ipynb", "block:b secret:db:password:DB_PASSWORD")
+    cell = sources(run.debug())[2]
+    with pytest.raises(SecretError, match="nowhere to be found: set the environment variable"):
+        exec(cell, {})
+
+    secret = run.home / "config/kale-pm/secrets/db/password"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("from a file\n")
+    secret.chmod(0o600)
+    exec(cell, {})
+    assert os.environ.pop("DB_PASSWORD") == "from a file"
+
+
+def write_notebook(path: Path, tags: str) -> None:
+    cells = [
+        {
+            "cell_type": "code",
+            "id": "a",
+            "metadata": {"tags": tags.split()},
+            "source": "print(1)",
+            "outputs": [],
+            "execution_count": None,
+        }
+    ]
+    content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(content))
