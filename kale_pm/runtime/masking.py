@@ -8,8 +8,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
+
+from kale_pm.runtime.manifest import read_manifest, write_manifest
 
 DOTS = "•••"
 _LINE = 4  # characters from which a line of a longer secret counts as one by itself
@@ -53,6 +56,18 @@ class Mask:
         if isinstance(value, list | tuple):
             return type(value)(map(self._masked, value))
         return value
+
+
+def without_secrets(path: Path, mask: Mask) -> None:
+    """Take secrets out of the metrics and reasons that a step has put into its manifest."""
+    if not mask:
+        return
+    manifest = read_manifest(path)
+    masked = replace(
+        manifest, metrics=mask.noun(manifest.metrics), variables=mask.noun(manifest.variables)
+    )
+    if masked != manifest:
+        write_manifest(masked, path)
 
 
 def _spellings(value: str) -> Iterator[str]:

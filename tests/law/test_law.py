@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from notebooks import Notebook, notebooks
 
 from kale_pm.analysis import understand
+from kale_pm.kfp.compiling.relays import with_relays
 from kale_pm.model import Pipeline
 from kale_pm.notebook import read
 
@@ -68,6 +69,19 @@ def test_parallel_steps_print_the_same_or_a_warning_says_why_not(
         pipeline = understood(notebook, Path(folder))
         if pipeline.errors or ORDER_WARNINGS & {problem.code for problem in pipeline.problems}:
             return
+        assert plain(run_forked(pipeline, Path(folder))) == plain(notebook.printed)
+
+
+@settings(law, max_examples=max(1, EXAMPLES // 3))
+@given(notebook=notebooks(chain=True))
+def test_steps_that_hand_on_for_others_print_the_same(
+    notebook: Notebook, count: Callable[[], None]
+) -> None:
+    """As compiled for pods, where no step asks many others for one variable."""
+    note(str(notebook))
+    count()
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = with_relays(understood(notebook, Path(folder)), most=1)
         assert plain(run_forked(pipeline, Path(folder))) == plain(notebook.printed)
 
 

@@ -11,14 +11,18 @@ import io
 import json
 import lzma
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.component import Component
-from kale_pm.kfp.compiling.imports import imported_names
+from kale_pm.notebook.imports import imports_of
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 # A zip archive cannot hold an earlier time, and a real one would change its bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -41,7 +45,7 @@ def archive(members: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATE
 
 def step_bundle(
     component: Component,
-    slice_bytes: bytes,
+    slice_: NotebookNode,
     files: Mapping[str, bytes],
     users: Mapping[str, Sequence[str]],
 ) -> str:
@@ -52,18 +56,25 @@ def step_bundle(
     options = component.step.options
     facts: dict[str, Any] = {
         "parameters": {
-            p.name: {"type": p.parameter.type, "default": p.default} for p in component.parameters
+            f"p_{p.kfp_name}": {
+                "name": p.name,
+                "type": p.parameter.type,
+                "default": p.default,
+            }
+            for p in component.parameters
         },
+        "secrets": sorted({secret.variable for secret in options.secrets}),
         "report": options.report is not False,
         "timeout": options.timeout,
         "users": users,
     }
-    members = {
-        "step.json": json.dumps(facts, indent=1, sort_keys=True).encode(),
-        f"{component.step.name}.ipynb": slice_bytes,
-        **{f"files/{name}": content for name, content in files.items()},
+    content = {
+        "facts": facts,
+        "notebook": slice_,
+        "files": {name: base64.b64encode(data).decode() for name, data in files.items()},
     }
-    return base64.b64encode(archive(members)).decode()
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(text.encode(), level=9)).decode()
 
 
 def named_files(folder: Path, globs: Iterable[str]) -> tuple[dict[str, bytes], tuple[str, ...]]:
@@ -113,28 +124,27 @@ def runtime_archive() -> str:
             continue
         found[name] = path.read_bytes()
         if path.suffix == ".py":
-            source = found[name].decode()
-            waiting += _own_modules(source, package)
-            found[name] = _bare(source).encode()
+            tree = ast.parse(found[name])
+            waiting += _own_modules(tree, package)
+            found[name] = _bare(tree).encode()
     # Many small files of one language: packed as a whole they take a third less.
     packed = lzma.compress(archive(found, zipfile.ZIP_STORED), preset=9)
     return base64.b64encode(packed).decode()
 
 
-def _bare(source: str) -> str:
+def _bare(tree: ast.Module) -> str:
     """The same program without comments and docstrings."""
-    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
 
 
-def _own_modules(source: str, package: Path) -> list[Path]:
-    """The files of the modules of kale_pm that ``source`` imports."""
+def _own_modules(tree: ast.Module, package: Path) -> list[Path]:
+    """The files of the modules of kale_pm that the code imports."""
     paths = []
-    for name in imported_names(source):
-        parts = name.split(".")
+    for each in imports_of(tree):
+        parts = each.name.split(".")
         if parts[0] == package.name:
             # ``from kale_pm.errors import LoadError`` names a class: its module is one up.
             for length in range(2, len(parts) + 1):

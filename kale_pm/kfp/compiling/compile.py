@@ -6,26 +6,25 @@ compiler.  So what ``--py`` shows is what was compiled.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.dsl_source import dsl_source
+from kale_pm.kfp.compiling.package import Package, compiled, folded
 from kale_pm.kfp.compiling.plan import Plan, plan
 from kale_pm.kfp.compiling.sizes import StepSize, argument_size, check_sizes
 from kale_pm.model import Pipeline
 from kale_pm.runtime.atomic import replacing
 
-MODULE = "kale_pm_compiled_pipeline"
-
 
 @dataclass(frozen=True)
 class CompileResult:
-    """What was written.  ``size`` counts the bytes of ``path``, ``sizes`` go by the step."""
+    """What was written.
+
+    ``size`` counts the bytes of the package as compact JSON, ``sizes`` go by the step.
+    """
 
     path: Path
     dsl_path: Path | None
@@ -62,52 +61,27 @@ def compile_pipeline(
         )
     planned = plan(pipeline, install=install, image=image)
     source = dsl_source(planned)
-    package = compile_source(source)
+    package = compiled(source)
+    if planned.folded:
+        package = folded(package)
     sizes = _sizes(planned, package)
-    warnings = (*planned.warnings, *check_sizes(sizes, len(package)))
+    warnings = (*planned.warnings, *check_sizes(sizes, package.size))
     if dsl is not None:
         _write(dsl, source.encode())
-    _write(output, package)
-    return CompileResult(output, dsl, len(package), warnings, sizes)
+    _write(output, package.to_yaml())
+    return CompileResult(output, dsl, package.size, warnings, sizes)
 
 
-def compile_source(source: str) -> bytes:
-    """Import the DSL file ``source`` and let KFP compile its ``pipeline``."""
-    from kfp import compiler
-
-    with tempfile.TemporaryDirectory(prefix="kale-pm-") as folder:
-        file = Path(folder) / f"{MODULE}.py"
-        file.write_text(source, encoding="utf-8")
-        package = Path(folder) / "pipeline.yaml"
-        spec = importlib.util.spec_from_file_location(MODULE, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        # KFP reads the source of the functions, and finds it through their module.
-        sys.modules[MODULE] = module
-        try:
-            spec.loader.exec_module(module)
-            compiler.Compiler().compile(module.pipeline, str(package))
-        finally:
-            del sys.modules[MODULE]
-        return package.read_bytes()
-
-
-def _sizes(planned: Plan, package: bytes) -> dict[str, StepSize]:
-    import yaml
-
-    # libyaml's loader is many times faster on long strings, where it was built in.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    spec = next(yaml.load_all(package, Loader=loader))
-    executors = spec["deploymentSpec"]["executors"]
-    return {
-        part.step.name: StepSize(
-            argument=argument_size(executors[f"exec-{part.kfp_name}"]["container"]),
+def _sizes(planned: Plan, package: Package) -> dict[str, StepSize]:
+    sizes = {}
+    for part in planned.components:
+        task = package.task(part.step.name)
+        sizes[part.step.name] = StepSize(
+            argument=max(argument_size(task), argument_size(package.container(task))),
             bundle=len(planned.bundles[part.step.name]),
             runtime=0 if planned.shared else len(planned.runtime),
         )
-        for part in planned.components
-    }
+    return sizes
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -27,14 +27,12 @@ RUNTIME_TASK = "kale_pm_runtime"
 class Component:
     """A step in the words of the DSL.
 
-    ``function`` and ``task`` are names in the generated file.  ``parameters`` are those that
-    the step uses, ``states`` the steps whose variables it may read, ``contexts`` its parents.
-    Of these only the manifests travel, since a pod fetches every input as a whole.
+    ``task`` is a name in the generated file.  ``parameters`` are those that the step uses,
+    ``states`` the steps whose variables it may read, ``contexts`` its other parents.  Of
+    these only the manifests travel, since a pod fetches every input as a whole.
     """
 
     step: Step
-    function: str
-    bundle: str
     task: str
     parameters: tuple[KfpParameter, ...]
     states: tuple[str, ...]
@@ -54,13 +52,9 @@ class Component:
         }
 
 
-def function_name(step: str) -> str:
-    return f"step_{step}"
-
-
 def reserved_names(pipeline: Pipeline) -> tuple[str, ...]:
     """The names that the generated file needs for itself."""
-    functions = (function_name(step.name) for step in pipeline.steps)
+    functions = (f"step_{step.name}" for step in pipeline.steps)
     return ("kubernetes", "carry_runtime", RUNTIME_TASK, *functions)
 
 
@@ -83,12 +77,10 @@ def components(pipeline: Pipeline, parameters: Mapping[str, KfpParameter]) -> tu
     return tuple(
         Component(
             step=step,
-            function=function_name(step.name),
-            bundle=f"bundle_{step.name}",
             task=tasks[step.name],
             parameters=tuple(parameters[name] for name in step.parameters),
             states=step.input_steps,
-            contexts=pipeline.parents[step.name],
+            contexts=tuple(n for n in pipeline.parents[step.name] if n not in step.input_steps),
         )
         for step in map(pipeline.step, pipeline.order)
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kale_pm import __version__
-from kale_pm.kfp.compiling.component import OUTPUTS, RUNTIME_TASK, Component, describe
+from kale_pm.kfp.compiling.component import OUTPUTS, RUNTIME_TASK, Component
+from kale_pm.kfp.compiling.functions import bundle_name
 from kale_pm.kfp.compiling.plan import Plan
 from kale_pm.kfp.compiling.python_text import block, call, docstring, literal
 
@@ -20,9 +21,7 @@ def dsl_source(plan: Plan) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters.update(
-        block=block, call=call, describe=describe, docstring=docstring, literal=literal
-    )
+    environment.filters.update(block=block, call=call, docstring=docstring, literal=literal)
     configuration = plan.pipeline.configuration
     return environment.get_template("pipeline.py.j2").render(
         title=plan.pipeline.name,
@@ -39,29 +38,30 @@ def dsl_source(plan: Plan) -> str:
         uses_kubernetes=any(
             line.startswith("kubernetes.") for lines in plan.settings.values() for line in lines
         ),
-        bundles=plan.bundles,
+        functions=tuple({each.name: each for each in plan.functions.values()}.values()),
+        bundles={bundle_name(part): plan.bundles[part.step.name] for part in plan.components},
         runtime=plan.runtime,
         shared=plan.shared,
         runtime_task=RUNTIME_TASK,
-        default_image=plan.default_image,
-        images=plan.images,
-        packages=plan.packages,
-        install=plan.install,
+        default=plan.default,
     )
 
 
 def _tasks(plan: Plan) -> dict[str, str]:
     """The call that makes the task of each step."""
     variables = {part.step.name: part.task for part in plan.components}
-    return {part.step.name: _task(part, variables, plan.shared) for part in plan.components}
+    return {part.step.name: _task(plan, part, variables) for part in plan.components}
 
 
-def _task(component: Component, variables: Mapping[str, str], shared: bool) -> str:
-    arguments = [f"p_{p.kfp_name}={p.kfp_name}" for p in component.parameters]
+def _task(plan: Plan, component: Component, variables: Mapping[str, str]) -> str:
+    function = plan.functions[component.step.name]
+    own = {"step": literal(component.step.name), "bundle": f"{bundle_name(component)}()"}
+    arguments = [f"{name}={own[name]}" for name in function.arguments]
+    arguments += [f"p_{p.kfp_name}={p.kfp_name}" for p in component.parameters]
     arguments += [
         f'{name}={variables[step]}.outputs["{output}"]'
-        for name, (step, output) in component.inputs.items()
+        for name, (step, output) in zip(function.inputs, component.inputs.values(), strict=True)
     ]
-    if shared:
+    if plan.shared:
         arguments.append(f'runtime={RUNTIME_TASK}.outputs["archive"]')
-    return call(f"{component.task} = {component.function}", arguments, indent="    ")
+    return call(f"{component.task} = {function.name}", arguments, indent="    ")

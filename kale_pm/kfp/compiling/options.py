@@ -5,23 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.python_text import call, literal
-from kale_pm.model import Configuration, Step, Volume
+from kale_pm.model import Configuration, Step, StepOptions, Volume
 
 # A pod lives longer than its step may run: the image, the packages and the report take their
 # time, and a pod that Kubernetes ends takes the executed notebook with it.
 TIMEOUT_GRACE = 300  # seconds
 INDENT = "    "
 
-_SECURITY = {
-    "runAsUser": "run_as_user",
-    "runAsGroup": "run_as_group",
-    "runAsNonRoot": "run_as_non_root",
-}
+_SECURITY = ("run_as_user", "run_as_group", "run_as_non_root")
 
 
 @dataclass(frozen=True)
@@ -32,11 +28,13 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
 
-def task_settings(task: str, step: Step, configuration: Configuration) -> Settings:
+def task_settings(
+    task: str, step: Step, configuration: Configuration, home: str | None = None
+) -> Settings:
     """The settings of ``step``, written for the variable ``task``.
 
-    Raises CompileError, naming the step and the tag, for a quantity that Kubernetes would
-    refuse.
+    ``home`` is the home folder that the task gets, if the image's own will not do.  Raises
+    CompileError, naming the step and the tag, for a quantity that Kubernetes would refuse.
     """
     options = step.options
     cache = configuration.cache if options.cache is None else options.cache
@@ -45,6 +43,7 @@ def task_settings(task: str, step: Step, configuration: Configuration) -> Settin
         call(f"{task}.set_display_name", [literal(step.name)]),
         call(f"{task}.set_caching_options", [literal(cache)]),
         *resources.lines,
+        *_environment(task, options, home),
     ]
     if options.retry:
         backoff = {
@@ -54,43 +53,99 @@ def task_settings(task: str, step: Step, configuration: Configuration) -> Settin
         }
         pauses = [f"backoff_{key}={literal(value)}" for key, value in backoff.items()]
         lines.append(call(f"{task}.set_retry", [literal(options.retry), *pauses], INDENT))
-    for name, value in options.env.items():
-        lines.append(call(f"{task}.set_env_variable", [literal(name), literal(value)], INDENT))
-
-    def on_cluster(function: str, *arguments: str) -> None:
-        lines.append(call(f"kubernetes.{function}", [task, *arguments], INDENT))
-
     if options.timeout:
-        on_cluster("set_timeout", f"seconds={options.timeout} + {TIMEOUT_GRACE}")
+        lines.append(
+            _on_cluster("set_timeout", task, f"seconds={options.timeout} + {TIMEOUT_GRACE}")
+        )
+    for secret in options.secret_files:
+        arguments = {"secret_name": secret.name, "mount_path": secret.path}
+        lines.append(_on_cluster("use_secret_as_volume", task, **arguments))
+    if options.shared_memory:
+        memory = {
+            "volume_name": "shared-memory",
+            "mount_path": "/dev/shm",
+            "medium": "Memory",
+            "size_limit": options.shared_memory,
+        }
+        lines.append(_on_cluster("empty_dir_mount", task, **memory))
+    for volume in filter(_is_existing, configuration.volumes):
+        claim = {"pvc_name": volume.name, "mount_path": volume.mount_point}
+        lines.append(_on_cluster("mount_pvc", task, **claim))
+    return Settings((*lines, *_pod(task, options, configuration)), resources.warnings)
+
+
+def service_task_settings(
+    task: str, configuration: Configuration, home: str | None = None
+) -> tuple[str, ...]:
+    """The settings of a task of our own, written for the variable ``task``.
+
+    Its pod is one of the pipeline's: who demands something of all pods demands it of this one,
+    too.  So ``steps_defaults`` hold for it, but for what only the work of a step asks for:
+    image, accelerators, timeout, retries, files of secrets and shared memory.
+    """
+    options = configuration.steps_defaults
+    plain = replace(
+        options,
+        limits={key: text for key, text in options.limits.items() if "/" not in key},
+        requests={key: text for key, text in options.requests.items() if "/" not in key},
+    )
+    resources = _resources(task, Step("of steps_defaults", (), options=plain))
+    environment = _environment(task, options, home)
+    return (*resources.lines, *environment, *_pod(task, options, configuration))
+
+
+def _environment(task: str, options: StepOptions, home: str | None) -> list[str]:
+    variables = {**({} if home is None else {"HOME": home}), **options.env}
+    lines = [
+        call(f"{task}.set_env_variable", [literal(name), literal(value)], INDENT)
+        for name, value in variables.items()
+    ]
     for secret in options.secrets:
         variables = f"{{{literal(secret.key)}: {literal(secret.variable)}}}"
-        on_cluster(
-            "use_secret_as_env",
-            f"secret_name={literal(secret.name)}",
-            f"secret_key_to_env={variables}",
+        argument = f"secret_key_to_env={variables}"
+        lines.append(_on_cluster("use_secret_as_env", task, argument, secret_name=secret.name))
+    return lines
+
+
+def _pod(task: str, options: StepOptions, configuration: Configuration) -> list[str]:
+    """What a cluster may demand of any pod: where it runs, as whom, and what it is called."""
+    lines = [
+        _on_cluster(function, task, literal(key), literal(value))
+        for function, pairs in (
+            ("add_node_selector", options.nodes),
+            ("add_pod_label", options.labels),
+            ("add_pod_annotation", options.annotations),
         )
-    for function, pairs in (
-        ("add_node_selector", options.nodes),
-        ("add_pod_label", options.labels),
-        ("add_pod_annotation", options.annotations),
-    ):
-        for key, value in pairs.items():
-            on_cluster(function, literal(key), literal(value))
-    for volume in filter(_is_existing, configuration.volumes):
-        on_cluster(
-            "mount_pvc",
-            f"pvc_name={literal(volume.name)}",
-            f"mount_path={literal(volume.mount_point)}",
-        )
-    identity = [
-        f"{keyword}={literal(configuration.security_context[key])}"
-        for name, keyword in _SECURITY.items()
-        for key in (name, keyword)
-        if key in configuration.security_context
+        for key, value in pairs.items()
     ]
+    for taint in options.tolerations:
+        wanted = {
+            "key": taint.key,
+            "operator": "Exists" if taint.value is None else "Equal",
+            "value": taint.value,
+            "effect": taint.effect,
+        }
+        given = {name: text for name, text in wanted.items() if text is not None}
+        lines.append(_on_cluster("add_toleration", task, **given))
+    policy = options.pull_policy or configuration.image_pull_policy
+    if policy:
+        lines.append(_on_cluster("set_image_pull_policy", task, literal(policy)))
+    secrets = list(configuration.image_pull_secrets)
+    if secrets:
+        lines.append(_on_cluster("set_image_pull_secrets", task, secret_names=secrets))
+    identity = {
+        keyword: configuration.security_context[keyword]
+        for keyword in _SECURITY
+        if keyword in configuration.security_context
+    }
     if identity:
-        on_cluster("set_security_context", *identity)
-    return Settings(tuple(lines), resources.warnings)
+        lines.append(_on_cluster("set_security_context", task, **identity))
+    return lines
+
+
+def _on_cluster(function: str, task: str, *arguments: str, **values: object) -> str:
+    keywords = [f"{name}={literal(value)}" for name, value in values.items()]
+    return call(f"kubernetes.{function}", [task, *keywords, *arguments], INDENT)
 
 
 def not_carried(configuration: Configuration) -> tuple[str, ...]:
@@ -123,12 +178,6 @@ def not_carried(configuration: Configuration) -> tuple[str, ...]:
             warnings.append(
                 f"{key} is left out: variables travel through the object store as artifacts"
             )
-    known = {*_SECURITY, *_SECURITY.values()}
-    warnings += [
-        f"security_context: KFP carries no {key}"
-        for key in configuration.security_context
-        if key not in known
-    ]
     return tuple(warnings)
 
 

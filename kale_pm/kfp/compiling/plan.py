@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kale_pm.errors import PipelineError
 from kale_pm.kfp.compiling.bundle import named_files, runtime_archive, step_bundle
 from kale_pm.kfp.compiling.component import Component, components, reserved_names
-from kale_pm.kfp.compiling.imports import Imports, imports, runtime_packages
+from kale_pm.kfp.compiling.functions import FOLDED_ABOVE, Function, Surroundings, functions
+from kale_pm.kfp.compiling.images import pip_home, places
+from kale_pm.kfp.compiling.imports import Imports, imports
 from kale_pm.kfp.compiling.options import not_carried, task_settings
 from kale_pm.kfp.compiling.relays import with_relays
 from kale_pm.kfp.compiling.sizes import KIB, LARGEST_ARGUMENT
 from kale_pm.kfp.parameters import KfpParameter, kfp_parameters
 from kale_pm.model import Pipeline
+from kale_pm.slicing import cut
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 # A task of its own costs the run two pods; the runtime costs every step some 80 kB.
 SHARED_ABOVE = 3  # steps
@@ -28,20 +34,18 @@ class Plan:
     """A pipeline in the words of KFP; the mappings go by the name of the step.
 
     ``bundles`` and ``runtime`` are archives in base64; ``settings`` are lines of Python.
-    ``default_image`` is that of steps which do not name one.
+    ``default`` is where a step runs that names no image of its own.
     """
 
     pipeline: Pipeline
     name: str
     parameters: tuple[KfpParameter, ...]
     components: tuple[Component, ...]
+    functions: Mapping[str, Function]
     settings: Mapping[str, tuple[str, ...]]
     bundles: Mapping[str, str]
     runtime: str
-    default_image: str
-    images: Mapping[str, str]
-    packages: Mapping[str, tuple[str, ...]]
-    install: bool
+    default: Surroundings
     warnings: tuple[str, ...]
 
     @property
@@ -50,6 +54,11 @@ class Plan:
         largest = max(map(len, self.bundles.values()))
         fits = len(self.runtime) + largest + _FRAME <= LARGEST_ARGUMENT
         return len(self.components) > SHARED_ABOVE or not fits
+
+    @property
+    def folded(self) -> bool:
+        """Do steps of one kind share a function?"""
+        return len(self.components) > FOLDED_ABOVE
 
 
 def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) -> Plan:
@@ -63,12 +72,8 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
     pipeline = with_relays(pipeline)
     parameters, warnings = kfp_parameters(pipeline, reserved_names(pipeline))
     parts = components(pipeline, parameters)
-    settings = {
-        part.step.name: task_settings(part.task, part.step, pipeline.configuration)
-        for part in parts
-    }
     shared, shared_warnings = named_files(pipeline.folder, pipeline.configuration.files)
-    slices = _slices(pipeline)
+    slices = {step.name: cut(pipeline, step.name) for step in pipeline.steps}
     needed = _imports(pipeline, slices)
     modules = {
         name: (pipeline.folder / name).read_bytes()
@@ -83,12 +88,12 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
         )
         for part in parts
     }
-    default_image = image or pipeline.configuration.image or _python_image()
-    images = {part.step.name: part.step.options.image or default_image for part in parts}
-    runtime = runtime_packages()
-    packages = {
-        name: tuple(sorted(found.packages | runtime, key=str.lower)) if install else ()
-        for name, found in needed.items()
+    found = places(pipeline, needed, image=image, install=install)
+    configuration = pipeline.configuration
+    settings = {
+        name: task_settings(part.task, part.step, configuration, pip_home(place, configuration))
+        for part in parts
+        for name, place in [(part.step.name, found.steps[part.step.name])]
     }
     return Plan(
         pipeline=pipeline,
@@ -96,69 +101,31 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
         name=pipeline.name[:LONGEST_NAME].rstrip("-"),
         parameters=tuple(parameters.values()),
         components=parts,
-        settings={name: found.lines for name, found in settings.items()},
+        functions=functions(parts, found.steps, folded=len(parts) > FOLDED_ABOVE),
+        settings={name: each.lines for name, each in settings.items()},
         bundles=bundles,
         runtime=runtime_archive(),
-        default_image=default_image,
-        images=images,
-        packages=packages,
-        install=install,
+        default=found.default,
         warnings=(
             *warnings,
-            *(warning for found in settings.values() for warning in found.warnings),
+            *(warning for each in settings.values() for warning in each.warnings),
             *not_carried(pipeline.configuration),
             *shared_warnings,
-            *_package_warnings(needed, images, install),
+            *found.warnings,
         ),
     )
 
 
-def _slices(pipeline: Pipeline) -> dict[str, bytes]:
-    from kale_pm.slicing import cut, to_bytes
-
-    return {step.name: to_bytes(cut(pipeline, step.name)) for step in pipeline.steps}
-
-
-def _imports(pipeline: Pipeline, slices: Mapping[str, bytes]) -> dict[str, Imports]:
+def _imports(pipeline: Pipeline, slices: Mapping[str, NotebookNode]) -> dict[str, Imports]:
     """What each step rests on: its own imports, and those of all steps before it.
 
     A step that receives a model unpickles it, and needs its package without importing it.
     """
-    import nbformat
-
     found: dict[str, Imports] = {}
     for name in pipeline.order:
-        notebook = nbformat.reads(slices[name].decode(), as_version=4)
-        sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        cells = slices[name].cells
+        sources = [cell.source for cell in cells if cell.cell_type == "code"]
         found[name] = imports(sources, pipeline.folder)
         for parent in pipeline.parents[name]:
             found[name] |= found[parent]
     return found
-
-
-def _package_warnings(
-    needed: Mapping[str, Imports], images: Mapping[str, str], install: bool
-) -> list[str]:
-    if not install:
-        bare = sorted(name for name, image in images.items() if image == _python_image())
-        if not bare:
-            return []
-        text = f"nothing is installed at run time, and {_python_image()} lacks papermill and kfp"
-        return [f"{text}: name an image for {', '.join(bare)}"]
-    warnings = []
-    for kind, reason in (
-        ("missing", "is neither installed here nor beside the notebook"),
-        ("local_only", "was installed here from a folder or file"),
-    ):
-        names = sorted({name for found in needed.values() for name in getattr(found, kind)})
-        for package in names:
-            steps = [name for name, found in needed.items() if package in getattr(found, kind)]
-            warnings.append(
-                f"missing-package: '{package}' {reason}, so it is not installed in the pods of "
-                f"{', '.join(steps)}: an image must have it"
-            )
-    return warnings
-
-
-def _python_image() -> str:
-    return f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"

@@ -14,11 +14,11 @@ from kale_pm.model import Need, Pipeline, Source
 MOST_ASKED = 8  # steps, for one variable
 
 
-def with_relays(pipeline: Pipeline) -> Pipeline:
-    """The same pipeline, in which no step asks many for one variable if it can be helped.
+def with_relays(pipeline: Pipeline, most: int = MOST_ASKED) -> Pipeline:
+    """The same pipeline, in which no step asks more than ``most`` for one variable.
 
     The nearest of too many sources stores the variable even if nothing changed it there, and
-    those before it are asked no more.
+    those before it are asked no more.  Steps side by side are all asked, however many they are.
     """
     received = {step.name: {need.name for need in step.needs} for step in pipeline.steps}
     relays: dict[str, dict[str, None]] = {}  # variable -> the steps that hand it on
@@ -29,7 +29,7 @@ def with_relays(pipeline: Pipeline) -> Pipeline:
             known = relays.setdefault(need.name, {})
             sources = _without_relayed(pipeline, need.sources, known)
             nearest = sources[0].step
-            if len(sources) > MOST_ASKED and need.name in received[nearest]:
+            if len(sources) > most and need.name in received[nearest]:
                 known[nearest] = None
                 sources = _without_relayed(pipeline, sources, known)
             found.append(Need(need.name, sources[0], sources[1:]))

@@ -37,11 +37,16 @@ def frames(notebook: NotebookNode, step: str, attempt: int) -> Iterator[str]:
         packed = _pack(notebook, keep)
         if len(packed) <= LARGEST:
             break
-    text = base64.b64encode(packed).decode()
+    yield from framed(MARK, step, attempt, packed)
+
+
+def framed(mark: str, step: str, attempt: int, content: bytes) -> Iterator[str]:
+    """The lines that carry ``content``; each begins with ``mark``, a word."""
+    text = base64.b64encode(content).decode()
     pieces = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
     for number, piece in enumerate(pieces, start=1):
         checksum = zlib.crc32(piece.encode())
-        yield f"{MARK} {step} {attempt} {number}/{len(pieces)} {checksum:08x} {piece}"
+        yield f"{mark} {step} {attempt} {number}/{len(pieces)} {checksum:08x} {piece}"
 
 
 def _pack(notebook: NotebookNode, keep: Callable[[NotebookNode], bool]) -> bytes:

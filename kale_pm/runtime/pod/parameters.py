@@ -38,20 +38,23 @@ def decode(value: Any, type: str = "any") -> Any:  # noqa: A002 - the model's ow
 def changed(given: Mapping[str, Any], declared: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The decoded values that differ from the notebook's own.
 
-    ``declared`` maps names to ``{"type", "default"}``, the default encoded.  A value equal to
-    the default is left out: the notebook's literal says it better than KFP's types can.
+    ``given`` go by the arguments of the step's function, and ``declared`` maps these to
+    ``{"name", "type", "default"}``, the default encoded.  A value equal to the default is left
+    out: the notebook's literal says it better than KFP's types can.
     Raises ParameterError when a value cannot be read.
     """
     values = {}
-    for name, value in given.items():
-        kind = declared[name]["type"]
+    for argument, value in given.items():
+        name, kind = declared[argument]["name"], declared[argument]["type"]
         try:
             decoded = decode(value, kind)
         except ValueError as error:
             raise ParameterError(
-                name, f"{value!r} is no JSON for a {kind} ({error})", tuple(declared)
+                name,
+                f"{value!r} is no JSON for a {kind} ({error})",
+                tuple(each["name"] for each in declared.values()),
             ) from error
         # As text, because True == 1 and because NaN is not even equal to itself.
-        if json.dumps(decoded) != json.dumps(decode(declared[name]["default"], kind)):
+        if json.dumps(decoded) != json.dumps(decode(declared[argument]["default"], kind)):
             values[name] = decoded
     return values

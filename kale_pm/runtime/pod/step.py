@@ -7,28 +7,28 @@ machine does, between the files that KFP brings and those that it takes away.
 from __future__ import annotations
 
 import base64
-import html as html_module
-import io
 import json
 import math
 import os
-import sys
 import tempfile
-import zipfile
+import time
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from kale_pm.errors import StepFailed
-from kale_pm.events import CellOutput, CellStarted, Event, Warned
 from kale_pm.record import CellError, State
 from kale_pm.runtime.execution.execute import Outcome, execute
-from kale_pm.runtime.execution.failure import excerpt
 from kale_pm.runtime.execution.monitor import source_number
 from kale_pm.runtime.execution.unsaved import with_origin
 from kale_pm.runtime.manifest import Exchange, read_manifest, write_manifest
-from kale_pm.runtime.pod.frames import frames
+from kale_pm.runtime.masking import Mask, without_secrets
+from kale_pm.runtime.pod.announce import announce, this_attempt
+from kale_pm.runtime.pod.log import listener, report_failure
+from kale_pm.runtime.pod.page import write_page
 from kale_pm.runtime.pod.parameters import changed
+from kale_pm.runtime.pod.places import Metrics, sorted_places
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -36,61 +36,59 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 
 
-class Metrics(Protocol):
-    """The part of ``kfp.dsl.Metrics`` that is used here."""
-
-    metadata: dict[str, Any]
-
-    def log_metric(self, metric: str, value: float) -> None: ...
-
-
-def run_step(
-    step: str,
-    bundle: str,
-    *,
-    parameters: Mapping[str, Any],
-    inputs: Sequence[str],
-    notebook: str,
-    html: str,
-    metrics: Metrics | None,
-    state: str,
-    context: str,
-) -> None:
+def run_step(step: str, bundle: str, given: Mapping[str, Any]) -> None:
     """Execute one step, and leave everything that KFP is to keep of it.
 
-    ``bundle`` is the archive that ``kale_pm.kfp.compiling.bundle`` made, ``parameters`` are values as
-    KFP gives them.  ``inputs`` are paths: folders of variables (``state``) and manifests
-    (``context``) of earlier steps.  The others are paths to write: ``notebook`` a folder for
-    the executed notebook, ``html`` a page, ``state`` a folder with the manifest and the
-    variables, ``context`` the manifest alone.  Numbers go to ``metrics``.
+    ``bundle`` is what ``kale_pm.kfp.compiling.bundle`` made, ``given`` are the arguments of the
+    step's function: see :class:`~kale_pm.runtime.pod.places.Places`.
 
     Raises StepFailed after a failure; the log then holds the executed notebook.
     """
+    places = sorted_places(given)
+    state = Path(places.state.path)
+    attempt, started, began = this_attempt(), time.time(), time.monotonic()
     with tempfile.TemporaryDirectory(
         prefix=f"kale-pm-{step}-", ignore_cleanup_errors=True
     ) as scratch:
-        folder, slice_, facts = _unpack(step, bundle, Path(scratch))
+        folder, slice_, facts = _unpack(bundle, Path(scratch))
+        mask = Mask(os.environ[name] for name in facts["secrets"] if name in os.environ)
         os.environ.update(writable_places(os.environ, Path(scratch) / "home"))
-        executed = Path(notebook) / f"{step}.ipynb"
+        executed = Path(places.notebook.path) / f"{step}.ipynb"
         outcome = _execute(
             step,
             slice_,
             executed,
-            parameters=changed(parameters, facts["parameters"]),
+            parameters=changed(places.parameters, facts["parameters"]),
             folder=folder,
-            exchange=Exchange(_manifests(inputs), Path(state) / MANIFEST, Path(state)),
+            exchange=Exchange(_manifests(places.input_paths), state / MANIFEST, state),
             timeout=facts["timeout"],
+            secrets=facts["secrets"],
+            mask=mask,
+            log=Path(scratch) / "kernel.log",
         )
-    _write_page(Path(html), executed, step, facts["report"])
+    outcome = mask.noun(outcome)
+    page = Path(places.html.path)
+    write_page(page, executed, step, wanted=facts["report"], metrics=outcome.metrics)
+    seconds = time.monotonic() - began
     if outcome.state is not State.DONE:
         error = outcome.error or CellError("StepFailed", "the step ended without a reason")
-        error = with_origin(error, _own_cells(slice_), facts["users"])
-        _report_failure(step, error, executed)
+        error = mask.noun(with_origin(error, _own_cells(slice_), facts["users"]))
+        report_failure(step, attempt, error, executed, started=started, seconds=seconds)
         place = f" in cell {error.cell}" if error.cell else ""
         raise StepFailed(step, f"{error.ename}{place}: {error.evalue}", notebook=str(executed))
-    if metrics is not None:
-        _record(outcome.metrics, metrics)
-    write_manifest(read_manifest(Path(state) / MANIFEST).without_variables(), Path(context))
+    without_secrets(state / MANIFEST, mask)
+    _record(outcome.metrics, places.metrics)
+    manifest = read_manifest(state / MANIFEST).without_variables()
+    write_manifest(manifest, Path(places.context.path))
+    announce(
+        step,
+        places.output_uris,
+        places.input_uris,
+        attempt=attempt,
+        started=started,
+        seconds=seconds,
+        metrics=outcome.metrics,
+    )
 
 
 def writable_places(environment: Mapping[str, str], spare: Path) -> dict[str, str]:
@@ -128,16 +126,18 @@ def _is_writable(folder: str) -> bool:
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
-def _unpack(step: str, bundle: str, scratch: Path) -> tuple[Path, NotebookNode, dict[str, Any]]:
+def _unpack(bundle: str, scratch: Path) -> tuple[Path, NotebookNode, dict[str, Any]]:
     """The working folder with its files, the slice, and what else the bundle says."""
     import nbformat
 
-    with zipfile.ZipFile(io.BytesIO(base64.b64decode(bundle))) as archive:
-        archive.extractall(scratch)
+    content = json.loads(zlib.decompress(base64.b64decode(bundle)))
     folder = scratch / "files"
-    folder.mkdir(exist_ok=True)
-    slice_ = nbformat.read(scratch / f"{step}.ipynb", as_version=4)
-    return folder, slice_, json.loads((scratch / "step.json").read_text(encoding="utf-8"))
+    folder.mkdir()
+    for name, data in content["files"].items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(data))
+    return folder, nbformat.from_dict(content["notebook"]), content["facts"]
 
 
 def _own_cells(slice_: NotebookNode) -> list[tuple[int | None, str]]:
@@ -149,10 +149,10 @@ def _own_cells(slice_: NotebookNode) -> list[tuple[int | None, str]]:
     ]
 
 
-def _manifests(inputs: Sequence[str]) -> tuple[Path, ...]:
+def _manifests(inputs: Sequence[Path]) -> tuple[Path, ...]:
     """One manifest a step: the one beside its variables, if those came too."""
     by_step: dict[str, Path] = {}
-    for path in sorted(map(Path, inputs), key=Path.is_dir):
+    for path in sorted(inputs, key=Path.is_dir):
         manifest = path / MANIFEST if path.is_dir() else path
         by_step[read_manifest(manifest).step] = manifest
     return tuple(by_step.values())
@@ -167,54 +167,32 @@ def _execute(
     folder: Path,
     exchange: Exchange,
     timeout: float | None,
+    secrets: Sequence[str],
+    mask: Mask,
+    log: Path,
 ) -> Outcome:
     path = os.environ.get("PYTHONPATH")
-    return execute(
+    environment = {"PYTHONPATH": f"{folder}{os.pathsep}{path}" if path else str(folder)}
+    if secrets:
+        environment["KALE_PM_SECRETS"] = " ".join(secrets)
+    outcome = execute(
         slice_,
         executed,
         step=step,
         parameters=parameters,
         folder=folder,
         exchange=exchange,
-        env={"PYTHONPATH": f"{folder}{os.pathsep}{path}" if path else str(folder)},
+        env=environment,
         timeout=timeout,
-        listener=_log,
+        # What the kernel's process prints itself goes to the pod's log as well: at once, but
+        # where a secret may be in it.
+        log=log if mask else None,
+        mask=mask,
+        listener=listener(mask),
     )
-
-
-def _log(event: Event) -> None:
-    """The pod's log tells what happens while it does."""
-    if isinstance(event, CellStarted):
-        where = f" (cell {event.cell} of the notebook)" if event.cell else ""
-        print(f"kale-pm: {event.step} {event.index}/{event.cells}{where}", flush=True)
-    elif isinstance(event, CellOutput):
-        stream = sys.stderr if event.stream == "stderr" else sys.stdout
-        stream.write(event.text)
-        stream.flush()
-    elif isinstance(event, Warned):
-        print(f"kale-pm: {event.message}", flush=True)
-
-
-def _write_page(path: Path, executed: Path, step: str, wanted: bool) -> None:
-    """The executed notebook as a page; a page that cannot be made never fails a step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not wanted:
-        path.write_text(_note(step, "The report of this step is switched off."), encoding="utf-8")
-        return
-    try:
-        import nbformat
-
-        from kale_pm.runtime.render import render_page
-
-        page = render_page(nbformat.read(executed, as_version=4), title=step)
-    except Exception as error:  # noqa: BLE001 - whatever a notebook holds, the step is done
-        page = _note(step, f"The notebook cannot be shown: {error}")
-    path.write_text(page, encoding="utf-8")
-
-
-def _note(step: str, text: str) -> str:
-    title, body = html_module.escape(step), html_module.escape(text)
-    return f"<!doctype html><meta charset='utf-8'><title>{title}</title><p>{body}</p>\n"
+    if log.exists():
+        print(log.read_text(encoding="utf-8"), end="", flush=True)
+    return outcome
 
 
 def _record(values: Mapping[str, Any], metrics: Metrics) -> None:
@@ -225,22 +203,3 @@ def _record(values: Mapping[str, Any], metrics: Metrics) -> None:
             metrics.log_metric(name, value)
         else:
             metrics.metadata[name] = str(value)
-
-
-def _report_failure(step: str, error: CellError, executed: Path) -> None:
-    where = f" in cell {error.cell} of the notebook" if error.cell else ""
-    where += f", line {error.line}" if error.line else ""
-    print(f"\nkale-pm: step {step} failed{where}: {error.message}")
-    for place in error.places:
-        print(excerpt(place))
-    if error.traceback:
-        print(f"\n{error.traceback}\n")
-    if executed.exists():
-        import nbformat
-
-        print("kale-pm: the lines below are the executed notebook (see docs/files.md of kale-pm)")
-        # KFP counts the tries of a step from 0 and tells each its number.
-        attempt = int(os.environ.get("KFP_RETRY_INDEX", "0")) + 1
-        for line in frames(nbformat.read(executed, as_version=4), step, attempt):
-            print(line)
-    sys.stdout.flush()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kale_pm.kfp.compiling.imports import imported_names, imports
+from kale_pm.kfp.compiling.imports import imports, imports_of_cell
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from kale_pm.kfp.compiling.imports import imported_names, imports
     ],
 )
 def test_names(source: str, names: list[str]) -> None:
-    assert imported_names(source) == names
+    assert [each.name for each in imports_of_cell(source)] == names
 
 
 def test_what_the_code_can_do_without_is_not_missing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,11 @@ def pipeline(*parameters: Parameter) -> Pipeline:
     return Pipeline(Path("nb.ipynb"), Configuration("nb"), (), (), parameters)
 
 
-def declared(parameter: Parameter) -> dict[str, dict[str, object]]:
+def arrived(given: Any, parameter: Parameter) -> dict[str, Any]:
+    """What the pod makes of the value that KFP delivers."""
     default = encode(parameter.default, parameter)
-    return {parameter.name: {"type": parameter.type, "default": default}}
+    declared = {"name": parameter.name, "type": parameter.type, "default": default}
+    return changed({"p_x": given}, {"p_x": declared})
 
 
 @pytest.mark.parametrize("parameter", by_name(NATIVE))
@@ -82,7 +85,7 @@ def test_nothing_that_kfp_would_expand_ever_travels(parameter: Parameter) -> Non
 def test_nan_travels() -> None:
     parameter = Parameter("x", "float", math.nan)
     assert math.isnan(decode(encode(math.nan, parameter), "float"))
-    assert changed({"x": encode(math.nan, parameter)}, declared(parameter)) == {}
+    assert arrived(encode(math.nan, parameter), parameter) == {}
 
 
 def test_an_integer_default_makes_a_float_parameter_a_float() -> None:
@@ -102,46 +105,44 @@ def test_what_json_has_no_form_for_still_compiles() -> None:
         parameter = Parameter("odd", "any", value)
         encoded = encode(value, parameter)
         json.loads(str(encoded).removeprefix("json:"))
-        assert changed({"odd": encoded}, declared(parameter)) == {}
+        assert arrived(encoded, parameter) == {}
 
 
 class TestInThePod:
     def test_the_default_is_not_injected(self) -> None:
         for parameter in NATIVE + AS_JSON:
-            given = {parameter.name: encode(parameter.default, parameter)}
-            assert changed(given, declared(parameter)) == {}
+            assert arrived(encode(parameter.default, parameter), parameter) == {}
 
     def test_an_integer_literal_of_a_float_parameter_stays_the_notebooks(self) -> None:
         # KFP may deliver 1.0 as 1: neither is injected.
         parameter = Parameter("rate", "float", 1)
-        assert changed({"rate": 1}, declared(parameter)) == {}
-        assert changed({"rate": 1.0}, declared(parameter)) == {}
+        assert arrived(1, parameter) == {}
+        assert arrived(1.0, parameter) == {}
 
     def test_a_literal_that_json_cannot_say_stays_the_notebooks(self) -> None:
         parameter = Parameter("by_year", "dict", {2020: "a"})
-        given = {"by_year": encode(parameter.default, parameter)}
-        assert changed(given, declared(parameter)) == {}
+        assert arrived(encode(parameter.default, parameter), parameter) == {}
 
     def test_another_value_is_injected_in_its_type(self) -> None:
-        rate = changed({"rate": 2}, declared(Parameter("rate", "float", 1)))["rate"]
+        rate = arrived(2, Parameter("rate", "float", 1))["rate"]
         assert (rate, type(rate)) == (2.0, float)
-        count = changed({"count": 4.0}, declared(Parameter("count", "int", 3)))["count"]
+        count = arrived(4.0, Parameter("count", "int", 3))["count"]
         assert (count, type(count)) == (4, int)
 
     def test_true_is_not_one(self) -> None:
-        assert changed({"x": "json:true"}, declared(Parameter("x", "any", 1))) == {"x": True}
+        assert arrived("json:true", Parameter("x", "any", 1)) == {"x": True}
 
     def test_a_list_may_be_typed_by_hand(self) -> None:
         parameter = Parameter("layers", "list", [1])
-        assert changed({"layers": "[1, 2]"}, declared(parameter)) == {"layers": [1, 2]}
+        assert arrived("[1, 2]", parameter) == {"layers": [1, 2]}
 
     def test_a_text_is_taken_raw(self) -> None:
         parameter = Parameter("name", "str", "x")
-        assert changed({"name": "[1, 2]"}, declared(parameter)) == {"name": "[1, 2]"}
+        assert arrived("[1, 2]", parameter) == {"name": "[1, 2]"}
 
     def test_a_text_that_is_no_json_is_refused_by_name(self) -> None:
         with pytest.raises(ParameterError, match="layers"):
-            changed({"layers": "1, 2"}, declared(Parameter("layers", "list", [1])))
+            arrived("1, 2", Parameter("layers", "list", [1]))
 
 
 class TestNames:

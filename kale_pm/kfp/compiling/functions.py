@@ -1,0 +1,103 @@
+"""The functions of the generated file: each a component, for one step or for many.
+
+A function for each step reads best.  But KFP writes every component down with all that is in
+it, so in a large pipeline steps that are of the same kind share one, and their notebooks
+arrive as a parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kale_pm.kfp.compiling.component import Component, describe
+from kale_pm.kfp.compiling.python_text import literal
+from kale_pm.kfp.parameters import KfpParameter
+
+FOLDED_ABOVE = 40  # steps
+_BUNDLE = "bundle"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a step runs: its image, what is installed in it, and from which package indexes."""
+
+    image: str
+    packages: tuple[str, ...] = ()
+    install: bool = True
+    indexes: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that runs a step.
+
+    ``inputs`` are the names of its input artifacts.  ``step`` and ``bundle`` are expressions;
+    where the function serves many steps, they are names of further ``arguments``.
+    """
+
+    name: str
+    description: str
+    step: str
+    bundle: str
+    parameters: tuple[KfpParameter, ...]
+    inputs: tuple[str, ...]
+    surroundings: Surroundings
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def carries(self) -> str | None:
+        """The function of the generated file that gives the step's bundle, if it is its own."""
+        return None if self.arguments else self.bundle.removesuffix("()")
+
+
+def functions(
+    components: Sequence[Component], surroundings: Mapping[str, Surroundings], *, folded: bool
+) -> dict[str, Function]:
+    """The function of every step, by the step's name."""
+    if not folded:
+        return {part.step.name: _own(part, surroundings[part.step.name]) for part in components}
+    kinds: dict[object, list[Component]] = {}
+    for part in components:
+        place = surroundings[part.step.name]
+        names = tuple(parameter.name for parameter in part.parameters)
+        kinds.setdefault((names, len(part.inputs), place), []).append(part)
+    return {
+        part.step.name: function
+        for number, parts in enumerate(kinds.values(), start=1)
+        for function in [_shared(number, parts, surroundings[parts[0].step.name])]
+        for part in parts
+    }
+
+
+def bundle_name(component: Component) -> str:
+    """What the generated file calls the function that gives the bundle of a step."""
+    return f"bundle_{component.step.name}"
+
+
+def _own(component: Component, surroundings: Surroundings) -> Function:
+    return Function(
+        name=f"step_{component.step.name}",
+        description=describe(component.step),
+        step=literal(component.step.name),
+        bundle=f"{bundle_name(component)}()",
+        parameters=component.parameters,
+        inputs=tuple(component.inputs),
+        surroundings=surroundings,
+    )
+
+
+def _shared(number: int, components: Sequence[Component], surroundings: Surroundings) -> Function:
+    first, last = components[0].step.name, components[-1].step.name
+    described = f"Steps such as {first} and {last}." if len(components) > 1 else f"Step {first}."
+    return Function(
+        name=f"steps_{number}",
+        description=described,
+        step="step",
+        bundle=_BUNDLE,
+        parameters=components[0].parameters,
+        inputs=tuple(f"input_{n}" for n in range(1, len(components[0].inputs) + 1)),
+        surroundings=surroundings,
+        arguments=("step", _BUNDLE),
+    )

@@ -1,0 +1,68 @@
+"""What the function of a step is given: parameters, and artifacts that come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+PARAMETER = "p_"
+_OUTPUTS = ("notebook", "html", "metrics", "state", "context")
+_INPUTS = ("state_", "context_", "input_")
+
+
+class Artifact(Protocol):
+    """The part of ``kfp.dsl.Artifact`` that is used here."""
+
+    path: str
+    uri: str
+
+
+class Metrics(Artifact, Protocol):
+    """The part of ``kfp.dsl.Metrics`` that is used here."""
+
+    metadata: dict[str, Any]
+
+    def log_metric(self, metric: str, value: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Places:
+    """The arguments of a step's function, by what they are for.
+
+    ``parameters`` are values as KFP gives them, by the names of the arguments.  ``inputs``
+    are folders of variables, and manifests, of earlier steps.  The others are to be written:
+    ``notebook`` a folder for the executed notebook, ``html`` a page, ``state`` a folder with
+    the manifest and the variables, ``context`` the manifest alone.
+    """
+
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, Artifact]
+    notebook: Artifact
+    html: Artifact
+    metrics: Metrics
+    state: Artifact
+    context: Artifact
+
+    @property
+    def input_uris(self) -> dict[str, str]:
+        return {name: artifact.uri for name, artifact in self.inputs.items()}
+
+    @property
+    def output_uris(self) -> dict[str, str]:
+        outputs = {name: getattr(self, name) for name in _OUTPUTS}
+        return {name: artifact.uri for name, artifact in outputs.items()}
+
+    @property
+    def input_paths(self) -> tuple[Path, ...]:
+        return tuple(Path(artifact.path) for artifact in self.inputs.values())
+
+
+def sorted_places(given: Mapping[str, Any]) -> Places:
+    """The arguments that a step's function was called with, sorted."""
+    return Places(
+        parameters={n: value for n, value in given.items() if n.startswith(PARAMETER)},
+        inputs={n: value for n, value in given.items() if n.startswith(_INPUTS)},
+        **{name: given[name] for name in _OUTPUTS},
+    )

@@ -1,0 +1,100 @@
+"""Large pipelines: steps of one kind share a component, and the package stays small."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kale_pm import Pipeline
+from kale_pm.kfp.compiling import plan
+from kale_pm.kfp.compiling.functions import FOLDED_ABOVE
+
+Make = Callable[..., Pipeline]
+Run = Callable[..., tuple[Path, str]]
+
+CELLS = [
+    ("parameters", "rate = 2"),
+    ("step:load", "table = [1, 2, 3]"),
+    ("step:double prev:load limit:cpu:2", "table = [rate * x for x in table]\nlow = min(table)"),
+    ("step:triple prev:load", "more = [3 * x for x in table]"),
+    ("step:join prev:double prev:triple", "print(table, more, low)\ntotal = sum(table + more)"),
+    ("step:last prev:join", "import kale_pm\nkale_pm.metric('total', total)"),
+]
+
+
+def long_chain(length: int, shared: bool) -> list[tuple[str, str]]:
+    """Steps of some code each; ``shared``: all of them may change one list."""
+    code = "\n".join(f"value_{n} = [x * {n} for x in range(10)]" for n in range(8))
+    cells = [("imports", "import math\n\ndef note(text):\n    log.append(text)")]
+    cells += [("step:s0", f"log = []\ntotal = 0\n{code}")]
+    for number in range(1, length):
+        change = "note(total)" if shared else "total += value_1[-1]"
+        cells.append((f"step:s{number} prev:s{number - 1}", f"{code}\n{change}"))
+    return cells
+
+
+def documents(path: Path) -> list[Mapping[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def tasks(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = spec["root"]["dag"]["tasks"]
+    return found
+
+
+@pytest.fixture
+def folding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "FOLDED_ABOVE", 3)
+
+
+@pytest.mark.usefixtures("folding")
+def test_a_folded_pipeline_gives_what_a_plain_one_gives(pipeline: Make, run_under_kfp: Run) -> None:
+    folder, _ = run_under_kfp(pipeline(CELLS), rate=5)
+    printed = "".join(
+        path.read_text(encoding="utf-8") for path in folder.glob("*/notebook/join.ipynb")
+    )
+    assert "[5, 10, 15] [3, 6, 9] 5" in printed
+    assert {path.stem for path in folder.glob("*/notebook/*.ipynb")} == {
+        "load", "double", "triple", "join", "last"
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("folding")
+def test_settings_stay_with_their_step(pipeline: Make, tmp_path: Path) -> None:
+    made = pipeline([*CELLS, ("step:more prev:join node:disk:fast", "print(total)")])
+    made.compile(tmp_path / "p.yaml")
+    spec, platform = documents(tmp_path / "p.yaml")
+    executors = spec["deploymentSpec"]["executors"]
+    settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for task in tasks(spec).values():
+        label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
+        name = task["taskInfo"]["name"]
+        assert ("resources" in executors[label]["container"]) == (name == "double")
+        assert ("nodeSelector" in settings.get(label, {})) == (name == "more")
+
+
+@pytest.mark.usefixtures("folding")
+def test_a_task_says_which_step_it_is(pipeline: Make, tmp_path: Path) -> None:
+    pipeline(CELLS).compile(tmp_path / "p.yaml")
+    (spec,) = documents(tmp_path / "p.yaml")
+    names = {task["taskInfo"]["name"] for task in tasks(spec).values()}
+    assert {"load", "double", "triple", "join", "last"} <= names
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["chain", "shared list"])
+def test_two_hundred_steps_fit_into_a_cluster(pipeline: Make, tmp_path: Path, shared: bool) -> None:
+    result = pipeline(long_chain(200, shared)).compile(tmp_path / "p.yaml")
+    spec = documents(tmp_path / "p.yaml")[0]
+    assert len(json.dumps(spec, separators=(",", ":"))) == result.size <= 700_000
+    assert len(tasks(spec)) == 201
+
+
+def test_a_small_pipeline_has_a_component_for_every_step(pipeline: Make, tmp_path: Path) -> None:
+    pipeline(long_chain(FOLDED_ABOVE, shared=False)).compile(tmp_path / "p.yaml")
+    spec = documents(tmp_path / "p.yaml")[0]
+    assert len(spec["components"]) == FOLDED_ABOVE + 1
