@@ -121,19 +121,22 @@ def _call(function: str, arguments: Sequence[str]) -> str:
 
 
 def _copy(cell: Cell, role: str) -> NotebookNode:
-    from nbformat.v4 import new_code_cell, new_markdown_cell
-
-    new = new_code_cell if cell.is_code else new_markdown_cell
-    metadata: dict[str, Any] = {"kale_pm": {"role": role, "cell": cell.number}}
-    metadata["tags"] = list(cell.tags)
-    return new(cell.source, id=cell.id, metadata=metadata)
+    metadata = {"kale_pm": {"role": role, "cell": cell.number}, "tags": list(cell.tags)}
+    return _cell(cell.kind, cell.id, cell.source, metadata)
 
 
 def _added(step: Step, role: str, source: str) -> NotebookNode:
-    from nbformat.v4 import new_code_cell
-
     metadata = {"kale_pm": {"role": role}, "tags": []}
-    return new_code_cell(source, id=_id(step, role), metadata=metadata)
+    return _cell("code", _id(step, role), source, metadata)
+
+
+def _cell(kind: str, id_: str, source: str, metadata: dict[str, Any]) -> NotebookNode:
+    # Not by nbformat's own functions: they check each cell by the schema, which in a notebook of
+    # thousands takes longer than all else.
+    from nbformat import from_dict
+
+    code = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    return from_dict({"cell_type": kind, "id": id_, "metadata": metadata, "source": source, **code})
 
 
 def _id(step: Step, role: str) -> str:
