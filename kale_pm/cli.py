@@ -23,6 +23,7 @@ from kale_pm.console import (
     progress,
     say,
     show_error,
+    show_failures,
     show_json,
     show_view,
 )
@@ -189,9 +190,9 @@ def _show_run(finished: Run, as_json: bool = False) -> None:
         show_json(finished.to_dict())
     else:
         show_view(summary_view(finished.record, finished.folder), soft_wrap=True)
-    for failure in finished.failures:
-        show_error(failure)
-    if finished.failures:
+    failures = finished.failures
+    show_failures(failures)
+    if failures:
         raise typer.Exit(1)
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kale_pm.events import Event, Listener, RunStarted, StepFinished
+from kale_pm.record import State
 from kale_pm.report.page import keep_fragment
 
 
@@ -28,7 +29,7 @@ def rendering_ahead(runs: Path, fragments: Path, listener: Listener) -> Iterator
                 folder = runs / run
             # Not earlier: what renders imports what executes, and two threads that import one
             # library at a time get in each other's way.
-            case StepFinished(notebook=str(notebook)):
+            case StepFinished(state=state, notebook=str(notebook)) if state is not State.CACHED:
                 pool.submit(_render, folder / notebook, fragments)
         listener(event)
 

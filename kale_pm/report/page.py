@@ -133,7 +133,10 @@ def _rendered(notebook: bytes) -> str:
 
 def _write(path: Path, pieces: Iterable[str]) -> None:
     # Outputs may hold half characters that no encoding takes.
-    with replacing(path) as draft, draft.open("w", encoding="utf-8", errors="replace") as file:
+    with (
+        replacing(path) as draft,
+        draft.open("w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         file.writelines(pieces)
 
 

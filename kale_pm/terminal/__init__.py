@@ -4,6 +4,7 @@ Nothing here prints; ``console`` does.
 """
 
 from kale_pm.terminal.cleaning import cleaning_view
+from kale_pm.terminal.cluster import ended_view, prepared_view, submitted_view
 from kale_pm.terminal.comparison import comparison_view
 from kale_pm.terminal.explanation import explanation_view
 from kale_pm.terminal.history import history_view
@@ -18,6 +19,7 @@ __all__ = [
     "RunView",
     "cleaning_view",
     "comparison_view",
+    "ended_view",
     "error_view",
     "event_line",
     "explanation_view",
@@ -25,9 +27,11 @@ __all__ = [
     "more_failures_view",
     "pack_view",
     "pipeline_view",
+    "prepared_view",
     "problem_counts",
     "problems_view",
     "step_variables_view",
+    "submitted_view",
     "summary_view",
     "variables_view",
     "visible",

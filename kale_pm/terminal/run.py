@@ -128,7 +128,7 @@ class RunView:
         yield table
         if len(shown) < len(self.lines):
             hidden = [line.state for name, line in self.lines.items() if name not in shown]
-            yield Text(f"… and {_counts(hidden)}", "dim")
+            yield Text(f"… and {counts(hidden)}", "dim")
 
     def _in_sight(self, height: int) -> list[str]:
         """As many steps as fit, in their order: first those that run or need attention."""
@@ -209,7 +209,7 @@ def _error_line(error: CellError) -> str:
     return cut(visible(error.message.strip().partition("\n")[0]), 200)
 
 
-def _counts(states: Iterable[State]) -> str:
+def counts(states: Iterable[State]) -> str:
     """How many there are of each, as in ``3 done, 1 failed``."""
     every = list(states)
     return ", ".join(f"{every.count(state)} {state.value}" for state in dict.fromkeys(every))
@@ -217,7 +217,7 @@ def _counts(states: Iterable[State]) -> str:
 
 def summary_view(record: RunRecord, folder: Path) -> RenderableType:
     """How the run ended: counts, time, metrics, where to look."""
-    words = _counts(step.state for step in record.steps.values())
+    words = counts(step.state for step in record.steps.values())
     took = duration(record.seconds or 0)
     sign, style = STYLES[record.state]
     parts: list[RenderableType] = [

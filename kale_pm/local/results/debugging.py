@@ -184,8 +184,8 @@ def _about(record: RunRecord, step: str, source: Path, has_failed: bool) -> str:
     end = ", up to the one that failed" if has_failed else ""
     return (
         f"# Step `{step}` of run `{record.id}`\n\n"
-        f"The cells of `{source.name}` as they ran{end}. The variables and parameters are those "
-        f"of that run. Nothing here changes the run: what you mend, mend in `{source.name}`, too."
+        f"The cells of `{source.name}` as they ran{end}. What they receive is what it was in "
+        f"that run. Nothing here changes the run: what you mend, mend in `{source.name}`, too."
     )
 
 

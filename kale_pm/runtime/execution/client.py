@@ -91,7 +91,8 @@ class Client:
         if _asks_to_end(reply):
             self._recorder.note_exit(cell)
             return False
-        return may_fail or reply.get("status") != "error"
+        # Some kernels answer "abort" when a cell was interrupted.
+        return may_fail or reply.get("status", "ok") == "ok"
 
     def _wait(self, request: str, cell: NotebookNode | None) -> Mapping[str, Any]:
         """Take what the kernel says until it has done what was asked; its reply."""

@@ -36,3 +36,14 @@ def test_every_finished_notebook_is_rendered_and_every_event_handed_on(tmp_path:
     (fragment,) = (tmp_path / "reports").glob("*.html")
     assert "answer" in fragment.read_text()
     assert heard == events
+
+
+def test_a_cached_step_is_left_to_the_report(tmp_path: Path) -> None:
+    """Nothing was executed then: what renders would be imported while other steps import it."""
+    notebook = tmp_path / "runs" / "r-1" / "notebooks" / "a.ipynb"
+    notebook.parent.mkdir(parents=True)
+    nbformat.write(new_notebook(cells=[new_code_cell("answer = 42")]), notebook)
+    with rendering_ahead(tmp_path / "runs", tmp_path / "reports", lambda _: None) as listen:
+        listen(RunStarted("r-1", "p", ("a",)))
+        listen(StepFinished("a", State.CACHED, 0.0, notebook="notebooks/a.ipynb"))
+    assert not list(tmp_path.glob("reports/*.html"))
