@@ -12,12 +12,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kale_pm.face import Pipeline, Run, compile, load, run
+    from kale_pm.face import Pipeline, Run, compile, fetch, load, run
     from kale_pm.runtime.metrics import metric
     from kale_pm.runtime.storage.savers.registry import saver
 
 __version__ = "0.1.0"
-__all__ = ["Pipeline", "Run", "compile", "load", "metric", "run", "saver"]
+__all__ = ["Pipeline", "Run", "compile", "fetch", "load", "metric", "run", "saver"]
 
 # Everything is looked up on first use: every kernel and every completion of the command line
 # imports this package, and most of them need next to nothing of it.
@@ -25,6 +25,7 @@ _HOMES = {
     "Pipeline": "kale_pm.face",
     "Run": "kale_pm.face",
     "compile": "kale_pm.face",
+    "fetch": "kale_pm.face",
     "load": "kale_pm.face",
     "run": "kale_pm.face",
     "metric": "kale_pm.runtime.metrics",

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kale_pm.commands.debug import debug
+from kale_pm.commands.fetch import fetch
 from kale_pm.commands.history import clean, diff, runs
 from kale_pm.commands.notebook import check, compile_, show, slice_
 from kale_pm.commands.options import Folder, Infer, Json, Notebook, Strict
 from kale_pm.commands.results import report, vars_
 from kale_pm.commands.shared import INTERRUPTED, load_pipeline, refuse_errors
+from kale_pm.commands.submit import submit
 from kale_pm.commands.watch import watch_and_run
 from kale_pm.console import (
     mention_warnings,
@@ -145,6 +147,8 @@ app.command()(show)
 app.command(name="slice")(slice_)
 app.command()(run)
 app.command(name="compile")(compile_)
+app.command()(submit)
+app.command()(fetch)
 app.command()(runs)
 app.command()(report)
 app.command(name="vars")(vars_)

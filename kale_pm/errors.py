@@ -115,3 +115,19 @@ class StoreError(KalePmError):
 
 class CompileError(KalePmError):
     """The pipeline cannot be expressed for Kubeflow Pipelines."""
+
+
+class ServerError(KalePmError):
+    """The KFP server cannot be reached, or refuses; ``status`` is its HTTP status, if it answered."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class ClusterError(KalePmError):
+    """Kubernetes cannot be reached, or refuses; ``status`` is its HTTP status, if it answered."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from kale_pm.kfp import CompileResult
-    from kale_pm.local import RunOptions
+    from kale_pm.kfp.server.access import Access
+    from kale_pm.kfp.server.bringing import Lack
+    from kale_pm.kfp.submit import ClusterRun, Schedule
+    from kale_pm.local import RunOptions, Store
     from kale_pm.local.results.comparison import Comparison
     from kale_pm.local.results.variables import RunVariable, RunVariables
 
@@ -152,6 +155,58 @@ class Pipeline(model.Pipeline):
             image=image,
             install=install,
         )
+
+    def submit(
+        self,
+        host: str | None = None,
+        *,
+        namespace: str | None = None,
+        authentication: str | None = None,
+        token_file: str | Path | None = None,
+        ca: str | Path | None = None,
+        verify: bool = True,
+        experiment: str | None = None,
+        run_name: str | None = None,
+        service_account: str | None = None,
+        pipeline_root: str | None = None,
+        cron: str | None = None,
+        image: str | None = None,
+        install: bool = True,
+        parameters: Mapping[str, Any] | None = None,
+        **values: Any,
+    ) -> ClusterRun | Schedule:
+        """Run the pipeline on a KFP server; keyword arguments are parameter values.
+
+        What is not given comes from the notebook's configuration.  ``authentication`` is one
+        of docs/submit.md, ``ca`` a file of certificates to believe, ``verify=False`` believes
+        any; the other options are those of kale_pm.kfp.submit.SubmitOptions.  With ``cron`` a
+        schedule is given back, else the run, for which ``wait()`` waits.
+        Raises PipelineError, CompileError, UsageError or ServerError.
+        """
+        from kale_pm.kfp.server.access import Access
+        from kale_pm.kfp.submit import SubmitOptions, prepare, submit
+
+        access = Access(
+            host=host,
+            namespace=namespace,
+            authentication=authentication,
+            token_file=Path(token_file) if token_file is not None else None,
+            ca=Path(ca) if ca is not None else None,
+            verify=verify,
+        )
+        options = SubmitOptions(
+            parameters={**(parameters or {}), **values},
+            experiment=experiment,
+            run_name=run_name,
+            service_account=service_account,
+            pipeline_root=pipeline_root,
+            cron=cron,
+            image=image,
+            install=install,
+        )
+        server = access.settled(self.configuration, self.folder)
+        prepared = prepare(self, options)
+        return submit(prepared, server.connect())
 
     def to_dict(self) -> dict[str, Any]:
         """The result of the analysis for a program: what ``check --json`` prints."""
@@ -351,6 +406,16 @@ class Run:
             ) from error
 
 
+@dataclass(frozen=True, repr=False)
+class FetchedRun(Run):
+    """A run on a KFP server, as far as it could be brought here.
+
+    ``lacks`` says, for each step, what of it is not to be had.
+    """
+
+    lacks: Mapping[str, tuple[Lack, ...]] = field(default_factory=dict)
+
+
 def load(
     path: str | Path,
     *,
@@ -377,6 +442,77 @@ def run(path: str | Path, **parameters: Any) -> Run:
 def compile(path: str | Path, output: str | Path | None = None, **options: Any) -> CompileResult:  # noqa: A001
     """Compile a notebook for Kubeflow Pipelines; see :meth:`Pipeline.compile`."""
     return load(path).compile(output, **options)
+
+
+def fetch(
+    name: str,
+    step: str | None = None,
+    *,
+    access: Access | None = None,
+    notebook: str | Path | None = None,
+    folder: str | Path | None = None,
+    variables: bool = False,
+) -> FetchedRun:
+    """Bring a run here from a KFP server, however far it is, or only one step of it.
+
+    ``name`` is the run's id or the address of its page.  It becomes a run as those of this
+    machine are, of the same id; what an earlier fetch has brought stays.  ``notebook``, if it
+    is given, says what ``access`` does not, and ``.kale-pm`` lies beside it; else that is
+    looked for as for :func:`find_run`.  ``folder`` is where it shall lie instead.  With
+    ``variables`` their values come too.  Raises ServerError, UsageError, StoreError, or
+    NotebookError where the notebook cannot be read.
+    """
+    from kale_pm.kfp.server.access import Access
+    from kale_pm.kfp.server.bringing import Places
+    from kale_pm.kfp.server.fetch import fetch_run, named_run
+    from kale_pm.local import read_run
+    from kale_pm.local.store import write_run
+
+    run_id, host = named_run(name)
+    source = read(Path(notebook)) if notebook is not None else None
+    access = access or Access()
+    connection = replace(access, host=access.host or host).settled(
+        source.configuration if source else None, source.folder if source else None
+    )
+    store = _store_for(Path(folder) if folder is not None else None, source)
+    store.prepare()
+    target = store.runs / run_id
+    try:
+        before = read_run(target)
+    except StoreError:
+        before = None
+    try:
+        fetched = fetch_run(
+            connection.connect(),
+            run_id,
+            Places(target, store.packs),
+            step=step,
+            variables=variables,
+            before=before,
+        )
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {target}: {error.strerror or error}", hint="make room there"
+        ) from error
+    path = source.path if source else store.folder.parent / f"{fetched.record.pipeline}.ipynb"
+    record = replace(fetched.record, notebook=str(path.resolve()))
+    write_run(record, target)
+    run = FetchedRun(record, target, fetched.lacks)
+    run.write_report()
+    return run
+
+
+def _store_for(folder: Path | None, source: model.Pipeline | None) -> Store:
+    from kale_pm.local import find_store, store_in
+
+    if folder is None and source is not None:
+        folder = source.folder
+    if folder is not None:
+        return store_in(folder)
+    try:
+        return find_store(Path())
+    except StoreError:
+        return store_in(Path())
 
 
 def find_run(name: str = "latest", *, near: str | Path | None = None) -> Run:
@@ -421,4 +557,15 @@ def _path(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-__all__ = ["Pipeline", "Run", "RunStep", "compile", "find_run", "find_runs", "load", "run"]
+__all__ = [
+    "FetchedRun",
+    "Pipeline",
+    "Run",
+    "RunStep",
+    "compile",
+    "fetch",
+    "find_run",
+    "find_runs",
+    "load",
+    "run",
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kale_pm.commands.options import Infer, Json, Notebook, Strict
-from kale_pm.commands.shared import load_pipeline, refuse_errors, writing
+from kale_pm.commands.shared import image_of_steps, load_pipeline, refuse_errors, writing
 from kale_pm.console import mention_warnings, say, show_json, show_unreadable, show_view
 from kale_pm.errors import NotebookError, UsageError
 
@@ -117,6 +117,7 @@ def compile_(
     pipeline = load_pipeline(notebook, strict, infer_edges)
     refuse_errors(pipeline)
     mention_warnings(pipeline)
+    image = image_of_steps(pipeline, image)
     with writing(output or pipeline.path):
         result = pipeline.compile(output, dsl=dsl, image=image, install=not no_install)
     for warning in result.warnings:

@@ -160,7 +160,7 @@ def write_run(record: RunRecord, folder: Path) -> None:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read ``run.json``; a run whose process is gone reads ``interrupted``."""
+    """Read ``run.json``; a run of this machine whose process is gone reads ``interrupted``."""
     path = folder / "run.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -211,7 +211,7 @@ def numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_alive(process: int | None) -> bool:
     if process is None:
-        return False
+        return True  # it runs elsewhere, and was running when it was looked at
     try:
         os.kill(process, 0)
     except ProcessLookupError:

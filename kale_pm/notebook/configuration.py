@@ -6,7 +6,6 @@ key that has no meaning here is answered with what to use instead; none is dropp
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -14,10 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kale_pm.model import Configuration, Problem, Severity, StepOptions, Volume
+from kale_pm.model import Configuration, Problem, PullPolicy, Severity, Volume
 from kale_pm.notebook.document import Document
 from kale_pm.notebook.names import legal_pipeline_name
-from kale_pm.notebook.tags import Setting, bad_tags, options_from, parse_default
+from kale_pm.notebook.requirements import package_index, requirement
+from kale_pm.notebook.spelling import nearest
+from kale_pm.notebook.tags import (
+    Setting,
+    bad_tags,
+    options_from,
+    parse_default,
+    pull_policy,
+)
 
 _ACCESS_MODES = {
     "rwo": "ReadWriteOnce",
@@ -29,6 +36,8 @@ _ACCESS_MODES = {
 }
 _VOLUME_TYPES = ("pvc", "new_pvc", "pv", "clone", "snapshot")
 _SECURITY_KEYS = {"enabled": bool, "run_as_user": int, "run_as_group": int, "run_as_non_root": bool}
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?")
 _SIZE = re.compile(r"\d+(\.\d+)?([KMGTPE]i?|k|m)?")
 
 
@@ -42,8 +51,8 @@ class _Source:
 
 def read_configuration(
     document: Document, overrides: Mapping[str, object]
-) -> tuple[Configuration, StepOptions, list[Problem]]:
-    """The configuration of a notebook, the options that all steps start from, and problems.
+) -> tuple[Configuration, list[Problem]]:
+    """The configuration of a notebook, and problems.
 
     Metadata ``kale_pm`` (else ``kubeflow_notebook``) is overridden by ``[tool.kale-pm]`` of the
     nearest pyproject.toml above the notebook, and this by ``overrides``, where None says
@@ -58,7 +67,7 @@ def read_configuration(
     for source in sources:
         _read_source(source, fields, defaults, problems)
     fields.setdefault("name", legal_pipeline_name(document.path.stem))
-    return Configuration(**fields), options_from(defaults), problems
+    return Configuration(**fields, steps_defaults=options_from(defaults)), problems
 
 
 def _metadata(document: Document) -> _Source:
@@ -165,12 +174,40 @@ def _seconds(value: object, _: _Report) -> int:
     return value
 
 
-def _globs(value: object, _: _Report) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, (list, tuple)) or not all(isinstance(entry, str) for entry in value):
-        raise ValueError(f"{value!r} is no list of globs")
-    return tuple(value)
+def _texts(
+    what: str, read: Callable[[str], str] = str
+) -> Callable[[object, _Report], tuple[str, ...]]:
+    """The reader of a list of texts, each of which ``read`` refuses or puts right."""
+
+    def texts(value: object, _: _Report) -> tuple[str, ...]:
+        entries = [value] if isinstance(value, str) else value
+        if not isinstance(entries, (list, tuple)) or not all(
+            isinstance(entry, str) for entry in entries
+        ):
+            raise ValueError(f"{value!r} is no list of {what}")
+        return tuple(dict.fromkeys(read(entry.strip()) for entry in entries))
+
+    return texts
+
+
+def _object_name(value: str) -> str:
+    if not _OBJECT_NAME.fullmatch(value):
+        raise ValueError(f"'{value}' is no name of a Kubernetes object")
+    return value
+
+
+def _kubernetes_name(value: object, report: _Report) -> str:
+    return _object_name(_text(value, report))
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError(f"'{value}' is no host: write its name, and its port if need be")
+    return value
+
+
+def _pull_policy(value: object, report: _Report) -> PullPolicy:
+    return pull_policy(_text(value, report))
 
 
 def _warmth(value: object, report: _Report) -> str:
@@ -285,13 +322,23 @@ _KEYS: dict[str, tuple[str, _Reader]] = {
     "docker_image": ("image", _text),
     "base_image": ("image", _text),
     "image": ("image", _text),
+    "image_pull_policy": ("image_pull_policy", _pull_policy),
+    "image_pull_secrets": ("image_pull_secrets", _texts("names", _object_name)),
+    "install": ("install", _switch),
+    "packages": ("packages", _texts("requirements", requirement)),
+    "package_indexes": ("package_indexes", _texts("addresses", package_index)),
+    "trusted_hosts": ("trusted_hosts", _texts("hosts", _host)),
     "enable_caching": ("cache", _switch),
     "cache": ("cache", _switch),
     "replay": ("replay", _switch),
     "timeout": ("timeout", _seconds),
-    "files": ("files", _globs),
+    "files": ("files", _texts("globs")),
     "kfp_host": ("host", _text),
     "host": ("host", _text),
+    "namespace": ("namespace", _kubernetes_name),
+    "authentication": ("authentication", _text),
+    "ca": ("ca", _text),
+    "service_account": ("service_account", _kubernetes_name),
     "secrets_dir": ("secrets_dir", _text),
     "kernels": ("kernels", _warmth),
     "security_context": ("security_context", _security_context),
@@ -332,8 +379,8 @@ _VOLUME_KEYS: dict[str, tuple[str, _Reader]] = {
 
 
 def _unknown(key: str, known: list[str], place: str) -> Problem:
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+    near = nearest(key, known)
+    hint = f"did you mean '{near}'?" if near else f"known keys: {', '.join(known)}"
     return _problem("warning", f"{place}: '{key}' is no key that kale-pm knows", hint)
 
 

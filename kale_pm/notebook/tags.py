@@ -11,9 +11,17 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from kale_pm.model import Problem, Secret, StepOptions
+from kale_pm.model import (
+    Problem,
+    PullPolicy,
+    Secret,
+    SecretFiles,
+    StepOptions,
+    TaintEffect,
+    Toleration,
+)
 
 Role = Literal["imports", "functions", "parameters", "metrics", "skip"]
 PRELUDE_ROLES: frozenset[str | None] = frozenset({"imports", "functions", "parameters"})
@@ -23,6 +31,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _KEY = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?(/[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?)?", re.ASCII)
 _SECRET_PART = re.compile(r"[A-Za-z0-9._-]+")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+_SIZE = re.compile(r"[1-9]\d*([kMGTPE]|[KMGTPE]i)?", re.ASCII)
 _QUANTITY = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+|m|k|[KMGTPE]i?)?|\.\d+", re.ASCII)
 
 
@@ -138,6 +147,49 @@ def _secret(text: str) -> tuple[str, Secret]:
     return parts[2], Secret(*parts)
 
 
+def _secret_files(text: str) -> tuple[str, SecretFiles]:
+    name, _, path = text.partition(":")
+    if not _SECRET_PART.fullmatch(name) or not path.startswith("/") or path.endswith("/"):
+        raise _BadValueError("the name of a secret and the absolute path of a folder are needed")
+    if any(character.isspace() or character == ":" for character in path) or ".." in path.split(
+        "/"
+    ):
+        raise _BadValueError(f"'{path}' is no path at which Kubernetes mounts anything")
+    return path, SecretFiles(name, path)
+
+
+def _pull_policy(value: str) -> tuple[None, PullPolicy]:
+    return None, pull_policy(value)
+
+
+def pull_policy(value: str) -> PullPolicy:
+    """Kubernetes' word for when to fetch an image, in any case of letters; else ValueError."""
+    for policy in get_args(PullPolicy):
+        if value.lower() == policy.lower():
+            return policy  # type: ignore[no-any-return]
+    raise _BadValueError(f"'{value}' is none of {', '.join(get_args(PullPolicy))}")
+
+
+def _toleration(text: str) -> tuple[str, Toleration]:
+    key, *rest = text.split(":")
+    effects: tuple[TaintEffect, ...] = get_args(TaintEffect)
+    effect = next((effect for effect in effects if rest and effect == rest[-1]), None)
+    values = rest[:-1] if effect else rest
+    if not _KEY.fullmatch(key) or len(values) > 1:
+        raise _BadValueError(f"the parts are a key, a value and one of {', '.join(effects)}")
+    if values and not (values[0] and _LABEL_VALUE.fullmatch(values[0])):
+        raise _BadValueError(f"'{values[0]}' is no value of a taint")
+    if values and effect is None and nearest(values[0], [e.lower() for e in effects]):
+        raise _BadValueError(f"'{values[0]}' is none of {', '.join(effects)}")
+    return text, Toleration(key, values[0] if values else None, effect)
+
+
+def _size(value: str) -> tuple[None, str]:
+    if not _SIZE.fullmatch(value):
+        raise _BadValueError(f"'{value}' is no size such as 512Mi or 2Gi")
+    return None, value
+
+
 _quantity = _pair(_KEY, _QUANTITY, "a Kubernetes quantity such as 2, 500m, 1.5 or 4Gi")
 _label = _pair(_KEY, _LABEL_VALUE, "a label value (letters, digits, - _ . only; 63 at most)")
 
@@ -153,6 +205,10 @@ WORDS: dict[str, Word] = {
     "pipeline-metrics": Word("pipeline-metrics", "role", "metrics"),
     "skip": Word("skip", "role", "skip"),
     "image": Word("image:REF", "option", "image", _text),
+    "pull": Word(
+        "pull:Always, pull:IfNotPresent or pull:Never", "option", "pull_policy", _pull_policy
+    ),
+    "install": Word("install:enabled or install:disabled", "option", "install", _switch),
     "cache": Word("cache:enabled or cache:disabled", "option", "cache", _switch),
     "report": Word("report:enabled or report:disabled", "option", "report", _switch),
     "limit": Word("limit:KEY:VALUE", "option", "limits", _quantity),
@@ -166,12 +222,23 @@ WORDS: dict[str, Word] = {
     "timeout": Word("timeout:SECONDS", "option", "timeout", _number(1)),
     "env": Word("env:NAME:VALUE", "option", "env", _pair(_VARIABLE, None, "")),
     "node": Word("node:KEY:VALUE", "option", "nodes", _label),
+    "toleration": Word("toleration:KEY:VALUE:EFFECT", "option", "tolerations", _toleration),
+    "shm": Word("shm:SIZE", "option", "shared_memory", _size),
     "secret": Word("secret:NAME:KEY:ENVVAR", "option", "secrets", _secret),
+    "secret_files": Word("secret_files:NAME:/PATH", "option", "secret_files", _secret_files),
     "label": Word("label:KEY:VALUE", "option", "labels", _label),
     "annotation": Word("annotation:KEY:VALUE", "option", "annotations", _pair(_KEY, None, "")),
     "notebook": Word("notebook:NAME", "reserved"),
     "for": Word("for:VAR:in:NAME", "reserved"),
     "if": Word("if:EXPR", "reserved"),
+}
+
+
+# Options that are lists, and what tells two entries apart: of two that are alike the later holds.
+_LISTS: dict[str, Callable[[Any], str]] = {
+    "secrets": lambda secret: secret.variable,
+    "secret_files": lambda secret: secret.path,
+    "tolerations": lambda taint: ":".join(filter(None, (taint.key, taint.value, taint.effect))),
 }
 
 
@@ -266,8 +333,8 @@ def options_from(settings: Iterable[Setting]) -> StepOptions:
             fields[setting.field] = setting.value
         else:
             fields.setdefault(setting.field, {})[setting.key] = setting.value
-    if "secrets" in fields:
-        fields["secrets"] = tuple(fields["secrets"].values())
+    for field in _LISTS.keys() & fields.keys():
+        fields[field] = tuple(fields[field].values())
     return StepOptions(**fields)
 
 
@@ -275,8 +342,8 @@ def settings_of(options: StepOptions) -> tuple[Setting, ...]:
     """The settings that make these options; fields that say nothing give none."""
     found: list[Setting] = []
     for field, value in vars(options).items():
-        if field == "secrets":
-            found += [Setting(field, secret.variable, secret) for secret in value]
+        if field in _LISTS:
+            found += [Setting(field, _LISTS[field](entry), entry) for entry in value]
         elif isinstance(value, dict):
             found += [Setting(field, key, entry) for key, entry in value.items()]
         elif value is not None and (field != "retry" or value):

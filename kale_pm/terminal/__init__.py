@@ -7,6 +7,7 @@ from kale_pm.terminal.cleaning import cleaning_view
 from kale_pm.terminal.cluster import ended_view, prepared_view, submitted_view
 from kale_pm.terminal.comparison import comparison_view
 from kale_pm.terminal.explanation import explanation_view
+from kale_pm.terminal.fetched import fetched_view, lacks_view
 from kale_pm.terminal.history import history_view
 from kale_pm.terminal.pipeline import pipeline_view, problem_counts, problems_view
 from kale_pm.terminal.run import RunLines, RunView, event_line, summary_view
@@ -23,7 +24,9 @@ __all__ = [
     "error_view",
     "event_line",
     "explanation_view",
+    "fetched_view",
     "history_view",
+    "lacks_view",
     "more_failures_view",
     "pack_view",
     "pipeline_view",

@@ -5,17 +5,15 @@ The IR runs under kfp.local's SubprocessRunner.
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from agreement import executed_by_kfp, notebook_of, outputs
 
 import kale_pm
-from kale_pm.face import Run
 from kale_pm.runtime.manifest import read_manifest
 from kale_pm.runtime.storage.dump import fingerprint
 from kale_pm.runtime.storage.pack.reader import Pack
@@ -50,8 +48,7 @@ def test_run_and_kfp_give_the_same(
         assert variables(here.folder / "manifests" / f"{name}.json") == variables(
             there / f"step-{name.replace('_', '-')}" / "state" / "manifest.json"
         )
-        executed = there / f"step-{name.replace('_', '-')}" / "notebook" / f"{name}.ipynb"
-        assert outputs(executed) == outputs(notebook_of(here, name))
+        assert outputs(executed_by_kfp(there, name)) == outputs(notebook_of(here, name))
     assert metrics(there) == here.metrics
 
 
@@ -76,32 +73,6 @@ def comparable(value: Any) -> Any:
         rows = numpy.random.default_rng(0).normal(10, 50, (500, value.n_features_in_))
         return repr(value), value.predict_proba(rows).tolist()
     return fingerprint({"value": value}, frozenset())
-
-
-def notebook_of(run: Run, step: str) -> Path:
-    path = run.steps[step].notebook
-    assert path is not None
-    return path
-
-
-def outputs(notebook: Path) -> list[Any]:
-    """What the cells of a notebook show, without times and memory addresses."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return [list(shown(cell)) for cell in cells if cell["cell_type"] == "code"]
-
-
-def shown(cell: dict[str, Any]) -> Iterator[Any]:
-    for output in cell["outputs"]:
-        if output["output_type"] == "stream":
-            text = "".join(output["text"])
-            yield re.sub(r"(CPU times|Wall time):.*", r"\1", text)
-        else:
-            data = {
-                mime: "".join(text) if isinstance(text, list) else text
-                for mime, text in output["data"].items()
-            }
-            data["text/plain"] = re.sub(r"0x[0-9a-f]+", "0x", data.get("text/plain", ""))
-            yield data
 
 
 def metrics(folder: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.component import components
-from kale_pm.kfp.compiling.options import not_carried, task_settings
-from kale_pm.model import Configuration, Pipeline, Secret, Step, StepOptions, Volume
+from kale_pm.kfp.compiling.options import not_carried, service_task_settings, task_settings
+from kale_pm.model import Configuration, Pipeline, Secret, Step, StepOptions
 
 
 def lines(**options: Any) -> tuple[str, ...]:
@@ -75,40 +75,18 @@ def test_one_key_of_a_secret_may_be_two_variables() -> None:
     ]
 
 
-def test_existing_claims_are_mounted_and_identities_set() -> None:
-    configuration = Configuration(
-        "nb",
-        volumes=(Volume("pvc", "data", "/data"),),
-        security_context={"run_as_user": 1000, "run_as_non_root": True},
-    )
+def test_identities_are_set() -> None:
+    security = {"run_as_user": 1000, "run_as_non_root": True}
+    configuration = Configuration("nb", security_context=security)
     made = task_settings("task", Step("train", ()), configuration).lines
-    assert 'kubernetes.mount_pvc(task, pvc_name="data", mount_path="/data")' in made
     assert "kubernetes.set_security_context(task, run_as_user=1000, run_as_non_root=True)" in made
 
 
-def test_everything_that_is_left_out_is_said() -> None:
-    configuration = Configuration(
-        "nb",
-        volumes=(
-            Volume("new_pvc", "fresh", "/fresh"),
-            Volume("pvc", "data", "/data", snapshot=True, env_variable="DATA"),
-        ),
-        snapshot_volumes=True,
-        marshal_volume=True,
-        storage_class="fast",
-        security_context={"privileged": True},
-    )
-    said = " ".join(not_carried(configuration))
-    for word in (
-        "'fresh'",
-        "snapshot is",
-        "env_variable",
-        "snapshot_volumes",
-        "marshal_volume",
-        "storage_class",
-        "privileged",
-    ):
-        assert word in said
+def test_what_only_submit_can_do_is_said() -> None:
+    (warning,) = not_carried(Configuration("nb", snapshot_volumes=True))
+    assert "snapshot_volumes" in warning
+    assert "submit" in warning
+    assert not_carried(Configuration("nb")) == ()
 
 
 @pytest.mark.parametrize("pair", [("a", "a_"), ("a_b", "a__b"), ("_a", "a")])
@@ -125,3 +103,23 @@ def test_variables_of_the_file_never_hide_each_other() -> None:
     pipeline = Pipeline(Path("nb.ipynb"), Configuration("nb"), (), steps)
     tasks = [part.task for part in components(pipeline, {})]
     assert tasks == ["class_task", "step_a_task", "a", "kubernetes_task"]
+
+
+def test_a_home_is_given_unless_the_tags_name_one() -> None:
+    plain, named = Step("a", ()), Step("a", (), options=StepOptions(env={"HOME": "/mine"}))
+    configuration = Configuration("nb")
+    wanted = 'task.set_env_variable("HOME", "{}")'
+    assert wanted.format("/tmp") in task_settings("task", plain, configuration, "/tmp").lines
+    own = task_settings("task", named, configuration, "/tmp").lines
+    assert [line for line in own if "HOME" in line] == [wanted.format("/mine")]
+    assert not [
+        line for line in task_settings("task", plain, configuration).lines if "HOME" in line
+    ]
+
+
+def test_tasks_of_our_own_ask_for_no_accelerator() -> None:
+    defaults = StepOptions(
+        limits={"cpu": "1", "nvidia.com/gpu": "1"}, retry=3, timeout=5, shared_memory="1Gi"
+    )
+    configuration = Configuration("nb", steps_defaults=defaults)
+    assert service_task_settings("task", configuration) == ('task.set_cpu_limit("1")',)

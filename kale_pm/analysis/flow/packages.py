@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kale_pm.analysis.flow.provided import DISTRIBUTIONS, provided
+from kale_pm.analysis.flow.provided import DISTRIBUTIONS, Provided, provided
 from kale_pm.model import Cell, Pipeline, Problem
 from kale_pm.notebook.imports import Import, imports_of, is_found, local_files
+from kale_pm.notebook.requirements import requirement_name
 from kale_pm.notebook.source import parse
 from kale_pm.notebook.spelling import nearest
 
@@ -34,7 +35,7 @@ def missing_packages(pipeline: Pipeline) -> Iterator[Problem]:
     """Imports that fail here for certain, each module once.
 
     Where the notebook installs packages or looks for modules in a way that cannot be read,
-    nothing is certain and nothing is said.
+    nothing is certain and nothing is said; nor of what the setting ``packages`` may bring.
     """
     cells: list[tuple[str | None, Cell]] = [(None, cell) for cell in pipeline.prelude]
     cells += [(step.name, cell) for step in pipeline.steps for cell in step.code]
@@ -52,9 +53,11 @@ def missing_packages(pipeline: Pipeline) -> Iterator[Problem]:
     if not first:
         return
     brought = provided((cell.source for _, cell in cells if cell.is_code), pipeline.folder, lacks)
+    named = frozenset(map(requirement_name, pipeline.configuration.packages))
+    settings = Provided(named, (), frozenset())
     known = [*sys.stdlib_module_names, *(module.name for module in pkgutil.iter_modules())]
     for lack, (step, number, line) in first.items():
-        if brought is not None and not brought.has(lack.top):
+        if brought is not None and not (brought.has(lack.top) or settings.has(lack.top)):
             yield _problem(lack, _advice(lack.top, known), step, number, line)
 
 

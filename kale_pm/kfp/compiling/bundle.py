@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.component import Component
+from kale_pm.kfp.compiling.volumes import SharedVolume
 from kale_pm.notebook.imports import imports_of
 
 if TYPE_CHECKING:
@@ -48,10 +49,12 @@ def step_bundle(
     slice_: NotebookNode,
     files: Mapping[str, bytes],
     users: Mapping[str, Sequence[str]],
+    shared: SharedVolume | None = None,
 ) -> str:
     """The slice, the ``files`` of its working folder, and what a pod must know beside.
 
-    ``users`` are the steps that need a variable from this one.
+    ``users`` are the steps that need a variable from this one.  ``shared`` is the volume that
+    all pods of the run mount, if there is one.
     """
     options = component.step.options
     facts: dict[str, Any] = {
@@ -67,6 +70,8 @@ def step_bundle(
         "report": options.report is not False,
         "timeout": options.timeout,
         "users": users,
+        "packs": None if shared is None else shared.packs,
+        "diary": shared is not None and shared.has_report,
     }
     content = {
         "facts": facts,
@@ -107,16 +112,33 @@ def runtime_archive() -> str:
 
     Without comments and docstrings, which are a third of it.
     """
+    return _with_imports(_files("runtime"))
+
+
+@cache
+def closing_archive() -> str:
+    """``kale_pm.report``, what the exit task calls, and the modules that they import."""
+    return _with_imports(
+        [*_files("report"), *_files("runtime/style.css", "runtime/pod/closing.py")]
+    )
+
+
+def _files(*parts: str) -> list[Path]:
+    """The files of these parts of the package, and its own first one."""
     import kale_pm
 
-    package = Path(kale_pm.__file__).parent
+    package = Path(kale_pm.__file__)
+    found = [package]
+    for part in parts:
+        path = package.parent / part
+        found += sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [path for path in found if path.is_file() and "__pycache__" not in path.parts]
+
+
+def _with_imports(files: Sequence[Path]) -> str:
+    package = files[0].parent
     found: dict[str, bytes] = {}
-    waiting = [
-        path
-        for path in sorted((package / "runtime").rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    ]
-    waiting.append(package / "__init__.py")
+    waiting = list(files)
     while waiting:
         path = waiting.pop()
         name = path.relative_to(package.parent).as_posix()

@@ -23,6 +23,8 @@ OWN_SNAPSHOT = "own_snapshot"
 EXISTING = ("pvc", "existing")
 LONGEST = 63  # characters of a pod's volume
 INDENT = "    "
+# The task that puts the names of the claims together, as the generated file calls it.
+CLAIMS_TASK = "claims"
 
 _RUN_ID = 36  # characters
 _SNAPSHOTS = "snapshot.storage.k8s.io"
@@ -76,12 +78,27 @@ def _suffix(name: str, taken: set[str]) -> str:
     return suffix
 
 
+def naming(claims: Sequence[Claim]) -> str:
+    """The function of the generated file that gives the names of all claims; none without any."""
+    if not claims:
+        return ""
+    fields = ", ".join(f'("{claim.output}", str)' for claim in claims)
+    names = "".join(f'f"{{run}}-{claim.suffix}",\n        ' for claim in claims).rstrip()
+    return f"""
+def claim_names(run: str) -> NamedTuple("Claims", [{fields}]):
+    \"\"\"The names of the claims that a run makes for itself.\"\"\"
+    return (
+        {names}
+    )
+""".strip()
+
+
 def creating(claims: Sequence[Claim], configuration: Configuration) -> Iterator[str]:
     """The lines that make the claims."""
     if not claims:
         return
-    yield "claims = claim_names(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)"
-    yield 'claims.set_display_name("names of claims")'
+    yield f"{CLAIMS_TASK} = claim_names(run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)"
+    yield f'{CLAIMS_TASK}.set_display_name("names of claims")'
     for claim in claims:
         arguments = list(_arguments(claim, configuration))
         yield call(f"{claim.variable} = kubernetes.CreatePVC", arguments, INDENT)
@@ -92,9 +109,10 @@ def creating(claims: Sequence[Claim], configuration: Configuration) -> Iterator[
 
 def _arguments(claim: Claim, configuration: Configuration) -> Iterator[str]:
     volume = claim.volume
-    yield f"pvc_name=claims.outputs[{literal(claim.output)}]"
+    size = quantity(str(volume.size), f"volume '{volume.name}'")
+    yield f"pvc_name={CLAIMS_TASK}.outputs[{literal(claim.output)}]"
     yield f"access_modes=[{literal(access_mode(volume, configuration))}]"
-    yield f"size={literal(quantity(str(volume.size), f"volume '{volume.name}'"))}"
+    yield f"size={literal(size)}"
     if volume.type == "pv":
         # No class at all is what binds a claim to a volume that is there already.
         yield f"storage_class_name={literal(volume.storage_class or '')}"

@@ -65,7 +65,7 @@ def compile_pipeline(
     if planned.folded:
         package = folded(package)
     sizes = _sizes(planned, package)
-    warnings = (*planned.warnings, *check_sizes(sizes, package.size))
+    warnings = (*planned.warnings, *check_sizes(sizes, package.size, planned.bundles))
     if dsl is not None:
         _write(dsl, source.encode())
     _write(output, package.to_yaml())

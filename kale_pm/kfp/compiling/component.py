@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kale_pm.errors import CompileError
+from kale_pm.kfp.compiling.claims import CLAIMS_TASK, new_claims
 from kale_pm.kfp.parameters import KfpParameter
 from kale_pm.model import Pipeline, Step
 from kale_pm.notebook.names import collisions, folded
@@ -19,6 +20,10 @@ OUTPUTS = {
     "state": "dsl.Artifact",
     "context": "dsl.Artifact",
 }
+# The task of any step, in a loop of the generated file.
+ANY_TASK = "task"
+# The exit task, as the generated file calls it.
+EXIT_TASK = "closing"
 # The task that carries the runtime for all steps, as the generated file calls it.
 RUNTIME_TASK = "kale_pm_runtime"
 
@@ -55,7 +60,9 @@ class Component:
 def reserved_names(pipeline: Pipeline) -> tuple[str, ...]:
     """The names that the generated file needs for itself."""
     functions = (f"step_{step.name}" for step in pipeline.steps)
-    return ("kubernetes", "carry_runtime", RUNTIME_TASK, *functions)
+    claims = (claim.variable for claim in new_claims(pipeline.configuration))
+    names = ("dsl", "kubernetes", "carry_runtime", RUNTIME_TASK, *functions)
+    return (*names, "claim_names", CLAIMS_TASK, "close_run", EXIT_TASK, ANY_TASK, *claims)
 
 
 def components(pipeline: Pipeline, parameters: Mapping[str, KfpParameter]) -> tuple[Component, ...]:

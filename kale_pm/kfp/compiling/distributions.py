@@ -25,7 +25,8 @@ class Origin:
     requirement: str = ""
 
 
-def owners(wanted: Import) -> list[str]:
+@cache
+def owners(wanted: Import) -> tuple[str, ...]:
     """The names of the distributions that hold the imported module, sorted; often one or none."""
     candidates = {name(each.distribution): each for each in _records() if each.holds(wanted.top)}
     if len(candidates) > 1:
@@ -35,8 +36,8 @@ def owners(wanted: Import) -> list[str]:
             module = "/".join(parts[:length])
             found = [owner for owner, each in candidates.items() if each.holds(module)]
             if found:
-                return sorted(found)
-    return sorted(candidates) or _editable_owners(wanted.top)
+                return tuple(sorted(found))
+    return tuple(sorted(candidates)) or _editable_owners(wanted.top)
 
 
 def origin(distribution: Distribution) -> Origin | None:
@@ -105,17 +106,17 @@ def _records() -> tuple[_Record, ...]:
     return tuple(found)
 
 
-def _editable_owners(top: str) -> list[str]:
+def _editable_owners(top: str) -> tuple[str, ...]:
     """An editable installation lists no modules: its folder must hold the module's file."""
     file = module_file(top)
     if file is None:
-        return []
+        return ()
     found = []
     for each in _records():
         noted = each.distribution.read_text("direct_url.json") or ""
         if '"dir_info"' in noted and _folder(json.loads(noted)["url"]) in file.resolve().parents:
             found.append(name(each.distribution))
-    return found
+    return tuple(found)
 
 
 def _folder(url: str) -> Path:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.python_text import call, literal
-from kale_pm.model import Configuration, Step, StepOptions, Volume
+from kale_pm.model import Configuration, Step, StepOptions
 
 # A pod lives longer than its step may run: the image, the packages and the report take their
 # time, and a pod that Kubernetes ends takes the executed notebook with it.
@@ -68,9 +68,6 @@ def task_settings(
             "size_limit": options.shared_memory,
         }
         lines.append(_on_cluster("empty_dir_mount", task, **memory))
-    for volume in filter(_is_existing, configuration.volumes):
-        claim = {"pvc_name": volume.name, "mount_path": volume.mount_point}
-        lines.append(_on_cluster("mount_pvc", task, **claim))
     return Settings((*lines, *_pod(task, options, configuration)), resources.warnings)
 
 
@@ -101,8 +98,7 @@ def _environment(task: str, options: StepOptions, home: str | None) -> list[str]
         for name, value in variables.items()
     ]
     for secret in options.secrets:
-        variables = f"{{{literal(secret.key)}: {literal(secret.variable)}}}"
-        argument = f"secret_key_to_env={variables}"
+        argument = f"secret_key_to_env={{{literal(secret.key)}: {literal(secret.variable)}}}"
         lines.append(_on_cluster("use_secret_as_env", task, argument, secret_name=secret.name))
     return lines
 
@@ -150,39 +146,11 @@ def _on_cluster(function: str, task: str, *arguments: str, **values: object) -> 
 
 def not_carried(configuration: Configuration) -> tuple[str, ...]:
     """A warning for every setting of the notebook that the compiled pipeline leaves out."""
-    warnings = []
-    for volume in configuration.volumes:
-        what = f"volume '{volume.name}' ({volume.type} at {volume.mount_point})"
-        if not _is_existing(volume):
-            warnings.append(
-                f"{what} is left out: only existing claims are mounted. Create the claim, "
-                "and give the volume the type pvc and the claim's name"
-            )
-            continue
-        for key, is_set in (
-            ("snapshot", volume.snapshot or volume.snapshot_name),
-            ("env_variable", volume.env_variable),
-        ):
-            if is_set:
-                warnings.append(f"{what}: its {key} is left out")
     if configuration.snapshot_volumes:
-        warnings.append("snapshot_volumes is left out: the pipeline takes no snapshots")
-    for key in (
-        "marshal_volume",
-        "marshal_volume_size",
-        "marshal_path",
-        "storage_class",
-        "access_mode",
-    ):
-        if getattr(configuration, key):
-            warnings.append(
-                f"{key} is left out: variables travel through the object store as artifacts"
-            )
-    return tuple(warnings)
-
-
-def _is_existing(volume: Volume) -> bool:
-    return volume.type in ("pvc", "existing")
+        return (
+            "snapshot_volumes is left out: kale-pm submit takes snapshots, in a notebook server",
+        )
+    return ()
 
 
 def _resources(task: str, step: Step) -> Settings:

@@ -37,7 +37,8 @@ class Package:
 
     def task(self, name: str) -> Mapping[str, Any]:
         """The task that the user interface calls ``name``."""
-        tasks = self.spec["root"]["dag"]["tasks"].values()
+        graphs = [self.spec["root"], *self.spec["components"].values()]
+        tasks = (t for graph in graphs if "dag" in graph for t in graph["dag"]["tasks"].values())
         found: Mapping[str, Any] = next(t for t in tasks if t["taskInfo"]["name"] == name)
         return found
 
@@ -103,13 +104,12 @@ def folded(package: Package) -> Package:
         label = component.get("executorLabel")
         content = [{**component, "executorLabel": None}, executors.get(label), settings.get(label)]
         same[name] = first.setdefault(json.dumps(content, sort_keys=True), name)
-    components = {n: c for n, c in package.spec["components"].items() if same[n] == n}
-    labels = {component.get("executorLabel") for component in components.values()}
-    root = package.spec["root"]
-    tasks = {
-        name: {**task, "componentRef": {"name": same[task["componentRef"]["name"]]}}
-        for name, task in root["dag"]["tasks"].items()
+    components = {
+        name: _referring(component, same)
+        for name, component in package.spec["components"].items()
+        if same[name] == name
     }
+    labels = {component.get("executorLabel") for component in components.values()}
     spec = {
         **package.spec,
         "components": components,
@@ -117,7 +117,7 @@ def folded(package: Package) -> Package:
             **package.spec["deploymentSpec"],
             "executors": {n: e for n, e in executors.items() if n in labels},
         },
-        "root": {**root, "dag": {**root["dag"], "tasks": tasks}},
+        "root": _referring(package.spec["root"], same),
     }
     platform = package.platform
     if settings:
@@ -129,3 +129,14 @@ def folded(package: Package) -> Package:
         }
         platform = {**platform, "platforms": platforms}
     return Package(spec, platform, package.description)
+
+
+def _referring(graph: Mapping[str, Any], same: Mapping[str, str]) -> Mapping[str, Any]:
+    """The pipeline or part of one, in which tasks refer to the first of equal components."""
+    if "dag" not in graph:
+        return graph
+    tasks = {
+        name: {**task, "componentRef": {"name": same[task["componentRef"]["name"]]}}
+        for name, task in graph["dag"]["tasks"].items()
+    }
+    return {**graph, "dag": {**graph["dag"], "tasks": tasks}}

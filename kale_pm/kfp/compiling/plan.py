@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from kale_pm.errors import PipelineError
 from kale_pm.kfp.compiling.bundle import named_files, runtime_archive, step_bundle
-from kale_pm.kfp.compiling.component import Component, components, reserved_names
+from kale_pm.kfp.compiling.claims import CLAIMS_TASK
+from kale_pm.kfp.compiling.closing import ExitTask, exit_task
+from kale_pm.kfp.compiling.component import (
+    EXIT_TASK,
+    RUNTIME_TASK,
+    Component,
+    components,
+    reserved_names,
+)
 from kale_pm.kfp.compiling.functions import FOLDED_ABOVE, Function, Surroundings, functions
 from kale_pm.kfp.compiling.images import pip_home, places
 from kale_pm.kfp.compiling.imports import Imports, imports
-from kale_pm.kfp.compiling.options import not_carried, task_settings
+from kale_pm.kfp.compiling.options import not_carried, service_task_settings, task_settings
 from kale_pm.kfp.compiling.relays import with_relays
 from kale_pm.kfp.compiling.sizes import KIB, LARGEST_ARGUMENT
+from kale_pm.kfp.compiling.volumes import VolumePlan, volume_plan
 from kale_pm.kfp.parameters import KfpParameter, kfp_parameters
 from kale_pm.model import Pipeline
 from kale_pm.slicing import cut
@@ -34,7 +44,8 @@ class Plan:
     """A pipeline in the words of KFP; the mappings go by the name of the step.
 
     ``bundles`` and ``runtime`` are archives in base64; ``settings`` are lines of Python.
-    ``default`` is where a step runs that names no image of its own.
+    ``default`` is where a step runs that names no image of its own.  ``service`` are settings,
+    too, of tasks that are no steps.
     """
 
     pipeline: Pipeline
@@ -43,6 +54,9 @@ class Plan:
     components: tuple[Component, ...]
     functions: Mapping[str, Function]
     settings: Mapping[str, tuple[str, ...]]
+    service: Mapping[str, tuple[str, ...]]
+    volumes: VolumePlan
+    closing: ExitTask | None
     bundles: Mapping[str, str]
     runtime: str
     default: Surroundings
@@ -54,6 +68,14 @@ class Plan:
         largest = max(map(len, self.bundles.values()))
         fits = len(self.runtime) + largest + _FRAME <= LARGEST_ARGUMENT
         return len(self.components) > SHARED_ABOVE or not fits
+
+    @property
+    def closing_packages(self) -> tuple[str, ...]:
+        """What the exit task installs: it renders notebooks."""
+        has_report = self.closing is not None and self.closing.has_report
+        return (
+            (f"nbconvert=={version('nbconvert')}",) if has_report and self.default.install else ()
+        )
 
     @property
     def folded(self) -> bool:
@@ -72,6 +94,7 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
     pipeline = with_relays(pipeline)
     parameters, warnings = kfp_parameters(pipeline, reserved_names(pipeline))
     parts = components(pipeline, parameters)
+    volumes = volume_plan(pipeline)
     shared, shared_warnings = named_files(pipeline.folder, pipeline.configuration.files)
     slices = {step.name: cut(pipeline, step.name) for step in pipeline.steps}
     needed = _imports(pipeline, slices)
@@ -85,6 +108,7 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
             slices[part.step.name],
             {name: modules[name] for name in needed[part.step.name].files} | shared,
             pipeline.users(part.step.name),
+            volumes.shared,
         )
         for part in parts
     }
@@ -103,12 +127,19 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
         components=parts,
         functions=functions(parts, found.steps, folded=len(parts) > FOLDED_ABOVE),
         settings={name: each.lines for name, each in settings.items()},
+        service={
+            task: service_task_settings(task, configuration, pip_home(found.default, configuration))
+            for task in (RUNTIME_TASK, CLAIMS_TASK, EXIT_TASK)
+        },
+        volumes=volumes,
+        closing=exit_task(pipeline, volumes, tuple(parameters.values())),
         bundles=bundles,
         runtime=runtime_archive(),
         default=found.default,
         warnings=(
             *warnings,
             *(warning for each in settings.values() for warning in each.warnings),
+            *volumes.warnings,
             *not_carried(pipeline.configuration),
             *shared_warnings,
             *found.warnings,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kale_pm.errors import CompileError
+from kale_pm.runtime.execution.monitor import source_number
 
 KIB = 1024
 # Linux takes 131,071 bytes as one argument of a process, and KFP hands a whole container to
@@ -28,22 +31,61 @@ class StepSize:
     runtime: int
 
 
+@dataclass(frozen=True)
+class Part:
+    """A cell of the notebook, by its number, or a file that travels; ``size`` in bytes."""
+
+    cell: int | None
+    file: str | None
+    size: int
+
+    @property
+    def name(self) -> str:
+        return f"cell {self.cell}" if self.file is None else self.file
+
+    @property
+    def way_out(self) -> str:
+        """How a step becomes smaller without it."""
+        places = "on a volume (setting 'volumes') or in the image (setting 'image')"
+        if self.file is None:
+            return f"keep what cell {self.cell} spells out in a file {places}, and read it there"
+        return f"keep {self.file} {places}, instead of sending it along"
+
+
 def argument_size(container: Mapping[str, Any]) -> int:
     """Bytes of a container as KFP's driver receives it: JSON as Go writes it."""
     text = json.dumps(container, ensure_ascii=False)
     return len(text.encode()) + 5 * sum(text.count(character) for character in "<>&")
 
 
-def check_sizes(sizes: Mapping[str, StepSize], package: int) -> tuple[str, ...]:
-    """Warnings for a package of ``package`` bytes; CompileError if it is too large to run."""
+def largest_part(bundle: str) -> Part:
+    """What weighs most in the bundle of a step, as it travels: packed, and in base64."""
+    content = json.loads(zlib.decompress(base64.b64decode(bundle)))
+    cells = ((source_number(cell), cell["source"]) for cell in content["notebook"]["cells"])
+    parts = [Part(number, None, _travelling(text.encode())) for number, text in cells if number]
+    parts += [
+        Part(None, name, _travelling(base64.b64decode(data)))
+        for name, data in content["files"].items()
+    ]
+    return max(parts, key=lambda part: part.size)
+
+
+def check_sizes(
+    sizes: Mapping[str, StepSize], package: int, bundles: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Warnings for a package of ``package`` bytes; CompileError if it is too large to run.
+
+    ``sizes`` and ``bundles`` go by the step.
+    """
     for name, size in sizes.items():
         if size.argument > LARGEST_ARGUMENT:
+            largest = largest_part(bundles[name])
             raise CompileError(
                 f"step {name} is too large for one argument: {_kb(size.argument)} of at most "
                 f"{_kb(LARGEST_ARGUMENT)} (its notebook and files take {_kb(size.bundle)}, "
-                f"the runtime {_kb(size.runtime)})",
-                hint="take large files out of the setting 'files': put them on a volume "
-                "or into the image",
+                f"the runtime {_kb(size.runtime)}); the most is in {largest.name}: "
+                f"{_kb(largest.size)}",
+                hint=largest.way_out,
             )
     if package > LARGEST_PACKAGE:
         raise CompileError(
@@ -67,6 +109,10 @@ def table(sizes: Mapping[str, StepSize]) -> str:
         for name, size in sizes.items()
     ]
     return "\n".join(rows)
+
+
+def _travelling(content: bytes) -> int:
+    return len(base64.b64encode(zlib.compress(content)))
 
 
 def _kb(size: int) -> str:

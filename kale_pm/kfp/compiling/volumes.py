@@ -234,7 +234,7 @@ def _existing_warnings(volume: Volume) -> Iterator[str]:
 def _sharing_warnings(what: str, mode: str) -> Iterator[str]:
     advice = "write access_mode: rwm, if its storage class has ReadWriteMany"
     if mode == _ONE_NODE:
-        yield f"{what} is {mode}: steps that run side by side must all find room on one node; {advice}"
+        yield f"{what} is {mode}: steps that run side by side must share one node; {advice}"
     if mode == _ONE_POD:
         yield f"{what} is {mode}: steps never run side by side; {advice}"
 

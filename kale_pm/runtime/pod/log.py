@@ -13,7 +13,7 @@ from kale_pm.runtime.pod.announce import announce_error
 from kale_pm.runtime.pod.frames import frames
 
 
-def listener(mask: Mask) -> Listener:
+def printer(mask: Mask) -> Listener:
     """What prints events as they happen, without the secrets that ``mask`` knows."""
 
     def tell(event: Event) -> None:

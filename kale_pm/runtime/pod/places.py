@@ -34,7 +34,8 @@ class Places:
     ``parameters`` are values as KFP gives them, by the names of the arguments.  ``inputs``
     are folders of variables, and manifests, of earlier steps.  The others are to be written:
     ``notebook`` a folder for the executed notebook, ``html`` a page, ``state`` a folder with
-    the manifest and the variables, ``context`` the manifest alone.
+    the manifest and the variables, ``context`` the manifest alone.  ``volume`` is the folder
+    where a volume is mounted that all pods of the run share; empty if there is none.
     """
 
     parameters: Mapping[str, Any]
@@ -44,6 +45,7 @@ class Places:
     metrics: Metrics
     state: Artifact
     context: Artifact
+    volume: str = ""
 
     @property
     def input_uris(self) -> dict[str, str]:
@@ -65,4 +67,5 @@ def sorted_places(given: Mapping[str, Any]) -> Places:
         parameters={n: value for n, value in given.items() if n.startswith(PARAMETER)},
         inputs={n: value for n, value in given.items() if n.startswith(_INPUTS)},
         **{name: given[name] for name in _OUTPUTS},
+        volume=given.get("volume", ""),
     )

@@ -14,21 +14,28 @@ import tempfile
 import time
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.errors import StepFailed
-from kale_pm.record import CellError, State
+from kale_pm.errors import LoadError, StepFailed, StoreError
+from kale_pm.events import Listener
+from kale_pm.record import CellError, State, StepRecord
 from kale_pm.runtime.execution.execute import Outcome, execute
+from kale_pm.runtime.execution.kernel import interpreter_spec
+from kale_pm.runtime.execution.kernel_process import Starter, cold_starter
 from kale_pm.runtime.execution.monitor import source_number
 from kale_pm.runtime.execution.unsaved import with_origin
 from kale_pm.runtime.manifest import Exchange, read_manifest, write_manifest
 from kale_pm.runtime.masking import Mask, without_secrets
+from kale_pm.runtime.pod.ahead import while_starting
 from kale_pm.runtime.pod.announce import announce, this_attempt
-from kale_pm.runtime.pod.log import listener, report_failure
-from kale_pm.runtime.pod.page import write_page
+from kale_pm.runtime.pod.diary import open_diary
+from kale_pm.runtime.pod.log import printer, report_failure
+from kale_pm.runtime.pod.page import get_ready, write_page
 from kale_pm.runtime.pod.parameters import changed
-from kale_pm.runtime.pod.places import Metrics, sorted_places
+from kale_pm.runtime.pod.places import Metrics, Places, sorted_places
+from kale_pm.runtime.pod.volume import arriving, leaving
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -54,18 +61,32 @@ def run_step(step: str, bundle: str, given: Mapping[str, Any]) -> None:
         mask = Mask(os.environ[name] for name in facts["secrets"] if name in os.environ)
         os.environ.update(writable_places(os.environ, Path(scratch) / "home"))
         executed = Path(places.notebook.path) / f"{step}.ipynb"
-        outcome = _execute(
-            step,
-            slice_,
-            executed,
-            parameters=changed(places.parameters, facts["parameters"]),
-            folder=folder,
-            exchange=Exchange(_manifests(places.input_paths), state / MANIFEST, state),
-            timeout=facts["timeout"],
-            secrets=facts["secrets"],
-            mask=mask,
-            log=Path(scratch) / "kernel.log",
-        )
+        packs = None if facts["packs"] is None else _folder_of_packs(places.volume, facts["packs"])
+        diary = open_diary(places.volume if facts["diary"] else "")
+        diary.write(StepRecord(step, State.RUNNING, started=started))
+        try:
+            exchange = _exchange(places, packs, Path(scratch) / "exchange")
+            outcome = _execute(
+                step,
+                slice_,
+                executed,
+                parameters=changed(places.parameters, facts["parameters"]),
+                folder=folder,
+                exchange=exchange,
+                start=_starter(folder, page=facts["report"]),
+                timeout=facts["timeout"],
+                secrets=facts["secrets"],
+                mask=mask,
+                log=Path(scratch) / "kernel.log",
+                listener=diary.copying(step, executed, printer(mask)),
+            )
+        except LoadError as missing:
+            lacking = CellError("LoadError", missing.message, hint=missing.hint)
+            outcome = Outcome(State.FAILED, time.monotonic() - began, lacking)
+        if outcome.state is State.DONE:
+            without_secrets(exchange.manifest, mask)
+            if exchange.manifest != state / MANIFEST:
+                leaving(exchange.manifest, state / MANIFEST)
     outcome = mask.noun(outcome)
     page = Path(places.html.path)
     write_page(page, executed, step, wanted=facts["report"], metrics=outcome.metrics)
@@ -73,10 +94,13 @@ def run_step(step: str, bundle: str, given: Mapping[str, Any]) -> None:
     if outcome.state is not State.DONE:
         error = outcome.error or CellError("StepFailed", "the step ended without a reason")
         error = mask.noun(with_origin(error, _own_cells(slice_), facts["users"]))
+        diary.copy(step, executed)
+        diary.write(_record_of(step, replace(outcome, error=error), started, seconds))
         report_failure(step, attempt, error, executed, started=started, seconds=seconds)
         place = f" in cell {error.cell}" if error.cell else ""
         raise StepFailed(step, f"{error.ename}{place}: {error.evalue}", notebook=str(executed))
-    without_secrets(state / MANIFEST, mask)
+    diary.copy(step, executed)
+    diary.write(_record_of(step, outcome, started, seconds))
     _record(outcome.metrics, places.metrics)
     manifest = read_manifest(state / MANIFEST).without_variables()
     write_manifest(manifest, Path(places.context.path))
@@ -158,6 +182,44 @@ def _manifests(inputs: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(by_step.values())
 
 
+def _folder_of_packs(volume: str, name: str) -> Path:
+    folder = Path(volume) / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: variables cannot be written to the volume: {error.strerror}",
+            hint="let the steps write there, or remove marshal_volume and marshal_path",
+        ) from error
+    return folder
+
+
+def _exchange(places: Places, packs: Path | None, scratch: Path) -> Exchange:
+    """Where variables come from and go to: artifacts, or the folder ``packs`` of the volume."""
+    state, manifests = Path(places.state.path), _manifests(places.input_paths)
+    if packs is None:
+        return Exchange(manifests, state / MANIFEST, state)
+    arrived = tuple(arriving(manifest, packs, scratch / "arrived") for manifest in manifests)
+    return Exchange(arrived, scratch / MANIFEST, packs)
+
+
+def _record_of(step: str, outcome: Outcome, started: float, seconds: float) -> StepRecord:
+    return StepRecord(
+        step,
+        outcome.state,
+        started=started,
+        seconds=seconds,
+        metrics=outcome.metrics,
+        error=outcome.error,
+    )
+
+
+def _starter(folder: Path, *, page: bool) -> Starter:
+    """Starts the kernel, and gets ready for the page meanwhile if one is wanted."""
+    start = cold_starter(interpreter_spec(), str(folder))
+    return while_starting(start, get_ready) if page else start
+
+
 def _execute(
     step: str,
     slice_: NotebookNode,
@@ -166,10 +228,12 @@ def _execute(
     parameters: Mapping[str, Any],
     folder: Path,
     exchange: Exchange,
+    start: Starter,
     timeout: float | None,
     secrets: Sequence[str],
     mask: Mask,
     log: Path,
+    listener: Listener,
 ) -> Outcome:
     path = os.environ.get("PYTHONPATH")
     environment = {"PYTHONPATH": f"{folder}{os.pathsep}{path}" if path else str(folder)}
@@ -182,13 +246,14 @@ def _execute(
         parameters=parameters,
         folder=folder,
         exchange=exchange,
+        start=start,
         env=environment,
         timeout=timeout,
         # What the kernel's process prints itself goes to the pod's log as well: at once, but
         # where a secret may be in it.
         log=log if mask else None,
         mask=mask,
-        listener=listener(mask),
+        listener=listener,
     )
     if log.exists():
         print(log.read_text(encoding="utf-8"), end="", flush=True)

@@ -462,6 +462,12 @@ class TestMissingPackages:
         assert find("missing-package", "import beside") == []
 
 
+    def test_that_the_settings_name_for_the_cluster_are_not_missing(self, find: Find) -> None:
+        import_ = "import nobodys.part"
+        assert find("missing-package", import_, packages=["nobodys>=2"]) == []
+        assert len(find("missing-package", import_, packages=["others"])) == 1
+
+
 class TestNameCollisions:
     @pytest.mark.parametrize("pair", [("a_b", "a__b"), ("a", "a_"), ("_a", "a")])
     def test_of_steps_that_kfp_folds_into_one(self, notebook: Any, pair: tuple[str, str]) -> None:

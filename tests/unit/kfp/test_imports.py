@@ -27,16 +27,18 @@ def test_names(source: str, names: list[str]) -> None:
     assert [each.name for each in imports_of_cell(source)] == names
 
 
-def test_what_the_code_can_do_without_is_not_missing(tmp_path: Path) -> None:
+def test_what_the_code_can_do_without_is_told_apart(tmp_path: Path) -> None:
     optional = "try:\n    import nobodys\nexcept ImportError:\n    pass"
-    assert imports([optional], tmp_path).missing == set()
-    assert imports([optional, "import nobodys"], tmp_path).missing == {"nobodys"}
+    assert {each.optional for each in imports([optional], tmp_path).outside} == {True}
+    found = imports([optional, "import nobodys"], tmp_path).outside
+    assert {each.optional for each in found} == {True, False}
 
 
-def test_what_a_module_beside_the_notebook_lacks_is_missing_too(tmp_path: Path) -> None:
+def test_what_a_module_beside_the_notebook_imports_counts_too(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text("import nobodys")
     found = imports(["import helper"], tmp_path)
-    assert (found.files, found.missing) == ({"helper.py"}, {"nobodys"})
+    assert found.files == {"helper.py"}
+    assert {each.name for each in found.outside} == {"nobodys"}
 
 
 def test_a_folder_is_a_package_unless_one_of_its_name_is_installed(tmp_path: Path) -> None:

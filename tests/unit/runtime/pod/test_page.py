@@ -66,13 +66,14 @@ def test_a_page_that_is_too_large_without_them_keeps_the_metrics(page: Any) -> N
     assert "<td>0.5</td>" in html
 
 
-def test_sources_alone_may_be_too_much(tmp_path: Path) -> None:
-    executed = tmp_path / "train.ipynb"
-    nbformat.write(new_notebook(cells=[new_code_cell("x = 1\n" * 1_000_000)]), executed)
-    write_page(tmp_path / "html", executed, "train", wanted=True, metrics={"accuracy": 0.5})
-    html = (tmp_path / "html").read_text(encoding="utf-8")
+def test_what_cannot_be_made_small_leaves_the_metrics(
+    page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kale_pm.runtime.pod.page.LARGEST", 1_000)
+    html = page(printed("text of the cell"), accuracy=0.5)
     assert "too much for a page" in html
     assert "<td>0.5</td>" in html
+    assert "train()" not in html
 
 
 def test_half_characters_do_not_fail_a_step(page: Any, tmp_path: Path) -> None:

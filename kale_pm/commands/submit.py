@@ -1,0 +1,234 @@
+"""``submit``: a run of the notebook on a KFP server."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kale_pm.commands.options import Infer, Json, Notebook, Strict
+from kale_pm.commands.shared import INTERRUPTED, image_of_steps, load_pipeline, refuse_errors
+from kale_pm.console import (
+    mention_warnings,
+    progress,
+    say,
+    show_error,
+    show_failures,
+    show_json,
+    show_view,
+)
+from kale_pm.errors import ServerError, StepFailed, UsageError
+
+if TYPE_CHECKING:
+    from kale_pm.face import Pipeline
+    from kale_pm.kfp.submit import ClusterRun
+    from kale_pm.record import RunRecord
+
+_SERVER = "The server"
+Host = Annotated[
+    str | None,
+    typer.Option("--host", metavar="URL", help="Its address.", rich_help_panel=_SERVER),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace", metavar="NAME", help="Your profile in Kubeflow.", rich_help_panel=_SERVER
+    ),
+]
+Authentication = Annotated[
+    str | None,
+    typer.Option(
+        "--authentication",
+        metavar="WAY",
+        help="How to sign in: auto, none, token, service-account, dex or cookie. Tokens, cookies "
+        "and passwords come from KALE_PM_TOKEN, KALE_PM_COOKIE, KALE_PM_USERNAME and "
+        "KALE_PM_PASSWORD.",
+        rich_help_panel=_SERVER,
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="A file with the token, read for every request.",
+        rich_help_panel=_SERVER,
+    ),
+]
+Ca = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca",
+        metavar="FILE",
+        help="The certificates to believe, as PEM.",
+        rich_help_panel=_SERVER,
+    ),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure", help="Believe any certificate.", rich_help_panel=_SERVER),
+]
+
+
+def submit(
+    notebook: Notebook,
+    *,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-p", "--parameter", metavar="NAME=VALUE", help="A parameter's value; may be repeated."
+        ),
+    ] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option("--experiment", metavar="NAME", help="The experiment of the run."),
+    ] = None,
+    run_name: Annotated[
+        str | None, typer.Option("--run-name", metavar="NAME", help="What the run is called.")
+    ] = None,
+    cron: Annotated[
+        str | None,
+        typer.Option(
+            "--cron",
+            metavar="SCHEDULE",
+            help="Run again and again: '30 9 * * 1-5' is 9:30 from Monday to Friday.",
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the run; exit 1 if it does not end well.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compile and say what would be sent; send nothing.")
+    ] = False,
+    image: Annotated[
+        str | None,
+        typer.Option("--image", metavar="IMAGE", help="The container image of the steps."),
+    ] = None,
+    no_install: Annotated[
+        bool, typer.Option("--no-install", help="The image has all packages already.")
+    ] = False,
+    service_account: Annotated[
+        str | None,
+        typer.Option(
+            "--service-account", metavar="NAME", help="The service account of the run's pods."
+        ),
+    ] = None,
+    pipeline_root: Annotated[
+        str | None,
+        typer.Option("--pipeline-root", metavar="URI", help="Where the run's artifacts are kept."),
+    ] = None,
+    host: Host = None,
+    namespace: Namespace = None,
+    authentication: Authentication = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    insecure: Insecure = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="With --wait, print what the cells print.")
+    ] = False,
+    as_json: Json = False,
+    strict: Strict = False,
+    infer_edges: Infer = False,
+) -> None:
+    """Run the notebook on a Kubeflow Pipelines server."""
+    from kale_pm.notebook import parse_assignment
+
+    if wait and cron is not None:
+        raise UsageError(
+            "--wait goes not with --cron: a schedule does not end",
+            hint="leave out one of them; the server shows the runs of a schedule",
+        )
+    if insecure and ca is not None:
+        raise UsageError("--insecure believes any certificate, --ca only some: choose one")
+    parameters = dict(parse_assignment(text) for text in parameter or ())
+    pipeline = load_pipeline(notebook, strict, infer_edges)
+    refuse_errors(pipeline)
+    if not as_json:
+        mention_warnings(pipeline)
+
+    from kale_pm.kfp.server.access import Access
+    from kale_pm.kfp.submit import ClusterRun, SubmitOptions, prepare
+    from kale_pm.kfp.submit import submit as send
+    from kale_pm.terminal import prepared_view, submitted_view, warning_view
+
+    # Only the link, or JSON, belongs on the standard output.
+    with redirect_stdout(sys.stderr):
+        image = image_of_steps(pipeline, image)
+    options = SubmitOptions(
+        parameters=parameters,
+        experiment=experiment,
+        run_name=run_name,
+        service_account=service_account,
+        pipeline_root=pipeline_root,
+        cron=cron,
+        image=image,
+        install=not no_install,
+    )
+    access = Access(host, namespace, authentication, token_file, ca, not insecure)
+    server = None if dry_run else access.settled(pipeline.configuration, pipeline.folder)
+    prepared = prepare(pipeline, options)
+    if not as_json:
+        for warning in prepared.warnings:
+            show_view(warning_view(warning), error=True)
+    if server is None:
+        if as_json:
+            show_json(prepared.to_dict())
+        else:
+            show_view(prepared_view(prepared.to_dict()))
+        return
+    sent = send(prepared, server.connect())
+    if not as_json:
+        show_view(submitted_view(sent), error=True)
+        say(sent.link)
+    if isinstance(sent, ClusterRun) and wait:
+        _wait(sent, pipeline, verbose, as_json)
+    elif as_json:
+        show_json({**sent.to_dict(), "warnings": list(prepared.warnings)})
+
+
+def _wait(run: ClusterRun, pipeline: Pipeline, verbose: bool, as_json: bool) -> None:
+    """Follow the run to its end; exit code 1 unless that is a good one."""
+    from kale_pm.local.interruption import interruptible
+    from kale_pm.terminal import ended_view
+
+    try:
+        with interruptible(), progress(pipeline, verbose, quiet=as_json) as listener:
+            record = run.wait(listener)
+    except KeyboardInterrupt:
+        say(f"no longer following; the run goes on: {run.link}", error=True)
+        say(f"what it gave, now or later: kale-pm fetch {run.id}", error=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except ServerError as error:
+        show_error(error)
+        say(f"the run may well go on: {run.link}", error=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        show_json({**run.to_dict(), "state": record.state, "steps": _steps(record)})
+    else:
+        show_view(ended_view(record, run.name), error=True)
+    show_failures(
+        [
+            StepFailed(
+                step.name,
+                step.error.message if step.error is not None else "it failed",
+                hint=f"its notebook: kale-pm fetch {run.id} {step.name}",
+            )
+            for step in record.failures
+        ]
+    )
+    if not record.state.is_success:
+        raise typer.Exit(1)
+
+
+def _steps(record: RunRecord) -> dict[str, dict[str, object]]:
+    return {
+        name: {
+            "state": step.state,
+            "seconds": step.seconds,
+            "error": step.error.message if step.error is not None else None,
+        }
+        for name, step in record.steps.items()
+    }
