@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from kale_pm.kfp import CompileResult
-    from kale_pm.kfp.server.access import Access
     from kale_pm.kfp.server.bringing import Lack
     from kale_pm.kfp.submit import ClusterRun, Schedule
     from kale_pm.local import RunOptions, Store
@@ -181,10 +180,10 @@ class Pipeline(model.Pipeline):
         of docs/submit.md, ``ca`` a file of certificates to believe, ``verify=False`` believes
         any; the other options are those of kale_pm.kfp.submit.SubmitOptions.  With ``cron`` a
         schedule is given back, else the run, for which ``wait()`` waits.
-        Raises PipelineError, CompileError, UsageError or ServerError.
+        Raises PipelineError, CompileError, UsageError, ServerError or ClusterError.
         """
         from kale_pm.kfp.server.access import Access
-        from kale_pm.kfp.submit import SubmitOptions, prepare, submit
+        from kale_pm.kfp.submit import SubmitOptions, submit_pipeline
 
         access = Access(
             host=host,
@@ -205,8 +204,7 @@ class Pipeline(model.Pipeline):
             install=install,
         )
         server = access.settled(self.configuration, self.folder)
-        prepared = prepare(self, options)
-        return submit(prepared, server.connect())
+        return submit_pipeline(self, server, options)
 
     def to_dict(self) -> dict[str, Any]:
         """The result of the analysis for a program: what ``check --json`` prints."""
@@ -448,7 +446,12 @@ def fetch(
     name: str,
     step: str | None = None,
     *,
-    access: Access | None = None,
+    host: str | None = None,
+    namespace: str | None = None,
+    authentication: str | None = None,
+    token_file: str | Path | None = None,
+    ca: str | Path | None = None,
+    verify: bool = True,
     notebook: str | Path | None = None,
     folder: str | Path | None = None,
     variables: bool = False,
@@ -456,11 +459,13 @@ def fetch(
     """Bring a run here from a KFP server, however far it is, or only one step of it.
 
     ``name`` is the run's id or the address of its page.  It becomes a run as those of this
-    machine are, of the same id; what an earlier fetch has brought stays.  ``notebook``, if it
-    is given, says what ``access`` does not, and ``.kale-pm`` lies beside it; else that is
-    looked for as for :func:`find_run`.  ``folder`` is where it shall lie instead.  With
-    ``variables`` their values come too.  Raises ServerError, UsageError, StoreError, or
-    NotebookError where the notebook cannot be read.
+    machine are, of the same id; what an earlier fetch has brought stays.  The server is said as
+    for :meth:`Pipeline.submit`.  What is left out the ``notebook`` says, if it is given, and
+    ``.kale-pm`` lies beside it; else that is looked for as for :func:`find_run`.  ``folder``
+    is where it shall lie instead.  With ``variables`` their values come too.
+
+    Raises ServerError, UsageError, StoreError, or NotebookError where the notebook cannot be
+    read.
     """
     from kale_pm.kfp.server.access import Access
     from kale_pm.kfp.server.bringing import Places
@@ -468,13 +473,20 @@ def fetch(
     from kale_pm.local import read_run
     from kale_pm.local.store import write_run
 
-    run_id, host = named_run(name)
+    run_id, named_host = named_run(name)
     source = read(Path(notebook)) if notebook is not None else None
-    access = access or Access()
-    connection = replace(access, host=access.host or host).settled(
+    access = Access(
+        host=host or named_host,
+        namespace=namespace,
+        authentication=authentication,
+        token_file=_path(token_file),
+        ca=_path(ca),
+        verify=verify,
+    )
+    server = access.settled(
         source.configuration if source else None, source.folder if source else None
     )
-    store = _store_for(Path(folder) if folder is not None else None, source)
+    store = _store_for(_path(folder), source)
     store.prepare()
     target = store.runs / run_id
     try:
@@ -483,7 +495,7 @@ def fetch(
         before = None
     try:
         fetched = fetch_run(
-            connection.connect(),
+            server.connect(),
             run_id,
             Places(target, store.packs),
             step=step,

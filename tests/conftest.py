@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -58,3 +61,31 @@ def run_main() -> Callable[..., str]:
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def documented_notebook() -> Callable[[str, Path], Path]:
+    """``documented_notebook(text, path)`` writes the notebook that a page of docs/ describes."""
+    return _write_notebook
+
+
+def _write_notebook(text: str, path: Path) -> Path:
+    """``# %% TAGS`` begins a cell; before the first may stand ``# metadata:`` and JSON."""
+    first, *cells = re.split(r"^# %%", text, flags=re.MULTILINE)
+    metadata = json.loads(first.removeprefix("# metadata:") or "{}")
+    content: dict[str, Any] = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata}
+    content["cells"] = []
+    for number, cell in enumerate(cells):
+        tags, _, source = cell.partition("\n")
+        content["cells"].append(
+            {
+                "cell_type": "code",
+                "id": f"cell-{number}",
+                "metadata": {"tags": tags.split()},
+                "source": source.rstrip("\n"),
+                "outputs": [],
+                "execution_count": None,
+            }
+        )
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path

@@ -48,13 +48,17 @@ def fetch(
     if insecure and ca is not None:
         raise UsageError("--insecure believes any certificate, --ca only some: choose one")
     from kale_pm.face import fetch as bring
-    from kale_pm.kfp.server.access import Access
     from kale_pm.terminal import fetched_view, lacks_view
 
     fetched = bring(
         run,
         step,
-        access=Access(host, namespace, authentication, token_file, ca, not insecure),
+        host=host,
+        namespace=namespace,
+        authentication=authentication,
+        token_file=token_file,
+        ca=ca,
+        verify=not insecure,
         notebook=notebook,
         folder=folder,
         variables=variables,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -24,6 +25,7 @@ from kale_pm.errors import ServerError, StepFailed, UsageError
 
 if TYPE_CHECKING:
     from kale_pm.face import Pipeline
+    from kale_pm.kfp.cluster.snapshots import SnapshotEvent
     from kale_pm.kfp.submit import ClusterRun
     from kale_pm.record import RunRecord
 
@@ -150,8 +152,7 @@ def submit(
         mention_warnings(pipeline)
 
     from kale_pm.kfp.server.access import Access
-    from kale_pm.kfp.submit import ClusterRun, SubmitOptions, prepare
-    from kale_pm.kfp.submit import submit as send
+    from kale_pm.kfp.submit import ClusterRun, SubmitOptions, prepare, submit_pipeline
     from kale_pm.terminal import prepared_view, submitted_view, warning_view
 
     # Only the link, or JSON, belongs on the standard output.
@@ -167,26 +168,39 @@ def submit(
         image=image,
         install=not no_install,
     )
-    access = Access(host, namespace, authentication, token_file, ca, not insecure)
-    server = None if dry_run else access.settled(pipeline.configuration, pipeline.folder)
-    prepared = prepare(pipeline, options)
-    if not as_json:
-        for warning in prepared.warnings:
+    warnings: list[str] = []
+
+    def warn(warning: str) -> None:
+        warnings.append(warning)
+        if not as_json:
             show_view(warning_view(warning), error=True)
-    if server is None:
+
+    if dry_run:
+        prepared = prepare(pipeline, options)
+        for warning in prepared.warnings:
+            warn(warning)
         if as_json:
             show_json(prepared.to_dict())
         else:
             show_view(prepared_view(prepared.to_dict()))
         return
-    sent = send(prepared, server.connect())
+    access = Access(host, namespace, authentication, token_file, ca, not insecure)
+    server = access.settled(pipeline.configuration, pipeline.folder)
+    sent = submit_pipeline(pipeline, server, options, warn=warn, tell=_tell_snapshot)
     if not as_json:
         show_view(submitted_view(sent), error=True)
         say(sent.link)
     if isinstance(sent, ClusterRun) and wait:
         _wait(sent, pipeline, verbose, as_json)
     elif as_json:
-        show_json({**sent.to_dict(), "warnings": list(prepared.warnings)})
+        show_json({**sent.to_dict(), "warnings": warnings})
+
+
+def _tell_snapshot(event: SnapshotEvent) -> None:
+    from kale_pm.kfp.cluster.snapshots import SnapshotReady
+
+    state = f"ready after {event.seconds:.0f} s" if isinstance(event, SnapshotReady) else "begun"
+    say(f"snapshot of {event.claim}: {state}", error=True)
 
 
 def _wait(run: ClusterRun, pipeline: Pipeline, verbose: bool, as_json: bool) -> None:
@@ -199,7 +213,7 @@ def _wait(run: ClusterRun, pipeline: Pipeline, verbose: bool, as_json: bool) -> 
             record = run.wait(listener)
     except KeyboardInterrupt:
         say(f"no longer following; the run goes on: {run.link}", error=True)
-        say(f"what it gave, now or later: kale-pm fetch {run.id}", error=True)
+        say(f"what it gave, now or later: {_fetching(run)}", error=True)
         raise typer.Exit(INTERRUPTED) from None
     except ServerError as error:
         show_error(error)
@@ -214,13 +228,21 @@ def _wait(run: ClusterRun, pipeline: Pipeline, verbose: bool, as_json: bool) -> 
             StepFailed(
                 step.name,
                 step.error.message if step.error is not None else "it failed",
-                hint=f"its notebook: kale-pm fetch {run.id} {step.name}",
+                hint=f"its notebook: {_fetching(run, step.name)}",
             )
             for step in record.failures
         ]
     )
     if not record.state.is_success:
         raise typer.Exit(1)
+
+
+def _fetching(run: ClusterRun, step: str = "") -> str:
+    """The command that brings the run, or one step of it, here."""
+    namespace = run.connection.namespace
+    parts = ["kale-pm", "fetch", run.id, *filter(None, [step]), "--host", run.connection.host]
+    parts += ["--namespace", namespace] if namespace else []
+    return shlex.join([*parts, "--notebook", str(run.pipeline.path)])
 
 
 def _steps(record: RunRecord) -> dict[str, dict[str, object]]:

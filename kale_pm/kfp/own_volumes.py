@@ -24,8 +24,8 @@ from kale_pm.kfp.cluster.snapshots import (
     take_snapshots,
 )
 from kale_pm.kfp.cluster.storage import storage_classes
-from kale_pm.kfp.compiling.claims import EXISTING, OWN_SNAPSHOT
-from kale_pm.model import Pipeline, Volume
+from kale_pm.kfp.compiling.claims import EXISTING, OWN_SNAPSHOT, access_mode, storage_class
+from kale_pm.model import Configuration, Pipeline, Volume
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -181,7 +181,7 @@ def with_storage_class(pipeline: Pipeline, client: ApiClient) -> Prepared:
     """
     configuration = pipeline.configuration
     new = [v for v in configuration.volumes if v.type not in (*EXISTING, "pv")]
-    if not new:
+    if all(storage_class(v, configuration) and not _is_for_many(v, configuration) for v in new):
         return Prepared(pipeline)
     try:
         classes = {each.name: each for each in storage_classes(client)}
@@ -192,8 +192,7 @@ def with_storage_class(pipeline: Pipeline, client: ApiClient) -> Prepared:
     warnings = []
     for volume in new:
         found = classes.get(volume.storage_class or named or "")
-        mode = volume.access_mode or configuration.access_mode
-        if found is not None and found.is_for_one_node and mode == "ReadWriteMany":
+        if found is not None and found.is_for_one_node and _is_for_many(volume, configuration):
             warnings.append(
                 f"volume '{volume.name}' is to be ReadWriteMany, and volumes of the storage class "
                 f"'{found.name}' ({found.driver}) belong to one node: write access_mode: rwo, and "
@@ -201,3 +200,7 @@ def with_storage_class(pipeline: Pipeline, client: ApiClient) -> Prepared:
             )
     changed = replace(configuration, storage_class=named)
     return Prepared(replace(pipeline, configuration=changed), warnings=tuple(warnings))
+
+
+def _is_for_many(volume: Volume, configuration: Configuration) -> bool:
+    return access_mode(volume, configuration) == "ReadWriteMany"

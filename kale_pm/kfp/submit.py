@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kale_pm.events import Listener, ignore
+from kale_pm.kfp import own_volumes
+from kale_pm.kfp.cluster.snapshots import SnapshotEvent
 from kale_pm.kfp.compiling.compile import compile_pipeline
 from kale_pm.kfp.compiling.component import reserved_names
 from kale_pm.kfp.parameters import LARGEST_RUN, encode, kfp_parameters
+from kale_pm.kfp.server.access import Settled
 from kale_pm.kfp.server.connection import Connection
 from kale_pm.kfp.server.following import Pace, follow
 from kale_pm.kfp.server.logs import read_log
@@ -26,6 +30,10 @@ from kale_pm.model import Pipeline
 from kale_pm.notebook.names import folded
 from kale_pm.notebook.values import bind
 from kale_pm.record import RunRecord, State
+
+
+def _ignore(_: object) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,36 @@ class Schedule:
 
     def to_dict(self) -> dict[str, Any]:
         return {**_described(self, "recurring_run"), "cron": self.cron}
+
+
+def submit_pipeline(
+    pipeline: Pipeline,
+    server: Settled,
+    options: SubmitOptions,
+    *,
+    warn: Callable[[str], None] = _ignore,
+    tell: Callable[[SnapshotEvent], None] = _ignore,
+) -> ClusterRun | Schedule:
+    """Sign in, prepare the volumes, compile, upload, and start the run or its schedule.
+
+    ``warn`` hears what the user should know before anything is sent, ``tell`` how snapshots of
+    the notebook server's own volumes go on, where the run has copies of these.
+
+    Raises PipelineError, CompileError, UsageError, ServerError or ClusterError.
+    """
+    # Snapshots take minutes, so what can be wrong is to be found before.
+    _encoded(pipeline, options.parameters)
+    if options.cron is not None:
+        kfp_cron(options.cron)
+    connection = server.connect()
+    recurring = options.cron is not None
+    with own_volumes.prepared(
+        pipeline, os.environ, recurring=recurring, listener=tell
+    ) as with_volumes:
+        ready = prepare(with_volumes.pipeline, options)
+        for warning in (*with_volumes.warnings, *ready.warnings):
+            warn(warning)
+        return submit(ready, connection)
 
 
 def prepare(pipeline: Pipeline, options: SubmitOptions) -> Prepared:

@@ -7,6 +7,7 @@ imports nothing of kale-pm but ``errors``, ``events``, ``record`` and ``strict_j
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +19,5 @@ __all__ = ["load", "save"]
 def __getattr__(name: str) -> Any:
     # On first use: what reads manifests and records here needs nothing of what stores variables.
     if name in __all__:
-        from kale_pm.runtime import step
-
-        return getattr(step, name)
+        return getattr(import_module("kale_pm.runtime.step"), name)
     raise AttributeError(f"module 'kale_pm.runtime' has no attribute {name!r}")

@@ -19,15 +19,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fake_kfp import CREATED, Answer, FakeKfp, Frame, Refused, Request, detail, pod_name
+from fake_kfp import (
+    CREATED,
+    Answer,
+    FakeKfp,
+    Frame,
+    Refused,
+    Request,
+    detail,
+    pod_name,
+    task_details,
+)
 
 from kale_pm import Pipeline
 from kale_pm.kfp.server.framed import read_told
-from kale_pm.runtime.pod.announce import OUTPUTS
+from kale_pm.runtime.pod.announce import CLOSING, OUTPUTS
 from kale_pm.runtime.pod.frames import framed
 
 RUN = "0f6d2c1e-4a39-4c58-9f41-3f1d2c7b8a90"
 ROOT = f"minio://mlpipeline/v2/artifacts/small/{RUN}"
+CLOSING_POD = "wine-x7-system-container-impl-99"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -151,11 +162,14 @@ def left_by(outcome: Outcome, **facts: Any) -> FakeKfpWithOutputs:
     folder = outcome.folder
     spec = next(yaml.safe_load_all(outcome.package.read_text(encoding="utf-8")))
     logs = dict(pod_logs(outcome.log, folder))
-    ended = {name: "SUCCEEDED" for name in logs}
-    ended |= {n: "FAILED" for n, text in logs.items() if b"KALEPM-ERROR" in text}
+    closing = logs.pop(CLOSING, None)
+    ended = {n: "SUCCEEDED" if b"KALEPM-OUTPUTS" in text else "FAILED" for n, text in logs.items()}
     state = "FAILED" if "FAILED" in ended.values() else "SUCCEEDED"
     fake = FakeKfpWithOutputs(store=folder, frames=[Frame(state, ended)], **facts)
     fake.logs = {pod_name(name): text for name, text in logs.items()}
+    if closing is not None:
+        fake.details = [*task_details(fake.frames[0]), *closing_nodes()]
+        fake.logs[CLOSING_POD] = closing
     fake.runs[RUN] = {
         "run_id": RUN,
         "display_name": "small of today",
@@ -174,6 +188,8 @@ def pod_logs(log: str, folder: Path) -> Iterator[tuple[str, bytes]]:
         if task.startswith("step-"):
             step = next((name for name, _ in read_told(text.splitlines())), task[5:])
             yield step, on_a_cluster(text, folder).encode()
+        elif task == "close-run":
+            yield CLOSING, on_a_cluster(text, folder).encode()
 
 
 def on_a_cluster(text: str, folder: Path) -> str:
@@ -190,6 +206,13 @@ def on_a_cluster(text: str, folder: Path) -> str:
         )
         lines += framed(OUTPUTS, step, attempt, gzip.compress(facts.encode()))
     return "\n".join(lines) + "\n"
+
+
+def closing_nodes() -> list[dict[str, Any]]:
+    """The nodes of the exit task."""
+    below = [{"pod_name": "wine-x7-99"}]
+    executed = detail("executor", "SUCCEEDED", CLOSING_POD, pod_name=CLOSING_POD)
+    return [detail("close-run", "SUCCEEDED", "n5", child_tasks=below), executed]
 
 
 def executor(step: str, number: int, attempt: int, state: str) -> dict[str, Any]:

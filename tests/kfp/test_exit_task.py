@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import lzma
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +19,7 @@ from fake_kubernetes import FakeKubernetes, running
 
 from kale_pm import Pipeline
 from kale_pm.errors import ClusterError
+from kale_pm.kfp.compiling.bundle import closing_archive
 from kale_pm.kfp.compiling.plan import plan
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 from kale_pm.report import write_report
@@ -71,6 +78,50 @@ class TestUnderKfp:
         assert "in b" in failed.read_text()
         assert "kale-pm: step b failed: ValueError: boom" in log
 
+    def test_also_where_no_kale_pm_is_installed(
+        self,
+        pipeline: Make,
+        run_under_kfp: Run,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        other = tmp_path / "site" / "kale_pm"
+        other.mkdir(parents=True)
+        (other / "__init__.py").write_text("__version__ = '0.0.0'\n")
+        monkeypatch.setenv("PYTHONPATH", str(other.parent))
+        monkeypatch.chdir(tmp_path)
+        folder, _ = run_under_kfp(pipeline(CHAIN[:2], marshal_volume=True))
+        page = (folder / "close-run" / "html").read_text()
+        assert "1 done" in page
+
+
+def test_what_the_exit_task_carries_lacks_nothing(tmp_path: Path) -> None:
+    archive = zipfile.ZipFile(io.BytesIO(lzma.decompress(base64.b64decode(closing_archive()))))
+    archive.extractall(tmp_path)
+    names = [name for name in archive.namelist() if name.endswith(".py")]
+    modules = [
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in names
+    ]
+    # The exit task installs what renders notebooks, and nothing of what runs them.
+    absent = ("cloudpickle", "dill", "ipykernel", "papermill", "xxhash")
+    check = f"""
+import importlib, sys
+sys.modules.update(dict.fromkeys({absent!r}))
+for name in {modules!r}:
+    importlib.import_module(name)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", check],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "kale_pm.report.page" in modules
+    assert not [name for name in modules if ".execution" in name or ".storage" in name]
+
 
 class TestWhereThereIsOne:
     def test_none_without_volumes(self, pipeline: Make) -> None:
@@ -99,9 +150,9 @@ class TestTheRecord:
         "pipeline": "p",
         "notebook": "p.ipynb",
         "steps": {
-            "a": {"parents": [], "inputs": [], "needs": []},
-            "b": {"parents": ["a"], "inputs": ["a"], "needs": ["x"]},
-            "c": {"parents": ["b"], "inputs": [], "needs": []},
+            "a": {"parents": [], "inputs": [], "needs": [], "report": True},
+            "b": {"parents": ["a"], "inputs": ["a"], "needs": ["x"], "report": True},
+            "c": {"parents": ["b"], "inputs": [], "needs": [], "report": True},
         },
         "implied": [["b", "c"]],
         "parameters": {"p_rate": {"name": "_rate", "type": "float"}},
@@ -178,6 +229,25 @@ class TestTheRecord:
         publish(record, diary, folder=folder, page=page, write_report=write_report)
         assert "wwww" in (folder / "report.html").read_text()
         assert "wwww" not in page.read_text()
+        assert (folder / "notebooks" / "a.ipynb").is_file()
+
+    def test_a_step_whose_report_is_switched_off_keeps_its_notebook_out_of_the_page(
+        self, diary: Diary, tmp_path: Path
+    ) -> None:
+        notebook = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        (tmp_path / "executed.ipynb").write_text(json.dumps(notebook))
+        diary.copy("a", tmp_path / "executed.ipynb")
+        steps = {**self.FACTS["steps"], "a": {**self.FACTS["steps"]["a"], "report": False}}
+        record = run_record(
+            {**self.FACTS, "steps": steps},
+            diary,
+            run="1",
+            status=Status("SUCCEEDED"),
+            parameters={"p_rate": 1},
+        )
+        assert record.steps["a"].notebook is None
+        folder, page = tmp_path / "folder", tmp_path / "page"
+        publish(record, diary, folder=folder, page=page, write_report=write_report)
         assert (folder / "notebooks" / "a.ipynb").is_file()
 
 

@@ -51,6 +51,18 @@ def test_the_steps_give_what_they_give_without_it(
     assert {Path(v["pack"]).parent for v in manifest["variables"].values()} == {Path()}
 
 
+def test_steps_that_share_a_function_share_the_volume(
+    pipeline: Make, run_under_kfp: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kale_pm.kfp.compiling import plan as module
+
+    monkeypatch.setattr(module, "FOLDED_ABOVE", 1)
+    folder, _ = run_under_kfp(pipeline(CELLS, marshal_volume=True))
+    (shown,) = folder.glob("*/notebook/show.ipynb")
+    assert "499500 ['a', 'b']" in shown.read_text()
+    assert "3 done" in (folder / "close-run" / "html").read_text()
+
+
 def test_packs_stay_on_an_existing_claim_and_the_diary_does_not(
     pipeline: Make, run_under_kfp: Run, tmp_path: Path
 ) -> None:
@@ -92,6 +104,11 @@ class TestWhereVariablesTravel:
         made = pipeline(CELLS, marshal_path="/marshal")
         assert volume_plan(made).shared is None
         assert "marshal_path /marshal is left out" in " ".join(plan(made).warnings)
+
+    def test_not_where_nothing_can_be_written(self, pipeline: Make) -> None:
+        volume = {"type": "pvc", "name": "data", "mount_point": "/data", "access_mode": "rom"}
+        with pytest.raises(CompileError, match="read only"):
+            plan(pipeline(CELLS, volumes=[volume], marshal_path="/data/variables"))
 
     def test_never_outside_of_the_volume(self, pipeline: Make) -> None:
         with pytest.raises(CompileError, match="leads out"):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
-import re
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kale_pm import Pipeline
 from kale_pm.kfp.parameters import encode
+from kale_pm.kfp.server.framed import read_told
 
 Make = Callable[..., Pipeline]
 Run = Callable[..., tuple[Path, str]]
@@ -111,6 +110,49 @@ def test_a_failing_step_leaves_its_notebook_in_the_log(pipeline: Make, run_under
     )
 
 
+def test_secrets_are_in_nothing_that_a_step_leaves(
+    pipeline: Make, run_under_kfp: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "hunter2-and-more")
+    use = "import os\npassword = os.environ['DB_PASSWORD']\n"
+    show = "print(password)\nos.system('echo $DB_PASSWORD')\nrows = 1\nmask = password\n"
+    made = pipeline(
+        [
+            ("step:first secret:db:password:DB_PASSWORD", f"{use}{show}"),
+            (
+                "step:second prev:first secret:db:password:DB_PASSWORD",
+                f"rows\n{use}assert 0, password",
+            ),
+            ("metrics", "rows\nmask"),
+        ]
+    )
+    folder, log = run_under_kfp(made, check=False)
+    assert "•••" in log
+    assert "AssertionError: •••" in log
+    assert "hunter2" not in log
+    told = read_told(log.splitlines())
+    assert told["first", 1].outputs is not None
+    assert told["first", 1].outputs["metrics"] == {"rows": 1, "mask": "•••"}
+    assert "hunter2" not in json.dumps([vars(each) for each in told.values()])
+    for task in ("step-first", "step-second"):
+        written = [path for path in (folder / task).rglob("*") if path.is_file()]
+        assert len(written) >= 2
+        assert not [path for path in written if b"hunter2" in path.read_bytes()]
+
+
+def test_a_step_that_succeeded_tells_where_its_outputs_and_inputs_lie(
+    pipeline: Make, run_under_kfp: Run
+) -> None:
+    made = pipeline([("step:a", "x = 1"), ("step:b prev:a", "x\nloss = float('inf')")])
+    folder, log = run_under_kfp(made)
+    outputs = read_told(log.splitlines())["b", 1].outputs
+    assert outputs is not None
+    names = ("notebook", "html", "metrics", "state", "context")
+    assert outputs["outputs"] == {name: str(folder / "step-b" / name) for name in names}
+    assert outputs["inputs"] == {"state_a": str(folder / "step-a" / "state")}
+    assert outputs["seconds"] > 0
+
+
 HIDDEN = """\
 class Holder:
     it = None
@@ -143,13 +185,10 @@ def test_a_change_that_the_code_does_not_show_is_refused_with_the_line_that_show
 
 
 def framed_notebook(log: str, step: str) -> dict[str, Any]:
-    lines = re.findall(rf"KALEPM {step} (\d+) (\d+)/(\d+) (\S+) (\S+)", log)
-    parts = {int(index): data for _, index, _, _, data in lines}
-    assert len(parts) == int(lines[0][2])
-    for _, _, _, checksum, data in lines:
-        assert int(checksum, 16) == zlib.crc32(data.encode()) or checksum
-    packed = base64.b64decode("".join(parts[index] for index in sorted(parts)))
-    return dict(json.loads(gzip.decompress(packed)))
+    told = read_told(log.splitlines())[step, 1]
+    assert told.damage == ()
+    assert told.notebook is not None
+    return dict(told.notebook)
 
 
 def printed(notebook: Path) -> str:

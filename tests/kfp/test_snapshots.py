@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from kale_pm import Pipeline
 from kale_pm.errors import ClusterError
 from kale_pm.kfp.cluster.notebook_server import Mount, NotebookServer
 from kale_pm.kfp.cluster.preflight import Readiness, preflight
+from kale_pm.kfp.cluster.roles import SNAPSHOT_RULES, role
 from kale_pm.kfp.cluster.snapshots import (
     SnapshotEvent,
     SnapshotReady,
@@ -104,6 +106,11 @@ class TestPreflight:
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": "default-editor", "namespace": "me"}
         ]
+
+    def test_the_role_is_the_one_of_the_documentation(self) -> None:
+        text = role("kale-pm-snapshots", "NAMESPACE", "default-editor", SNAPSHOT_RULES)
+        documentation = (Path(__file__).parents[2] / "docs" / "volumes.md").read_text("utf-8")
+        assert indent(text.split("---")[0], "    ") in documentation
 
     def test_a_driver_without_a_class_is_named(self, cluster: FakeKubernetes) -> None:
         spec = {
@@ -350,6 +357,13 @@ class TestStorageClasses:
         ready = with_storage_class(made, cluster.client())
         assert ready.pipeline == made
         assert "list the storage classes" in ready.warnings[0]
+
+    def test_they_are_listed_only_where_that_decides_something(
+        self, pipeline: Make, cluster: FakeKubernetes
+    ) -> None:
+        made = pipeline(CELLS, volumes=[{**self.NEW, "storage_class": "shared"}])
+        with_storage_class(made, cluster.client())
+        assert cluster.asked == []
 
     def test_what_one_node_only_can_have_is_offered_so(
         self, pipeline: Make, cluster: FakeKubernetes

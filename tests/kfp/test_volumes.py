@@ -18,6 +18,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from kale_pm import Pipeline
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.plan import plan
+from kale_pm.notebook.configuration import _VOLUME_KEYS
 
 Make = Callable[..., Pipeline]
 CHAIN = [("step:a", "x = 1"), ("step:b prev:a", "print(x)")]
@@ -210,6 +211,46 @@ class TestNewClaims:
         assert "must share one node" in warnings(NEW, cells=BRANCHES)
         assert "must share one node" not in warnings(NEW, cells=CHAIN)
         assert "must share one node" not in warnings(NEW, cells=BRANCHES, access_mode="rwm")
+
+
+# Key of a volume -> an entry that has it, and what only that gives the package.
+KEYS: dict[str, tuple[Mapping[str, Any], str]] = {
+    "name": ({**EXISTING, "name": "other-claim"}, "other-claim"),
+    "type": ({**NEW, "type": "clone"}, "PersistentVolumeClaim"),
+    "mount_point": ({**EXISTING, "mount_point": "/elsewhere"}, "/elsewhere"),
+    "size": ({**NEW, "size": "77Mi"}, "77Mi"),
+    "annotations": ({**NEW, "annotations": {"owner": "team-7"}}, "team-7"),
+    "storage_class": ({**NEW, "storage_class": "fast"}, "fast"),
+    "storage_class_name": ({**NEW, "storage_class_name": "fast"}, "fast"),
+    "access_mode": ({**NEW, "access_mode": "rwm"}, "ReadWriteMany"),
+    "volume_access_mode": ({**NEW, "volume_access_mode": "rom"}, "ReadOnlyMany"),
+    "env_variable": ({**EXISTING, "env_variable": "WHERE_DATA_IS"}, "WHERE_DATA_IS"),
+}
+# What only the exit task reads, in its bundle.
+AT_THE_END = {"snapshot": True, "snapshot_name": "kept-for-later"}
+
+
+def test_every_key_of_a_volume_has_a_row() -> None:
+    assert _VOLUME_KEYS.keys() == KEYS.keys() | AT_THE_END.keys()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_of_a_volume_is_found(
+    key: str, pipeline: Make, package: Callable[..., Package]
+) -> None:
+    volume, expected = KEYS[key]
+    made = package(volume)
+    assert expected in str((made.spec["root"], made.spec["components"], made.kubernetes)) or (
+        expected in str(made.spec["deploymentSpec"]["executors"]["exec-step-a"])
+    )
+
+
+@pytest.mark.parametrize("key", AT_THE_END)
+def test_and_those_of_the_end_by_the_exit_task(key: str, pipeline: Make) -> None:
+    closing = plan(pipeline(CHAIN, volumes=[{**NEW, key: AT_THE_END[key]}])).closing
+    assert closing is not None
+    expected = "kept-for-later" if key == "snapshot_name" else "small-scratch"
+    assert [wanted["name"] for wanted in closing.facts["snapshots"]] == [expected]
 
 
 def test_no_name_of_the_notebook_hides_one_of_the_file(

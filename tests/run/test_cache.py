@@ -93,6 +93,38 @@ def test_an_edited_function_wakes_the_steps_it_can_reach(done: Runner) -> None:
     assert done(replaced("<{x}>", "[{x}]")).executed == ["report"]
 
 
+def test_a_function_with_a_short_name_wakes_just_the_steps_that_use_it(run: Runner) -> None:
+    cells = [
+        ("functions", "def f(x):\n    return x + 1\n\ndef g(x):\n    return 2 * x"),
+        ("block:a", "x = f(1)"),
+        ("block:b", "y = g(2)"),
+        ("block:c prev:a prev:b", "z = x + y"),
+        ("block:d prev:c", "print(z)"),
+    ]
+    run(cells).raise_for_failures()
+    cells[0] = ("functions", cells[0][1].replace("2 * x", "x + x"))
+    assert run(cells).executed == ["b"]
+
+
+def test_a_step_that_was_renamed_hands_on_what_it_did_under_its_old_name(run: Runner) -> None:
+    prelude = ("imports", "y = 0")
+    run([prelude, ("block:old", "y = 42"), ("block:show prev:old", "print(y)")])
+    ran = run([prelude, ("block:new", "y = 42"), ("block:show prev:new", "print('y', y)")])
+    assert ran.raise_for_failures().printed("show") == "y 42\n"
+
+
+def test_a_step_with_the_code_of_another_one_is_executed_itself(run: Runner) -> None:
+    cells = [
+        ("block:a", "y = 42\nprint('a')"),
+        ("block:twin", "y = 42\nprint('a')"),
+        ("block:show prev:a", "print(y)"),
+        ("block:last prev:twin", "print(y, 'last')"),
+    ]
+    ran = run.with_options(jobs=1)(cells).raise_for_failures()
+    assert ran.executed == ["a", "last", "show", "twin"]
+    assert ran.printed("last") == "42 last\n"
+
+
 def test_a_step_runs_again_for_a_variable_that_nobody_wanted_before(run: Runner) -> None:
     cells = [("block:a", "x = 1\ny = 2"), ("block:b prev:a", "print(x, y)")]
     run([cells[0], ("block:b prev:a", "print(x)")])

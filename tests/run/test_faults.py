@@ -394,6 +394,8 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on_where_room_was_made(
         run.path,
     )
     assert "No space left on device" in said
+    assert "cannot write" in said
+    assert "make room there" in said
     assert "Traceback" not in said
     assert "left " not in said.replace("space left", "")
     assert [line for line in said.splitlines() if line.startswith("code")] == ["code 1", "code 0"]

@@ -234,7 +234,10 @@ def test_no_kernel_of_python_takes_the_place_of_one_that_is_missing(
     ran = run.with_metadata(**metadata)([("block:a", "x <- 1"), ("block:b", "y <- 2")])
     assert ran.states() == {"a": "failed", "b": "skipped"}
     assert ran.error("a").evalue == f"no kernel '{name}' on this machine"
-    assert ran.error("a").hint == "choose another one: --kernel NAME"
+    advice, listing = ran.error("a").hint.split("\n")
+    assert advice == "install it, or choose another one: --kernel NAME"
+    assert listing.startswith("kernels of this machine: ")
+    assert "python3" in listing
 
 
 def test_nor_one_that_is_chosen(bash: Runner) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -37,37 +36,13 @@ EXAMPLES = list(examples())
 DOCUMENTED = [section.partition("\n")[0] for section in PAGE.split("\n## ")[1:]]
 
 
-def write_notebook(text: str, path: Path) -> Path:
-    """The notebook that an example describes: ``# %% TAGS`` begins a cell."""
-    first, *cells = re.split(r"^# %%", text, flags=re.MULTILINE)
-    metadata = json.loads(first.removeprefix("# metadata:") or "{}")
-    content: dict[str, Any] = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata}
-    content["cells"] = []
-    for number, cell in enumerate(cells):
-        tags, _, source = cell.partition("\n")
-        content["cells"].append(
-            {
-                "cell_type": "code",
-                "id": f"cell-{number}",
-                "metadata": {"tags": tags.split()},
-                "source": source.rstrip("\n"),
-                "outputs": [],
-                "execution_count": None,
-            }
-        )
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return path
-
-
-def codes_of(example: Example, folder: Path) -> set[str]:
-    notebook = write_notebook(example.text, folder / "example.ipynb")
-    pipeline = kale_pm.load(notebook, strict=example.flag == "--strict")
-    return {problem.code for problem in pipeline.problems}
-
-
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example.code}-{example.kind}")
-def test_example(example: Example, tmp_path: Path) -> None:
-    found = codes_of(example, tmp_path)
+def test_example(
+    example: Example, tmp_path: Path, documented_notebook: Callable[[str, Path], Path]
+) -> None:
+    notebook = documented_notebook(example.text, tmp_path / "example.ipynb")
+    pipeline = kale_pm.load(notebook, strict=example.flag == "--strict")
+    found = {problem.code for problem in pipeline.problems}
     if example.kind == "wrong":
         assert example.code in found
     else:

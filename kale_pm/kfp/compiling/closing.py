@@ -87,6 +87,7 @@ def _facts(
             "parents": pipeline.parents[step.name],
             "inputs": step.input_steps,
             "needs": [need.name for need in step.needs],
+            "report": step.options.report is not False,
         }
         for step in map(pipeline.step, pipeline.order)
     }

@@ -32,6 +32,7 @@ WORKSPACE = "dsl.WORKSPACE_PATH_PLACEHOLDER"
 WORKSPACE_SIZE = "10Gi"
 PACKS = "packs"  # folder of the workspace
 
+READ_ONLY = "ReadOnlyMany"
 _ONE_NODE = "ReadWriteOnce"
 _ONE_POD = "ReadWriteOncePod"
 
@@ -128,6 +129,12 @@ def _shared(configuration: Configuration) -> SharedVolume | None:
             f"marshal_path: '{path}' leads out of the volume", hint="name a folder of the volume"
         )
     if path and (volume := _volume_at(path, configuration.volumes)):
+        if volume.access_mode == READ_ONLY:
+            raise CompileError(
+                f"marshal_path: variables cannot be written to volume '{volume.name}', which is "
+                "read only (rom)",
+                hint="name a folder of another volume",
+            )
         folder = str(PurePosixPath(path).relative_to(volume.mount_point))
         claim = volume if volume.type in EXISTING else None
         return SharedVolume(literal(volume.mount_point), folder, claim, claim is not None)
@@ -135,7 +142,7 @@ def _shared(configuration: Configuration) -> SharedVolume | None:
         folder = str(PurePosixPath("/", path or PACKS).relative_to("/"))
         return SharedVolume(WORKSPACE, folder, None, has_report=True)
     for volume in configuration.volumes:
-        if volume.type in EXISTING and volume.access_mode != "ReadOnlyMany":
+        if volume.type in EXISTING and volume.access_mode != READ_ONLY:
             return SharedVolume(literal(volume.mount_point), None, volume, has_report=True)
     return None
 
@@ -227,7 +234,7 @@ def _existing_warnings(volume: Volume) -> Iterator[str]:
     what = f"volume '{volume.name}' ({volume.type} at {volume.mount_point})"
     if volume.annotations:
         yield f"{what}: its annotations are left out, since the claim is there already"
-    if volume.access_mode == "ReadOnlyMany":
+    if volume.access_mode == READ_ONLY:
         yield f"{what}: steps can write where the claim lets them: KFP has no read-only mounts"
 
 

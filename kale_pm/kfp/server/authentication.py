@@ -189,7 +189,7 @@ def _service_account_file(sign_in: SignIn) -> Path:
 
 def _readable(file: Path) -> None:
     try:
-        empty = not file.read_text(encoding="utf-8").strip()
+        token = file.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UsageError(
@@ -197,5 +197,5 @@ def _readable(file: Path) -> None:
             hint="in a pod of Kubeflow it is put there when the pod may use pipelines: see "
             "docs/submit.md",
         ) from None
-    if empty:
-        raise UsageError(f"{file} holds no token", hint="write one into it")
+    if not token or not token.isprintable():
+        raise UsageError(f"{file} holds no token", hint="write one into it, on one line")

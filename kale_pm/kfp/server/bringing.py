@@ -67,6 +67,10 @@ def bring(
     for number, told in enumerate(evidence.told[:-1], start=1):
         if told.notebook is not None:
             _write_notebook(told.notebook, places.attempt(step.name, number))
+    if evidence.published:
+        # Better than what follows, which can only say why there is none.
+        name, target = f"notebooks/{step.name}.ipynb", places.notebook(step.name)
+        _download(connection, evidence.published, name, target, what="its notebook")
     if step.state.is_success:
         yield from _bring_outputs(connection, step.name, evidence, places, variables)
     elif step.state in (State.FAILED, State.INTERRUPTED):
@@ -88,6 +92,7 @@ def _bring_outputs(
         connection, uri, f"{step}.ipynb", places.notebook(step), what="its notebook"
     ):
         yield lack
+        return  # what lies beside it is not to be had either
     if (uri := evidence.uris.get("state")) is None:
         return
     target = places.manifest(step)
@@ -104,11 +109,14 @@ def _bring_outputs(
         for variable in manifest.variables.values()
         if isinstance(variable.place, InPack)
     }
-    write_manifest(_beside_packs(manifest, target.parent, places.packs), target)
+    way = _way(target.parent, places.packs)
+    write_manifest(_with_packs_in(manifest, way), target)
     for pack in sorted(packs) if variables else ():
-        if not _PACK.fullmatch(pack):
+        # An earlier fetch has written the way that leads from here.
+        name = pack.removeprefix(f"{way}/")
+        if not _PACK.fullmatch(name):
             yield Lack("its variables", f"they do not lie beside its other outputs, but in {pack}")
-        elif lack := _download(connection, uri, pack, places.packs / pack, what="its variables"):
+        elif lack := _download(connection, uri, name, places.packs / name, what="its variables"):
             yield lack
 
 
@@ -127,13 +135,16 @@ def _download(
     return None
 
 
-def _beside_packs(manifest: Manifest, folder: Path, packs: Path) -> Manifest:
-    """The manifest for a ``folder`` whose packs lie elsewhere."""
-    way = Path(*[".."] * len(folder.relative_to(packs.parent).parts)) / packs.name
+def _way(folder: Path, packs: Path) -> str:
+    """The way from ``folder``, which lies beside the folder of packs or below, to that."""
+    return "/".join([".."] * len(folder.relative_to(packs.parent).parts) + [packs.name])
+
+
+def _with_packs_in(manifest: Manifest, way: str) -> Manifest:
     variables = {
-        name: replace(variable, pack=(way / Path(variable.pack).name).as_posix())
-        if variable.pack is not None
-        else variable
+        name: variable
+        if variable.pack is None
+        else replace(variable, pack=f"{way}/{Path(variable.pack).name}")
         for name, variable in manifest.variables.items()
     }
     return replace(manifest, variables=variables)

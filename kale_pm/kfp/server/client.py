@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import warnings
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import kfp_server_api
 import urllib3
@@ -75,7 +73,7 @@ def _configuration(connection: Connection) -> Any:
     configuration.verify_ssl = connection.verify
     if connection.ca is not None:
         configuration.ssl_ca_cert = str(connection.ca)
-    configuration.proxy = _proxy(connection.host)
+    configuration.proxy = connection.proxy
     configuration.retries = urllib3.Retry(
         total=_ATTEMPTS,
         connect=2,
@@ -86,6 +84,7 @@ def _configuration(connection: Connection) -> Any:
         allowed_methods=["GET"],
         backoff_factor=connection.pause,
         raise_on_status=False,
+        respect_retry_after_header=False,  # it may say an hour
     )
     if not connection.verify:
         # Asked for: saying so once for every request helps nobody.
@@ -103,12 +102,3 @@ def _configuration(connection: Connection) -> Any:
     elif credentials.token is not None:
         configuration.api_key["authorization"] = credentials.token
     return configuration
-
-
-def _proxy(host: str) -> str | None:
-    """The proxy that the environment names for this host."""
-    parts = urlsplit(host)
-    name = parts.hostname or ""
-    if name in ("localhost", "127.0.0.1", "::1") or proxy_bypass(name):
-        return None
-    return getproxies().get(parts.scheme)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kale_pm.kfp.server.connection import Connection
-from kale_pm.kfp.server.record import Task
+from kale_pm.kfp.server.record import Task, dag_tasks
 from kale_pm.kfp.server.upload import version_spec
 from kale_pm.runtime.pod.parameters import decode
 
@@ -34,7 +34,7 @@ def inputs_of(spec: Mapping[str, Any], tasks: Mapping[str, Task]) -> Inputs:
     """Where the input artifacts of the steps come from."""
     names = {task.key: name for name, task in tasks.items()}
     found: dict[str, dict[str, tuple[str, str]]] = {name: {} for name in tasks}
-    for key, task in spec.get("root", {}).get("dag", {}).get("tasks", {}).items():
+    for key, task in dag_tasks(spec).items():
         for artifact, value in task.get("inputs", {}).get("artifacts", {}).items():
             source = value.get("taskOutputArtifact", {})
             producer = names.get(source.get("producerTask"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from kale_pm.errors import UsageError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # Those that kfp.Client reads.
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 PAGES_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"
+_SHORTEST = 4  # characters of a secret
 _LOOPBACK = re.compile(r"(localhost|127\.[\d.]+|\[::1\])(:\d+)?(/|$)")
 
 
@@ -35,7 +37,15 @@ class Credentials:
     def secrets(self) -> tuple[str, ...]:
         """The texts that no message may show."""
         values = [part.partition("=")[2] for part in (self.cookie or "").split("; ")]
-        return tuple(text for text in (self.token, self.cookie, *values) if text)
+        known = (self.token, self._of_file(), self.cookie, *values)
+        # What is shorter guards nothing, and would be found in the middle of words.
+        return tuple(text for text in known if text and len(text) >= _SHORTEST)
+
+    def _of_file(self) -> str | None:
+        try:
+            return self.token_file.read_text(encoding="utf-8").strip() if self.token_file else None
+        except (OSError, ValueError):
+            return None
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,14 @@ class Connection:
     timeout: float = 60.0
     pause: float = 0.5
     pages: str | None = None
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that the environment names for this host; None for this machine itself."""
+        parts = urlsplit(self.host)
+        if _LOOPBACK.match(parts.netloc) or proxy_bypass(parts.hostname or ""):
+            return None
+        return getproxies().get(parts.scheme)
 
     def page(self, path: str) -> str:
         """The address of a page of the user interface, as in ``runs/details/ID``."""

@@ -15,7 +15,7 @@ from http.client import HTTPException
 from http.cookiejar import Cookie, CookieJar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
-from urllib.request import HTTPCookieProcessor, HTTPSHandler, build_opener
+from urllib.request import HTTPCookieProcessor, HTTPSHandler, ProxyHandler, build_opener
 
 from kale_pm.errors import ServerError
 from kale_pm.kfp.server.connection import Connection
@@ -90,7 +90,11 @@ class _Browser:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         self._connection = connection
-        self._opener = build_opener(HTTPSHandler(context=context), HTTPCookieProcessor(jar))
+        # None stands for what the environment says.
+        proxies = ProxyHandler({} if connection.proxy is None else None)
+        self._opener = build_opener(
+            proxies, HTTPSHandler(context=context), HTTPCookieProcessor(jar)
+        )
 
     def open(self, address: str, form: Mapping[str, str] | None = None) -> _Page:
         data = urlencode(form).encode() if form is not None else None

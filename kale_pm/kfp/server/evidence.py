@@ -2,14 +2,16 @@
 
 The log of a step's pod says where its outputs lie or, after a failure, holds the executed
 notebook itself.  Of a step without a log, because KFP's cache had its result or because its
-pod is gone, the steps after it tell: their inputs lie beside its other outputs.
+pod is gone, the steps after it tell: their inputs lie beside its other outputs.  Where the
+pipeline has a volume, its exit task has published the notebooks of all steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from kale_pm.kfp.server.logs import read_log
 from kale_pm.kfp.server.record import Task, step_pods
 from kale_pm.record import State
 from kale_pm.runtime.atomic import replacing
+from kale_pm.runtime.pod.announce import CLOSING
 
 _LOGGED = (State.RUNNING, State.DONE, State.FAILED, State.INTERRUPTED)
 
@@ -31,11 +34,13 @@ class Evidence:
     """What is known of a step.
 
     ``told`` is what its tries have told, the last one last, ``uris`` where its outputs lie, by
-    their names, and ``gone`` why there is no log of it.
+    their names, ``published`` the folder with all notebooks that the run's exit task gave, and
+    ``gone`` why there is no log of it.
     """
 
     told: tuple[Told, ...] = ()
     uris: Mapping[str, str] = field(default_factory=dict)
+    published: str = ""
     gone: str = ""
 
     @property
@@ -71,8 +76,29 @@ class Search:
             if uris is None:
                 native = self._native() if native is None else native
                 uris = native.get(name, {})
-            found[name] = Evidence(found[name].told, uris, found[name].gone)
+            found[name] = replace(found[name], uris=uris)
+        silent = [name for name in steps if self._is_silent(name, found[name])]
+        if silent and (published := self._published()):
+            found |= {name: replace(found[name], published=published) for name in silent}
         return found
+
+    def _is_silent(self, step: str, evidence: Evidence) -> bool:
+        """Whether a step has ended and nothing leads to its notebook."""
+        if self.states[step].is_success:
+            return "notebook" not in evidence.uris
+        ended = self.states[step] in (State.FAILED, State.INTERRUPTED)
+        return ended and evidence.last.notebook is None
+
+    def _published(self) -> str:
+        """Where the exit task has put the notebooks of all steps, if there is one."""
+        for pod in step_pods(self.run, Task(CLOSING, "close-run")):
+            with suppress(ServerError):
+                for (name, _), told in read_told(
+                    read_log(self.connection, self.run.run_id, pod, created=self.run.created_at)
+                ).items():
+                    if name == CLOSING and told.outputs is not None:
+                        return str(told.outputs["outputs"].get("notebooks", ""))
+        return ""
 
     def _lacks(self, step: str, evidence: Evidence) -> bool:
         return self.states[step].is_success and not evidence.uris
@@ -101,7 +127,7 @@ class Search:
             with replacing(self.log(step)) as temporary:
                 temporary.write_text("\n".join(for_people) + "\n", encoding="utf-8")
         outputs = (told[-1].outputs or {}) if told else {}
-        return Evidence(tuple(told), dict(outputs.get("outputs", {})), gone)
+        return Evidence(tuple(told), dict(outputs.get("outputs", {})), gone=gone)
 
     def _children(self, steps: Iterable[str]) -> list[str]:
         wanted = set(steps)

@@ -73,7 +73,7 @@ def follow(
             run = get_run(connection, run_id)
         except ServerError as error:
             failures += 1
-            if failures == _PATIENCE or (error.status is not None and error.status < 500):
+            if failures == _PATIENCE or not _is_passing(error):
                 raise
             if failures == 1:
                 listener(Warned(f"{error.message}; trying again"))
@@ -91,6 +91,11 @@ def follow(
             listener(RunFinished(run_id, record.state, record.seconds or 0.0))
             return record
         pace.sleep(pace.interval)
+
+
+def _is_passing(error: ServerError) -> bool:
+    """Whether the server may well answer the next time."""
+    return error.status is None or error.status >= 500 or error.status == 429
 
 
 @dataclass
@@ -114,7 +119,7 @@ class _Teller:
             if before is State.WAITING and executed:
                 self.listener(StepStarted(step.name, 0, ""))
             if executed:
-                self._tell_log(run, task)
+                self._tell_log(run, task, ended=step.state.is_final)
             if step.state.is_final:
                 self.listener(_finished(self.explained(step)))
             self.known[step.name] = step.state
@@ -131,11 +136,12 @@ class _Teller:
         content = errors[-1].get("error") if errors else None
         return replace(step, error=told_error(content, step.error)) if content else step
 
-    def _tell_log(self, run: Any, task: Task) -> None:
+    def _tell_log(self, run: Any, task: Task, *, ended: bool) -> None:
         for pod in step_pods(run, task):
             log = self.logs.setdefault(pod, _Log(task.name))
             try:
-                for event in log.new(self.read_log(self.connection, self.run_id, pod)):
+                lines = self.read_log(self.connection, self.run_id, pod)
+                for event in log.new(lines, ended=ended):
                     self.listener(event)
             except ServerError:
                 # A pod that has only just begun, or is gone, has no log; the run goes on.
@@ -154,11 +160,21 @@ class _Log:
     framed: list[str] = field(default_factory=list)
     began: tuple[int, int, int | None] | None = None
 
-    def new(self, lines: Iterable[str]) -> Iterator[Event]:
+    def new(self, lines: Iterable[str], *, ended: bool) -> Iterator[Event]:
+        """What the lines tell that was not told yet.
+
+        The last line may be half there, so it waits for the next one, or until the pod has
+        ``ended``.
+        """
+        number, last = 0, ""
         for number, line in enumerate(lines, start=1):
-            if number > self.told:
-                self.told = number
-                yield from self._events(line)
+            if number - 1 > self.told:
+                self.told = number - 1
+                yield from self._events(last)
+            last = line
+        if ended and number > self.told:
+            self.told = number
+            yield from self._events(last)
 
     def _events(self, line: str) -> Iterator[Event]:
         if is_frame(line):

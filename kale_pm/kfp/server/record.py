@@ -49,7 +49,7 @@ def tasks_of(spec: Mapping[str, Any]) -> tuple[Task, ...]:
 
     ``spec`` is its first document, or both documents as a server gives them.
     """
-    tasks = spec.get("pipeline_spec", spec).get("root", {}).get("dag", {}).get("tasks", {})
+    tasks = dag_tasks(spec)
     steps = {key: task for key, task in tasks.items() if key.startswith(_STEP)}
     names = {key: task.get("taskInfo", {}).get("name") or key for key, task in steps.items()}
     parents = {
@@ -60,6 +60,18 @@ def tasks_of(spec: Mapping[str, Any]) -> tuple[Task, ...]:
         Task(names[key], key, tuple(names[parent] for parent in parents[key]))
         for key in TopologicalSorter(parents).static_order()
     )
+
+
+def dag_tasks(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """All tasks of a compiled pipeline by what KFP calls them.
+
+    Where it has an exit task, all the others lie in a pipeline within.
+    """
+    document = spec.get("pipeline_spec", spec)
+    found: dict[str, Any] = {}
+    for part in (document.get("root", {}), *document.get("components", {}).values()):
+        found |= part.get("dag", {}).get("tasks", {})
+    return found
 
 
 def run_tasks(connection: Connection, run: Any) -> tuple[Task, ...]:

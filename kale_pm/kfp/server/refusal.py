@@ -72,11 +72,6 @@ def scrubbed(text: str, credentials: Credentials) -> str:
     return _PROOF.sub(lambda found: f"{found[1]}***", text)
 
 
-def is_missing(error: Exception) -> bool:
-    """Whether the server says that there is no such thing."""
-    return getattr(error, "status", None) == 404
-
-
 def _refusal(error: Exception, connection: Connection) -> Refusal:
     from kfp_server_api.exceptions import ApiException
 
@@ -253,7 +248,7 @@ def _forbidden(message: str, connection: Connection) -> Refusal:
 
 
 def _has_proof(connection: Connection) -> bool:
-    return bool(connection.credentials.secrets or connection.credentials.token_file)
+    return connection.credentials != Credentials()
 
 
 def _message(body: object) -> str:

@@ -8,6 +8,7 @@ lies.  Finding one that is not meant only runs a step once more.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from kale_pm.runtime.manifest import Change, InPack, Manifest, Version
 from kale_pm.runtime.storage.pack.reader import Pack
 
 _LONGEST = 1 << 26  # bytes of one variable, without its arrays, that are searched
+_READ = 1 << 16  # bytes of one variable, without its arrays, of which every word is looked at
 
 
 def arriving_names(
@@ -51,7 +53,39 @@ def arriving_names(
         contents = [*_streams(wanted), *(base64.b64decode(c.value) for c in context.values())]
     except (OSError, PackError, ValueError):
         return None
-    return frozenset(n for n in sought if any(n.encode() in content for content in contents))
+    return frozenset().union(*(_held(content, sought) for content in contents))
+
+
+def _held(content: bytes, sought: Collection[str]) -> set[str]:
+    """Those of the names that stand in pickled ``content``: as words, where it is short."""
+    found = {name for name in sought if name.encode() in content}
+    if not found or len(content) > _READ:
+        return found
+    # A helper that is called f would else be found in whatever arrives.
+    words = _words(content)
+    if words is None:
+        return found
+    texts, raw = words
+    return {name for name in found if name in texts or any(name.encode() in r for r in raw)}
+
+
+def _words(content: bytes) -> tuple[set[str], list[bytes]] | None:
+    """All words of the texts in a pickle, and its bytes objects; None if it is no plain one."""
+    import pickletools
+
+    texts: set[str] = set()
+    raw: list[bytes] = []
+    end = 0
+    try:
+        for _, value, position in pickletools.genops(content):
+            end = position or 0
+            if isinstance(value, str):
+                texts.update(re.findall(r"\w+", value))
+            elif isinstance(value, bytes | bytearray):
+                raw.append(bytes(value))
+    except ValueError:
+        return None
+    return (texts, raw) if end + 1 == len(content) else None
 
 
 def _streams(wanted: Mapping[Path, Collection[str]]) -> Iterator[bytes]:

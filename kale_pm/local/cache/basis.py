@@ -14,7 +14,12 @@ from kale_pm.local.kernels.environment import UNKNOWN, Environment, environment_
 from kale_pm.local.kernels.foreign import is_foreign, with_runtime
 from kale_pm.local.store import Store
 from kale_pm.model import PYTHON, Pipeline
-from kale_pm.runtime.execution.kernel import KernelCommand, choose_spec, kernel_command
+from kale_pm.runtime.execution.kernel import (
+    KernelCommand,
+    choose_spec,
+    kernel_command,
+    kernel_names,
+)
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
@@ -49,7 +54,12 @@ class Basis:
     def _checked_spec(self) -> KernelSpec:
         spec, warning = choose_spec(self.pipeline.kernelspec, self.kernel)
         if spec is None:
-            raise KalePmError(warning, hint="choose another one: --kernel NAME")
+            listing = ", ".join(kernel_names()) or "none"
+            raise KalePmError(
+                warning,
+                hint="install it, or choose another one: --kernel NAME\n"
+                f"kernels of this machine: {listing}",
+            )
         if spec.language.lower() == PYTHON and not self.pipeline.is_analysed:
             raise KalePmError(
                 f"the kernel '{spec.display_name}' runs Python, and the notebook is written in "

@@ -77,8 +77,9 @@ def fingerprint(
     named = environment(trees, secret)
     content = {
         "format": [KEY_FORMAT, FORMAT],
-        # The executed notebook that is kept must be one of this pipeline.
+        # The executed notebook that is kept must be this step's, and so are its versions.
         "pipeline": pipeline.name,
+        "step": step.name,
         "python": has.python,
         "kernel": kernel,
         "code": [ast.dump(tree) for tree in trees],

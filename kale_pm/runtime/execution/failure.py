@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kale_pm.errors import KalePmError
 from kale_pm.record import CellError, Place
 from kale_pm.runtime.execution.kernel_process import signal_name
 from kale_pm.runtime.execution.monitor import Monitor, source_number
@@ -156,6 +157,8 @@ def _ends(places: Sequence[Place]) -> tuple[Place, ...]:
 def _before_the_cells(error: Exception | None) -> CellError:
     text = _first_line(str(error)) or type(error).__name__
     name = type(error).__name__
+    if isinstance(error, KalePmError):
+        return CellError(name, text, hint=error.hint)
     if isinstance(error, FileNotFoundError) and error.filename:
         return CellError(
             "KernelNotStarted",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from kale_pm.runtime import opened_files
 from kale_pm.runtime.execution.legible import write_legibly
 
 _FLUSH = 0.1  # seconds
+_CONTROL = 1.0  # seconds that the thread of ipykernel that takes requests has to end
 
 
 def take_over(env: Mapping[str, str], log: str, before: str) -> None:
@@ -40,11 +42,16 @@ def prepare() -> None:
 def _end_promptly() -> None:
     """Let no thread of ipykernel wait long for the one that sends, which may be gone already.
 
-    By itself it does so for ten seconds, now and then, and the process cannot end.
+    By itself it does so for ten seconds, or for ever, now and then, and the process cannot end.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "flush_timeout"):
             stream.flush_timeout = _FLUSH
+    # It flushes once more after the request to end, while ipykernel ends the one that sends.
+    for thread in threading.enumerate():
+        if thread.name == "Control" and hasattr(thread, "stop"):
+            thread.stop()
+            thread.join(_CONTROL)
 
 
 def _redirect(before: Path, log: Path) -> None:

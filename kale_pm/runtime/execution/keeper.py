@@ -10,6 +10,7 @@ import nbformat
 from papermill.engines import NotebookExecutionManager
 
 from kale_pm import strict_json
+from kale_pm.errors import StoreError
 from kale_pm.runtime.atomic import replacing
 from kale_pm.runtime.execution.monitor import Monitor
 from kale_pm.runtime.execution.notebook_json import notebook_text
@@ -61,16 +62,25 @@ class Keeper(NotebookExecutionManager):  # type: ignore[misc]
 
 
 def write_notebook(notebook: NotebookNode, path: Path, mask: Mask | None = None) -> None:
-    """Write a notebook at once or not at all, as strict JSON, and without secrets."""
+    """Write a notebook at once or not at all, as strict JSON, and without secrets.
+
+    Raises StoreError where it cannot be written.
+    """
     if mask:
         notebook = _masked(notebook, mask)
     try:
         pieces = notebook_text(notebook)
     except ValueError:  # a parameter may well be NaN, and papermill notes all of them
         pieces = notebook_text(nbformat.from_dict(strict_json.finite(notebook)))
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        # Half of a surrogate pair, which a cell may print, is no character of a file.
-        file.writelines(piece.encode("utf-8", "replace") for piece in pieces)
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            # Half of a surrogate pair, which a cell may print, is no character of a file.
+            file.writelines(piece.encode("utf-8", "replace") for piece in pieces)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}",
+            hint="make room there, or let it be written to another folder",
+        ) from error
 
 
 def _masked(notebook: NotebookNode, mask: Mask) -> NotebookNode:

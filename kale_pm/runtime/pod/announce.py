@@ -23,6 +23,7 @@ from kale_pm.runtime.pod.frames import framed
 
 OUTPUTS = "KALEPM-OUTPUTS"
 ERROR = "KALEPM-ERROR"
+CLOSING = "close_run"  # the exit task, which has no step's name
 
 
 def this_attempt() -> int:

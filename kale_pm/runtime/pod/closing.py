@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import ClusterError
+from kale_pm.record import RunRecord
+from kale_pm.runtime.pod.announce import CLOSING, announce, this_attempt
 from kale_pm.runtime.pod.diary import open_diary
 from kale_pm.runtime.pod.kubernetes import Kubernetes, from_pod
 from kale_pm.runtime.pod.places import PARAMETER
@@ -53,9 +55,23 @@ def _publish(facts: Mapping[str, Any], given: Mapping[str, Any], write_report: W
     publish(record, diary, folder=folder, page=page, write_report=write_report)
     for step in record.failures:
         print(f"kale-pm: step {step.name} failed: {step.error.message if step.error else ''}")
+    _announce(given, record)
     # All of it lies in the artifacts now.
     if diary.folder is not None:
         shutil.rmtree(diary.folder, ignore_errors=True)
+
+
+def _announce(given: Mapping[str, Any], record: RunRecord) -> None:
+    """Tell ``kale-pm fetch`` where the notebooks of all steps lie."""
+    announce(
+        CLOSING,
+        {name: given[name].uri for name in ("html", "notebooks")},
+        {},
+        attempt=this_attempt(),
+        started=record.started,
+        seconds=record.seconds or 0.0,
+        metrics=record.metrics,
+    )
 
 
 def tidy_up(

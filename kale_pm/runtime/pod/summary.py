@@ -46,7 +46,8 @@ def run_record(
 
     ``facts`` are what the compiler knew: ``pipeline``, ``notebook``, ``implied`` edges, the
     ``name`` and ``type`` of each of the ``parameters``, and for each of the ``steps``, parents
-    first, its ``parents``, ``inputs`` and ``needs``.
+    first, its ``parents``, ``inputs`` and ``needs``, and whether the ``report`` shows its
+    notebook.
     """
     steps: dict[str, StepRecord] = {}
     heard = {name: diary.read(name) for name in facts["steps"]}
@@ -63,7 +64,9 @@ def run_record(
             parents=tuple(known["parents"]),
             inputs=tuple(known["inputs"]),
             needs=tuple(known["needs"]),
-            notebook=f"{NOTEBOOKS}/{name}.ipynb" if diary.notebook(name) else None,
+            notebook=f"{NOTEBOOKS}/{name}.ipynb"
+            if known["report"] and diary.notebook(name)
+            else None,
         )
     times = [step.started for step in steps.values() if step.started is not None]
     ends = [(step.started or 0.0) + (step.seconds or 0.0) for step in steps.values()]
@@ -99,7 +102,7 @@ def _cut_short(said: StepRecord, status: FinalStatus) -> StepRecord:
     error = CellError(
         "KalePmError",
         "the pod ended before the step did",
-        hint="it was killed, perhaps for want of memory: see the events of the pod",
+        hint="it was killed, for want of memory or by a time limit: see the events of the pod",
     )
     return replace(said, state=State.FAILED, error=error)
 
@@ -121,8 +124,8 @@ def publish(
     (folder / NOTEBOOKS).mkdir(parents=True, exist_ok=True)
     for step in record.steps.values():
         kept = diary.notebook(step.name)
-        if step.notebook is not None and kept is not None:
-            shutil.copyfile(kept, folder / step.notebook)
+        if kept is not None:
+            shutil.copyfile(kept, folder / NOTEBOOKS / kept.name)
     report = write_report(record, folder, implied=record.implied_edges)
     page.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(report, page)

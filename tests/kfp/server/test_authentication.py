@@ -66,9 +66,10 @@ def test_a_secret_of_two_lines_never_gets_into_a_header(connection: Connection) 
 def test_a_token_file_that_is_not_there_is_named(connection: Connection, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot be read from .*missing: No such file"):
         connect(connection, SignIn("service-account", tmp_path / "missing", environment={}))
-    (tmp_path / "empty").write_text("\n")
-    with pytest.raises(UsageError, match="holds no token"):
-        connect(connection, SignIn("token", tmp_path / "empty", environment={}))
+    for content in ("\n", "two\nlines"):
+        (tmp_path / "none").write_text(content)
+        with pytest.raises(UsageError, match="holds no token"):
+            connect(connection, SignIn("token", tmp_path / "none", environment={}))
 
 
 def test_a_pod_signs_in_as_its_service_account(

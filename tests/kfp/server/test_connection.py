@@ -60,6 +60,17 @@ def test_the_user_interface_may_be_reached_elsewhere() -> None:
     assert Connection("http://inside").page("x") == "http://inside/#/x"
 
 
+def test_the_proxy_of_the_environment_is_taken_but_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "inside.example.org")
+    assert Connection("https://kubeflow.example.org").proxy == "http://proxy:3128"
+    assert Connection("https://inside.example.org").proxy is None
+    assert Connection("http://127.0.0.1:8080").proxy is None
+
+
 def test_secrets_are_not_in_the_text_of_a_connection() -> None:
     credentials = Credentials(token="t0ken", cookie="session=c00kie")
     assert "t0ken" not in repr(Connection("http://a", credentials=credentials))

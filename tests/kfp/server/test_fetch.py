@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from fake_kfp import Frame, detail, pod_name, pod_number, serving
+from fake_kfp import Frame, detail, pod_name, pod_number, serving, task_details
 from fake_kfp_outputs import (
     ROOT,
     RUN,
@@ -27,7 +28,6 @@ import kale_pm
 from kale_pm.cli import app
 from kale_pm.errors import PackError, ServerError, UsageError
 from kale_pm.face import FetchedRun, fetch, find_run, find_runs
-from kale_pm.kfp.server.access import Access
 from kale_pm.kfp.server.fetch import named_run
 from kale_pm.record import State
 
@@ -65,8 +65,8 @@ def fetched(here: Path) -> Callable[..., FetchedRun]:
     def bring(server: FakeKfpWithOutputs, step: str | None = None, **options: Any) -> FetchedRun:
         namespace = "me" if server.multi_user else None
         with serving(server):
-            access = Access(server.url, namespace, options.pop("authentication", "none"))
-            return fetch(RUN, step, access=access, folder=here, **options)
+            options = {"authentication": "none", **options}
+            return fetch(RUN, step, host=server.url, namespace=namespace, folder=here, **options)
 
     return bring
 
@@ -198,7 +198,10 @@ class TestServersDiffer:
         run = fetched(left_by(outcome, artifacts=False))
         assert "ValueError" in texts(run.steps["end"].notebook)
         assert run.metrics["score"] == 6
-        assert set(run.lacks) == {"load_data", "train"}
+        assert {name: len(lacks) for name, lacks in run.lacks.items()} == {
+            "load_data": 1,
+            "train": 1,
+        }
         assert "ml-pipeline-ui" in run.lacks["train"][0].hint
 
 
@@ -228,6 +231,14 @@ class TestPodsThatAreGone:
         assert again.record == whole.record
         assert again.lacks == {}
 
+    def test_variables_that_are_here_are_not_asked_for_again(
+        self, outcome: Outcome, server: FakeKfpWithOutputs, fetched: Fetch
+    ) -> None:
+        fetched(server, variables=True)
+        again = fetched(left_by(outcome, artifacts=False), variables=True)
+        assert again.lacks == {}
+        assert again["rows"] == [1, 2] * 3
+
     def test_a_step_that_was_killed_told_nothing(
         self, server: FakeKfpWithOutputs, fetched: Fetch
     ) -> None:
@@ -250,6 +261,32 @@ class TestPodsThatAreGone:
         error = run.record.steps["end"].error
         assert error is not None
         assert error.message == "ValueError: 6"
+
+
+def test_an_exit_task_publishes_what_is_in_no_log(
+    pipeline: Callable[..., kale_pm.Pipeline], fetched: Fetch, tmp_path: Path
+) -> None:
+    """The process is killed from within; only the volume has its notebook."""
+    made = pipeline(
+        [
+            ("step:first", "rows = [1]\nprint('loading')"),
+            ("step:second prev:first", "print('rows', rows)"),
+            ("", "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(9)"),
+        ],
+        marshal_volume=True,
+        marshal_volume_size="1Gi",
+    )
+    server = left_by(carried_out(made, tmp_path))
+    assert b"KALEPM" not in server.logs[pod_name("second")]
+    run = fetched(server)
+    assert run.steps["second"].state is State.FAILED
+    notebook = run.steps["second"].notebook
+    assert notebook is not None
+    assert "os.kill(" in notebook.read_text(encoding="utf-8")
+    assert run.lacks == {}
+    server.logs.clear()
+    shutil.rmtree(run.folder)
+    assert set(fetched(server).lacks) == {"first", "second"}
 
 
 class TestTheCacheOfKfp:
@@ -275,17 +312,31 @@ class TestTheCacheOfKfp:
     def test_servers_that_know_their_artifacts_tell(
         self, server: FakeKfpWithOutputs, fetched: Fetch
     ) -> None:
-        server.frames = [Frame("SUCCEEDED", DONE, cached=frozenset(DONE))]
+        server.frames = [Frame("FAILED", {**DONE, "end": "FAILED"}, cached=frozenset(DONE))]
         server.logs.clear()
         server.native = {
             (f"step-{task}", output): f"{ROOT}/step-{task}/salt/{output}"
             for task in ("load-data", "train")
             for output in ("notebook", "state")
         }
-        run = fetched(server, "train")
-        assert run.lacks == {}
+        run = fetched(server, variables=True)
+        assert set(run.lacks) == {"end"}
         assert run.steps["train"].notebook is not None
-        assert fetched(server, "load_data", variables=True)["rows"] == [1, 2] * 3
+        assert run["rows"] == [1, 2] * 3
+
+
+def test_steps_that_share_a_component_are_told_apart(
+    server: FakeKfpWithOutputs, fetched: Fetch
+) -> None:
+    del server.logs[pod_name("load_data")]
+    text = json.dumps([server.runs[RUN]["pipeline_spec"], task_details(server.frames[0])])
+    for number, task in enumerate(("step-load-data", "step-train", "step-end"), start=1):
+        text = text.replace(f'"{task}', f'"steps-{number}')
+    server.runs[RUN]["pipeline_spec"], server.details = json.loads(text)
+    run = fetched(server)
+    assert list(run.steps) == ["load_data", "train", "end"]
+    assert run.lacks == {}
+    assert "loading" in texts(run.steps["load_data"].notebook)
 
 
 class TestARunThatGoesOn:

@@ -146,9 +146,9 @@ def test_logs_are_told_while_they_grow(
     server: FakeKfp, run: Callable[..., tuple[RunRecord, list[Event]]]
 ) -> None:
     pod = pod_name("load")
-    begun = b"Collecting papermill\nkale-pm: load 1/2 (cell 3 of the notebook)\nhello\n"
+    begun = b"Collecting papermill\nkale-pm: load 1/2 (cell 3 of the notebook)\nhel"  # half a line
     framed = b"KALEPM-OUTPUTS load 1 1/1 00000000 AAAA\n"
-    ended = begun + b"world\nkale-pm: load 2/2\n" + framed + b"bye"
+    ended = begun + b"lo\nworld\nkale-pm: load 2/2\n" + framed + b"bye"
     texts = iter([None, begun, ended])  # at first the pod has only just begun
 
     def advance(_: object, found: str, name: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from fake_kfp import Answer, FakeKfp, Trouble
@@ -144,18 +145,24 @@ def test_the_server_says_nothing() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
 def test_no_message_tells_a_secret(
-    server: FakeKfp, connect_to: Callable[..., Connection], status: int
+    server: FakeKfp, connect_to: Callable[..., Connection], status: int, tmp_path: Path
 ) -> None:
     """Servers and gateways like to repeat what they were sent."""
-    told = "Bearer t0ken-of-ann rejected, Cookie: session=c00kie-of-ann; Bearer someone-elses"
+    file = tmp_path / "token"
+    file.write_text("t0ken-of-ann\n")
     headers = (("Set-Cookie", "session=fresh-c00kie"),)
-    for credentials in (
-        Credentials(token="t0ken-of-ann"),
-        Credentials(cookie="session=c00kie-of-ann"),
+    cookie = "session=c00kie-of-ann; small=a"
+    for credentials, sent in (
+        (Credentials(token="t0ken-of-ann"), "t0ken-of-ann"),
+        (Credentials(token_file=file), "t0ken-of-ann"),
+        (Credentials(cookie=cookie), cookie),
+        (Credentials(cookie=cookie), "c00kie-of-ann"),
     ):
+        told = f"we do not take {sent}, nor Bearer someone-elses"
         connection = connect_to(server, credentials=credentials)
         answer = Answer(message(told), status, headers=headers)
         error = answered(server, connection, answer)
         text = f"{error} {error.hint} {error!r}"
+        assert "cannot read the run" in text
         for secret in ("t0ken", "c00kie", "someone-elses"):
             assert secret not in text

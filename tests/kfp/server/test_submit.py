@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from kale_pm import Pipeline
 from kale_pm.cli import app
-from kale_pm.errors import ParameterError, ServerError, UsageError
+from kale_pm.errors import ClusterError, ParameterError, ServerError, UsageError
 from kale_pm.kfp.server import following
 from kale_pm.kfp.submit import ClusterRun, Schedule
 from kale_pm.record import State
@@ -126,7 +126,7 @@ def test_a_run_that_fails_is_told_with_what_gives_its_notebook(
     assert result.exit_code == 1
     assert "load | Killed" in result.stderr
     assert "step load: OOMKilled" in result.stderr
-    assert "kale-pm fetch run-1 load" in result.stderr
+    assert f"kale-pm fetch run-1 load --host {server.url} --notebook" in result.stderr
 
 
 def test_a_canceled_run_has_not_ended_well(submit: Callable[..., Result], server: FakeKfp) -> None:
@@ -150,7 +150,7 @@ def test_who_stops_waiting_hears_how_to_come_back(
     result = submit("--wait")
     assert result.exit_code == 130
     assert f"the run goes on: {server.url}/#/runs/details/run-1" in result.stderr
-    assert "kale-pm fetch run-1" in result.stderr
+    assert f"kale-pm fetch run-1 --host {server.url} --notebook" in result.stderr
     assert not any("terminate" in asked for asked in server.asked)
 
 
@@ -272,6 +272,16 @@ def test_the_configuration_of_the_notebook_says_where_and_as_whom(
     assert (schedule["namespace"], schedule["service_account"]) == ("me", "runner")
     assert [each["display_name"] for each in server.experiments.values()] == ["trees"]
     assert [each["description"] for each in server.pipelines.values()] == ["About wine."]
+
+
+def test_copies_of_own_volumes_are_for_notebook_servers(
+    pipeline: Callable[..., Pipeline], server: FakeKfp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NB_PREFIX", raising=False)
+    wine = pipeline(CELLS, name="wine", image="example.org/wine:1", snapshot_volumes=True)
+    with pytest.raises(ClusterError, match="runs in no notebook server"):
+        wine.submit(server.url)
+    assert not [asked for asked in server.asked if asked.startswith("POST")]
 
 
 def test_what_the_server_refuses_is_raised(wine: Pipeline, serve: Callable[..., FakeKfp]) -> None:

@@ -11,7 +11,6 @@ from kale_pm.model import Cell, Configuration, Problem, StepOptions, Volume
 from kale_pm.notebook import Document, read_configuration
 from kale_pm.notebook.configuration import legal_pipeline_name
 
-
 PACKAGES = ("pandas>=2", "torch==2.3.0+cpu")
 INDEX = "https://packages.example.org:8443/team/simple/"
 

@@ -61,3 +61,25 @@ def test_global_state_is_searched_as_well(tmp_path: Path) -> None:
     value = base64.b64encode(pickle.dumps(["rule"])).decode()
     manifest = Manifest("a", 0, context={"warnings:list": Change("a", 0, value)})
     assert names([manifest], tmp_path) == {"rule"}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("another ruler", set()),
+        ("Some.rule", {"rule"}),
+        (pickle.dumps(["rule"]), {"rule"}),
+        ("rule" * 20_000, {"rule"}),
+    ],
+    ids=["inside of a word", "qualified", "a pickle in a pickle", "too long to be read"],
+)
+def test_a_name_counts_as_a_word_of_its_own(value: object, found: set[str], tmp_path: Path) -> None:
+    pickled = base64.b64encode(pickle.dumps([value])).decode()
+    manifest = Manifest("a", 0, context={"warnings:list": Change("a", 0, pickled)})
+    assert names([manifest], tmp_path) == found
+
+
+def test_what_is_no_plain_pickle_is_searched_byte_by_byte(tmp_path: Path) -> None:
+    value = base64.b64encode(pickle.dumps(0) + b"xrulex").decode()
+    manifest = Manifest("a", 0, context={"warnings:list": Change("a", 0, value)})
+    assert names([manifest], tmp_path) == {"rule"}
