@@ -118,7 +118,7 @@ class CompileError(KalePmError):
 
 
 class ServerError(KalePmError):
-    """The KFP server cannot be reached, or refuses; ``status`` is its HTTP status, if it answered."""
+    """The KFP server cannot be reached, or refuses: with ``status``, if it answered by HTTP."""
 
     def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -135,7 +135,7 @@ def _cell(kind: str, id_: str, source: str, metadata: dict[str, Any]) -> Noteboo
     # thousands takes longer than all else.
     from nbformat import from_dict
 
-    code = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    code: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
     return from_dict({"cell_type": kind, "id": id_, "metadata": metadata, "source": source, **code})
 
 
