@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kale_pm.model import Cell, Pipeline, Step
@@ -56,7 +57,7 @@ def _prelude(pipeline: Pipeline, step: Step) -> list[NotebookNode]:
     Papermill injects its values after the first cell tagged ``parameters`` and knows no
     other: so whatever is computed from parameters must come after that one cell.
     """
-    assignments, kept = split_prelude(pipeline.prelude)
+    assignments, kept = _split(pipeline.prelude)
     sources = {cell.number: cell.source for cell in kept}
     own_cells = {cell.number for cell in parameter_cells(pipeline.prelude)}
     cells: list[NotebookNode] = []
@@ -76,6 +77,10 @@ def _prelude(pipeline: Pipeline, step: Step) -> list[NotebookNode]:
             derived.metadata["tags"] = []
             cells.append(derived)
     return cells
+
+
+# All slices of a notebook begin with the same prelude.
+_split = lru_cache(maxsize=4)(split_prelude)
 
 
 def _whole_prelude(pipeline: Pipeline) -> list[NotebookNode]:
