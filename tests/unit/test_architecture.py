@@ -98,6 +98,12 @@ def test_one_file_alone_prints(file: Path) -> None:
             {"execution", "pod", "step", "giving", "receiving", "manifest", "by_hand"},
         ),
         ("runtime/execution", {"pod", "storage", "step"}),
+        ("local/kernels", {"cache", "results", "run", "scheduler", "step", "live", "explain"}),
+        ("local/cache", {"results", "run", "scheduler", "step", "live", "explain"}),
+        ("local/results", {"run", "scheduler", "step", "live", "explain"}),
+        ("kfp/compiling", {"server", "cluster", "submit", "own_volumes"}),
+        ("kfp/server", {"compiling", "cluster", "submit", "own_volumes"}),
+        ("kfp/cluster", {"compiling", "server", "submit", "own_volumes"}),
     ],
 )
 def test_rooms_of_one_part_are_in_order_too(file: Path, room: str, above: set[str]) -> None:
