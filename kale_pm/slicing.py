@@ -26,7 +26,7 @@ LINE = 88  # characters, as formatters of notebooks have it
 
 def cut(pipeline: Pipeline, name: str) -> NotebookNode:
     """The slice of step ``name``; KeyError if there is no such step."""
-    from nbformat.v4 import new_notebook
+    from nbformat import from_dict
 
     step = pipeline.step(name)
     cells = [_copy(cell, "step") for cell in step.cells]
@@ -43,7 +43,12 @@ def cut(pipeline: Pipeline, name: str) -> NotebookNode:
         **pipeline.kernelspec,
     }
     place = {"pipeline": pipeline.name, "step": name, "order": pipeline.order.index(name)}
-    return new_notebook(cells=cells, metadata={"kernelspec": kernelspec, "kale_pm": place})
+    metadata = {"kernelspec": kernelspec, "kale_pm": place}
+    # Not by nbformat's own functions: they check all that they make by the schema, which in a
+    # notebook of thousands of cells takes longer than all else.
+    content = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
+    notebook: NotebookNode = from_dict(content)
+    return notebook
 
 
 def to_bytes(notebook: NotebookNode) -> bytes:
@@ -136,8 +141,6 @@ def _added(step: Step, role: str, source: str) -> NotebookNode:
 
 
 def _cell(kind: str, id_: str, source: str, metadata: dict[str, Any]) -> NotebookNode:
-    # Not by nbformat's own functions: they check each cell by the schema, which in a notebook of
-    # thousands takes longer than all else.
     from nbformat import from_dict
 
     code: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}

@@ -3,16 +3,22 @@
 Nothing here prints; ``console`` does.
 """
 
-from kale_pm.terminal.cleaning import cleaning_view
-from kale_pm.terminal.cluster import ended_view, prepared_view, submitted_view
-from kale_pm.terminal.comparison import comparison_view
-from kale_pm.terminal.explanation import explanation_view
-from kale_pm.terminal.fetched import fetched_view, lacks_view
-from kale_pm.terminal.history import history_view
-from kale_pm.terminal.pipeline import pipeline_view, problem_counts, problems_view
-from kale_pm.terminal.run import RunLines, RunView, event_line, summary_view
-from kale_pm.terminal.text import error_view, more_failures_view, visible, warning_view
-from kale_pm.terminal.variables import WHOLE, pack_view, step_variables_view, variables_view
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kale_pm.terminal.cleaning import cleaning_view
+    from kale_pm.terminal.cluster import ended_view, prepared_view, submitted_view
+    from kale_pm.terminal.comparison import comparison_view
+    from kale_pm.terminal.explanation import explanation_view
+    from kale_pm.terminal.fetched import fetched_view, lacks_view
+    from kale_pm.terminal.history import history_view
+    from kale_pm.terminal.pipeline import pipeline_view, problem_counts, problems_view
+    from kale_pm.terminal.run import RunLines, RunView, event_line, summary_view
+    from kale_pm.terminal.text import error_view, more_failures_view, visible, warning_view
+    from kale_pm.terminal.variables import WHOLE, pack_view, step_variables_view, variables_view
 
 __all__ = [
     "WHOLE",
@@ -40,3 +46,37 @@ __all__ = [
     "visible",
     "warning_view",
 ]
+
+# Looked up on first use, for each command needs one or two of them.
+_HOMES = {
+    "cleaning_view": "kale_pm.terminal.cleaning",
+    "ended_view": "kale_pm.terminal.cluster",
+    "prepared_view": "kale_pm.terminal.cluster",
+    "submitted_view": "kale_pm.terminal.cluster",
+    "comparison_view": "kale_pm.terminal.comparison",
+    "explanation_view": "kale_pm.terminal.explanation",
+    "fetched_view": "kale_pm.terminal.fetched",
+    "lacks_view": "kale_pm.terminal.fetched",
+    "history_view": "kale_pm.terminal.history",
+    "pipeline_view": "kale_pm.terminal.pipeline",
+    "problem_counts": "kale_pm.terminal.pipeline",
+    "problems_view": "kale_pm.terminal.pipeline",
+    "RunLines": "kale_pm.terminal.run",
+    "RunView": "kale_pm.terminal.run",
+    "event_line": "kale_pm.terminal.run",
+    "summary_view": "kale_pm.terminal.run",
+    "error_view": "kale_pm.terminal.text",
+    "more_failures_view": "kale_pm.terminal.text",
+    "visible": "kale_pm.terminal.text",
+    "warning_view": "kale_pm.terminal.text",
+    "WHOLE": "kale_pm.terminal.variables",
+    "pack_view": "kale_pm.terminal.variables",
+    "step_variables_view": "kale_pm.terminal.variables",
+    "variables_view": "kale_pm.terminal.variables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'kale_pm.terminal' has no attribute {name!r}")

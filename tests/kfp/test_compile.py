@@ -205,3 +205,13 @@ def test_what_is_not_carried_is_said(pipeline: Make, tmp_path: Path) -> None:
     volume = {"type": "new_pvc", "name": "data", "mount_point": "/data", "size": "5Gi"}
     result = pipeline([("step:a", "x = 1")], volumes=[volume]).compile(tmp_path / "out.yaml")
     assert any("data" in warning for warning in result.warnings)
+
+
+def test_a_home_is_given_unless_the_tags_name_one(compiled: Any) -> None:
+    spec, _ = compiled([("step:a", "1"), ("step:b prev:a env:HOME:/mine", "1")])
+    homes = {
+        name: container["container"]["env"]
+        for name, container in spec["deploymentSpec"]["executors"].items()
+    }
+    assert homes["exec-step-a"] == [{"name": "HOME", "value": "/tmp"}]
+    assert homes["exec-step-b"] == [{"name": "HOME", "value": "/mine"}]

@@ -105,18 +105,6 @@ def test_variables_of_the_file_never_hide_each_other() -> None:
     assert tasks == ["class_task", "step_a_task", "a", "kubernetes_task"]
 
 
-def test_a_home_is_given_unless_the_tags_name_one() -> None:
-    plain, named = Step("a", ()), Step("a", (), options=StepOptions(env={"HOME": "/mine"}))
-    configuration = Configuration("nb")
-    wanted = 'task.set_env_variable("HOME", "{}")'
-    assert wanted.format("/tmp") in task_settings("task", plain, configuration, "/tmp").lines
-    own = task_settings("task", named, configuration, "/tmp").lines
-    assert [line for line in own if "HOME" in line] == [wanted.format("/mine")]
-    assert not [
-        line for line in task_settings("task", plain, configuration).lines if "HOME" in line
-    ]
-
-
 def test_tasks_of_our_own_ask_for_no_accelerator() -> None:
     defaults = StepOptions(
         limits={"cpu": "1", "nvidia.com/gpu": "1"}, retry=3, timeout=5, shared_memory="1Gi"

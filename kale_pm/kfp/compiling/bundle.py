@@ -12,7 +12,7 @@ import json
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.component import Component
 from kale_pm.kfp.compiling.volumes import SharedVolume
-from kale_pm.notebook.imports import imports_of
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -156,20 +155,36 @@ def _with_imports(files: Sequence[Path]) -> str:
 
 def _bare(tree: ast.Module) -> str:
     """The same program without comments and docstrings."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree)
 
 
 def _own_modules(tree: ast.Module, package: Path) -> list[Path]:
-    """The files of the modules of kale_pm that the code imports."""
+    """The files of the modules of kale_pm that the code imports, but for those of type checkers."""
+    names: set[str] = set()
+    for node in _statements(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
     paths = []
-    for each in imports_of(tree):
-        parts = each.name.split(".")
+    for name in names:
+        parts = name.split(".")
         if parts[0] == package.name:
             # ``from kale_pm.errors import LoadError`` names a class: its module is one up.
             for length in range(2, len(parts) + 1):
                 stem = package.parent.joinpath(*parts[:length])
                 paths += [stem.with_suffix(".py"), stem / "__init__.py"]
-    return [path for path in paths if path.is_file()]
+    return sorted(path for path in paths if path.is_file())
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all statements in it, but for those of type checkers."""
+    yield node
+    is_for_checkers = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    parts = ("orelse",) if is_for_checkers else ("body", "orelse", "finalbody", "handlers", "cases")
+    for part in parts:
+        for inner in getattr(node, part, ()):
+            yield from _statements(inner)

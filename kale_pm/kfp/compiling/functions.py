@@ -20,13 +20,17 @@ _BUNDLE = "bundle"
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where a step runs: its image, what is installed in it, and from which package indexes."""
+    """Where a step runs: its image, what is installed in it, and from which package indexes.
+
+    ``home`` is the home folder that the pod is given, where the image's own will not do.
+    """
 
     image: str
     packages: tuple[str, ...] = ()
     install: bool = True
     indexes: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
+    home: str | None = None
 
 
 @dataclass(frozen=True)

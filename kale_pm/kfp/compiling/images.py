@@ -67,25 +67,17 @@ def stock_image() -> str:
     return f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 
 
-def pip_home(place: Surroundings, configuration: Configuration) -> str | None:
-    """The home folder that a task must be given lest pip finds none that it can write to.
-
-    Where a cluster runs it as anybody but root, pip installs below the home folder, and the
-    stock image knows of no other user's.
-    """
-    security = configuration.security_context
-    if place.install and (place.image == stock_image() or security):
-        return _WRITABLE
-    return None
-
-
 def _surroundings(
     image: str, packages: tuple[str, ...], install: bool, configuration: Configuration
 ) -> Surroundings:
     if not install:
         return Surroundings(image, install=False)
     indexes, hosts = configuration.package_indexes, configuration.trusted_hosts
-    return Surroundings(image, packages, True, indexes, hosts)
+    # Where a cluster runs it as anybody but root, pip installs below the home folder, and the
+    # stock image knows of no other user's.
+    needs_home = image == stock_image() or configuration.security_context
+    home = _WRITABLE if needs_home else None
+    return Surroundings(image, packages, True, indexes, hosts, home)
 
 
 def _bare(steps: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from kale_pm.notebook.imports import Import, imports_of, local_files
-from kale_pm.notebook.source import python_text
+from kale_pm.notebook.source import parse
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,11 @@ def _imports(source: str) -> list[Import]:
 
 @cache
 def imports_of_cell(source: str) -> tuple[Import, ...]:
-    """All absolute imports in a cell; none if it is no Python."""
+    """All absolute imports in a cell, in the body of a cell magic too; none if it is no Python."""
     # Kept, since all slices have the cells of the prelude.
-    return tuple(_imports(_python(source)))
-
-
-def _python(source: str) -> str:
-    """A cell as Python: magics become calls, and the body of a cell magic stays to be seen."""
     if source.lstrip().startswith("%%"):
         source = source.lstrip().partition("\n")[2]
     try:
-        return python_text(source)
+        return tuple(imports_of(parse(source)))
     except SyntaxError:
-        return ""
+        return ()

@@ -28,13 +28,11 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
 
-def task_settings(
-    task: str, step: Step, configuration: Configuration, home: str | None = None
-) -> Settings:
+def task_settings(task: str, step: Step, configuration: Configuration) -> Settings:
     """The settings of ``step``, written for the variable ``task``.
 
-    ``home`` is the home folder that the task gets, if the image's own will not do.  Raises
-    CompileError, naming the step and the tag, for a quantity that Kubernetes would refuse.
+    Raises CompileError, naming the step and the tag, for a quantity that Kubernetes would
+    refuse.
     """
     options = step.options
     cache = configuration.cache if options.cache is None else options.cache
@@ -43,7 +41,7 @@ def task_settings(
         call(f"{task}.set_display_name", [literal(step.name)]),
         call(f"{task}.set_caching_options", [literal(cache)]),
         *resources.lines,
-        *_environment(task, options, home),
+        *_environment(task, options),
     ]
     if options.retry:
         backoff = {
@@ -71,9 +69,7 @@ def task_settings(
     return Settings((*lines, *_pod(task, options, configuration)), resources.warnings)
 
 
-def service_task_settings(
-    task: str, configuration: Configuration, home: str | None = None
-) -> tuple[str, ...]:
+def service_task_settings(task: str, configuration: Configuration) -> tuple[str, ...]:
     """The settings of a task of our own, written for the variable ``task``.
 
     Its pod is one of the pipeline's: who demands something of all pods demands it of this one,
@@ -87,15 +83,14 @@ def service_task_settings(
         requests={key: text for key, text in options.requests.items() if "/" not in key},
     )
     resources = _resources(task, Step("of steps_defaults", (), options=plain))
-    environment = _environment(task, options, home)
+    environment = _environment(task, options)
     return (*resources.lines, *environment, *_pod(task, options, configuration))
 
 
-def _environment(task: str, options: StepOptions, home: str | None) -> list[str]:
-    variables = {**({} if home is None else {"HOME": home}), **options.env}
+def _environment(task: str, options: StepOptions) -> list[str]:
     lines = [
         call(f"{task}.set_env_variable", [literal(name), literal(value)], INDENT)
-        for name, value in variables.items()
+        for name, value in options.env.items()
     ]
     for secret in options.secrets:
         argument = f"secret_key_to_env={{{literal(secret.key)}: {literal(secret.variable)}}}"

@@ -19,7 +19,7 @@ from kale_pm.kfp.compiling.component import (
     reserved_names,
 )
 from kale_pm.kfp.compiling.functions import FOLDED_ABOVE, Function, Surroundings, functions
-from kale_pm.kfp.compiling.images import pip_home, places
+from kale_pm.kfp.compiling.images import places
 from kale_pm.kfp.compiling.imports import Imports, imports
 from kale_pm.kfp.compiling.options import not_carried, service_task_settings, task_settings
 from kale_pm.kfp.compiling.relays import with_relays
@@ -115,9 +115,7 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
     found = places(pipeline, needed, image=image, install=install)
     configuration = pipeline.configuration
     settings = {
-        name: task_settings(part.task, part.step, configuration, pip_home(place, configuration))
-        for part in parts
-        for name, place in [(part.step.name, found.steps[part.step.name])]
+        part.step.name: task_settings(part.task, part.step, configuration) for part in parts
     }
     return Plan(
         pipeline=pipeline,
@@ -128,7 +126,7 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
         functions=functions(parts, found.steps, folded=len(parts) > FOLDED_ABOVE),
         settings={name: each.lines for name, each in settings.items()},
         service={
-            task: service_task_settings(task, configuration, pip_home(found.default, configuration))
+            task: service_task_settings(task, configuration)
             for task in (RUNTIME_TASK, CLAIMS_TASK, EXIT_TASK)
         },
         volumes=volumes,

@@ -461,7 +461,6 @@ class TestMissingPackages:
         (tmp_path / "beside.py").write_text("raise SystemExit")
         assert find("missing-package", "import beside") == []
 
-
     def test_that_the_settings_name_for_the_cluster_are_not_missing(self, find: Find) -> None:
         import_ = "import nobodys.part"
         assert find("missing-package", import_, packages=["nobodys>=2"]) == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kale_pm.errors import CompileError
-from kale_pm.kfp.compiling.images import Places, pip_home, places, stock_image
+from kale_pm.kfp.compiling.images import Places, places, stock_image
 from kale_pm.kfp.compiling.imports import Imports
 from kale_pm.model import Configuration, Pipeline, Step, StepOptions
 from kale_pm.notebook.imports import Import
@@ -109,16 +109,15 @@ class TestTheHomeOfPip:
 
     def test_is_a_folder_for_everybody(self) -> None:
         found = settled(PLAIN)
-        assert pip_home(found.steps["a"], Configuration("nb")) == "/tmp"
-        assert pip_home(found.default, Configuration("nb")) == "/tmp"
+        assert found.steps["a"].home == "/tmp"
+        assert found.default.home == "/tmp"
 
     def test_is_the_images_own_where_it_has_one(self) -> None:
-        assert pip_home(settled(PLAIN, option="i").steps["a"], Configuration("nb")) is None
+        assert settled(PLAIN, option="i").steps["a"].home is None
 
     def test_but_not_for_a_user_that_the_image_does_not_know(self) -> None:
-        found = settled(PLAIN, option="i").steps["a"]
-        configuration = Configuration("nb", security_context={"run_as_user": 12345})
-        assert pip_home(found, configuration) == "/tmp"
+        found = settled(PLAIN, option="i", security_context={"run_as_user": 12345})
+        assert found.steps["a"].home == "/tmp"
 
     def test_is_of_no_use_to_who_installs_nothing(self) -> None:
-        assert pip_home(settled(PLAIN, install=False).steps["a"], Configuration("nb")) is None
+        assert settled(PLAIN, install=False).steps["a"].home is None
