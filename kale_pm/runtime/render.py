@@ -91,6 +91,13 @@ def exporter() -> Any:
     )
 
 
+def get_ready() -> None:
+    """Import and compile what pages need: most of the time that a first page takes."""
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    render_fragment(new_notebook(cells=[new_markdown_cell("ready"), new_code_cell("ready")]))
+
+
 def render_page(notebook: NotebookNode, *, title: str) -> str:
     """The executed notebook as a whole page that works alone, offline and in a sandbox."""
     return frame(render_fragment(notebook), title=title)

@@ -35,15 +35,6 @@ def write_page(
     path.write_text(page, encoding="utf-8", errors="replace")
 
 
-def get_ready() -> None:
-    """Import and compile what pages need: most of the time that a first page takes."""
-    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-
-    from kale_pm.runtime.render import render_fragment
-
-    render_fragment(new_notebook(cells=[new_markdown_cell("ready"), new_code_cell("ready")]))
-
-
 def _page(executed: Path, step: str, metrics: Mapping[str, Any]) -> str:
     import nbformat
 

@@ -32,10 +32,11 @@ from kale_pm.runtime.pod.ahead import while_starting
 from kale_pm.runtime.pod.announce import announce, this_attempt
 from kale_pm.runtime.pod.diary import open_diary
 from kale_pm.runtime.pod.log import printer, report_failure
-from kale_pm.runtime.pod.page import get_ready, write_page
+from kale_pm.runtime.pod.page import write_page
 from kale_pm.runtime.pod.parameters import changed
 from kale_pm.runtime.pod.places import Metrics, Places, sorted_places
 from kale_pm.runtime.pod.volume import arriving, leaving
+from kale_pm.runtime.render import get_ready
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -76,7 +76,8 @@ def test_a_page_imports_nothing_that_was_not_ready(run_main: Callable[..., str])
         from pathlib import Path
         import nbformat
         from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-        from kale_pm.runtime.pod.page import get_ready, write_page
+        from kale_pm.runtime.pod.page import write_page
+        from kale_pm.runtime.render import get_ready
 
         output = new_output("execute_result", data={"text/plain": "3", "text/html": "<b>3</b>"})
         cells = [new_markdown_cell("# Title"), new_code_cell("1 + 2", outputs=[output])]
