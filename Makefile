@@ -7,11 +7,12 @@ INSTALLED := $(VENV)/.installed
 LIBRARIES := .venv-libraries
 LIBRARIES_INSTALLED := $(LIBRARIES)/.installed
 
-.PHONY: help demo test unit lint format slow fuzz libraries bench images package clean
+.PHONY: help demo test pythons unit lint format slow fuzz libraries bench images package clean
 
 help:
 	@echo "make demo     run examples/wine.ipynb, and say where to look"
-	@echo "make test     linters and all tests, the unit tests on every Python found"
+	@echo "make test     linters and all tests, the unit tests on the newest Python as well"
+	@echo "make pythons  the unit tests on every supported Python found"
 	@echo "make unit     the unit tests only (seconds)"
 	@echo "make lint     ruff and mypy"
 	@echo "make format   let ruff format the code"
@@ -36,6 +37,9 @@ demo: $(INSTALLED)
 
 test: lint unit
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests/run tests/law tests/kfp tests/e2e tests/libraries -m "not slow"
+	tests/every_python.sh 3.13
+
+pythons: $(INSTALLED)
 	tests/every_python.sh
 
 unit: $(INSTALLED)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The unit tests on every other supported Python of this machine, each in a venv of its own.
+# The unit tests on other supported Pythons of this machine, each in a venv of its own: on all of
+# them, or on those that are named as arguments.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,12 +25,12 @@ try_python() {
     touch "$venv/.installed"
   fi
   echo "Python $1:"
-  "$venv/bin/python" -m pytest -q -p no:cacheprovider tests/unit
+  "$venv/bin/python" -m pytest -q -n auto -p no:cacheprovider tests/unit
 }
 
-# Side by side: each takes one core.
+# Side by side, for what one waits the other computes.
 running=()
-for version in 3.11 3.12 3.13; do
+for version in ${@:-3.11 3.12 3.13}; do
   [ "$version" = "$own" ] && continue
   python=$(find_python "$version")
   if [ -z "$python" ]; then

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -20,6 +21,7 @@ class Room:
     wanted: Mapping[str, int] = field(default_factory=dict)
     _inside: set[str] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
+    _bell: Future[None] = field(default_factory=Future)
 
     def enter(self, step: str) -> bool:
         """Let the step in, if there is room for it now."""
@@ -33,6 +35,22 @@ class Room:
         """The step is not executed now; nothing happens if it was not inside."""
         with self._lock:
             self._inside.discard(step)
+            bell, self._bell = self._bell, Future()
+        bell.set_result(None)
+
+    def leave_early(self, step: str) -> None:
+        """The step has only its kernel's end to wait for.
+
+        One that asked for memory stays, since it may still hold it.
+        """
+        if not self.wanted.get(step):
+            self.leave(step)
+
+    @property
+    def bell(self) -> Future[None]:
+        """What is done as soon as the next step leaves."""
+        with self._lock:
+            return self._bell
 
     def is_too_small_for(self, step: str) -> bool:
         """Whether the step asks for more memory than there is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from kale_pm.local.room import Room
 from kale_pm.record import State
@@ -41,6 +42,7 @@ def schedule(
     pool = ThreadPoolExecutor(max(1, len(order)), thread_name_prefix="step")
     try:
         while (waiting or running) and not is_stopped():
+            bell = room.bell  # asked for first, so that nobody leaves unheard
             for name in list(waiting):
                 if all(parent in states for parent in parents[name]):
                     failed = [p for p in parents[name] if not states[p].is_success]
@@ -51,8 +53,9 @@ def schedule(
                     elif room.enter(name):
                         waiting.remove(name)
                         running[pool.submit(work, name)] = name
-            done, _ = wait(running, timeout=_NAP, return_when=FIRST_COMPLETED)
-            for future in done:
+            heard: list[Future[Any]] = [*running, bell]
+            wait(heard, timeout=_NAP, return_when=FIRST_COMPLETED)
+            for future in [future for future in running if future.done()]:
                 name = running.pop(future)
                 room.leave(name)
                 states[name] = future.result()

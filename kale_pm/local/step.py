@@ -177,6 +177,7 @@ def _execute(live: LiveRun, step: Step, record: StepRecord) -> Outcome:
             mask=live.mask,
             listener=live.tell,
             register=lambda monitor: live.watch(step.name, monitor),
+            ending=lambda: live.room.leave_early(step.name),
         )
         outcome = live.mask.noun(outcome)
         if outcome.error is None:

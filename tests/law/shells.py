@@ -13,7 +13,14 @@ import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import kale_pm.runtime  # noqa: F401 - imported once here, not in every child
+# Imported once here, and not in every child.
+import cloudpickle  # noqa: F401
+import dill  # noqa: F401
+import xxhash  # noqa: F401
+from IPython.core.history import HistoryManager
+from IPython.core.interactiveshell import InteractiveShell
+
+import kale_pm.runtime.step  # noqa: F401
 from kale_pm.model import Pipeline
 from kale_pm.slicing import cut
 
@@ -89,9 +96,6 @@ def _in_child(work: Callable[[], Shown]) -> Shown:
 
 
 def _run(cells: Sequence[tuple[int, str]]) -> Shown:
-    from IPython.core.history import HistoryManager
-    from IPython.core.interactiveshell import InteractiveShell
-
     HistoryManager.enabled = False
     module = types.ModuleType("__main__")
     shell = InteractiveShell(user_module=module)

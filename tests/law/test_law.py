@@ -58,7 +58,7 @@ def test_ordered_steps_print_what_one_kernel_prints(
         assert plain(run_forked(pipeline, Path(folder))) == plain(notebook.printed)
 
 
-@law
+@settings(law, max_examples=max(1, EXAMPLES * 2 // 3))
 @given(notebook=notebooks(chain=False))
 def test_parallel_steps_print_the_same_or_a_warning_says_why_not(
     notebook: Notebook, count: Callable[[], None]

@@ -173,6 +173,7 @@ def test_steps_of_another_language_hand_over_files(bash: Runner) -> None:
     assert Run(again.record, again.folder).variables == {}
 
 
+@pytest.mark.slow
 def test_a_step_that_ran_again_runs_what_follows_it_again(bash: Runner) -> None:
     cells = [("block:a cache:disabled", "date >now.txt"), ("block:b prev:a", "cat now.txt")]
     bash(cells).raise_for_failures()
@@ -181,6 +182,7 @@ def test_a_step_that_ran_again_runs_what_follows_it_again(bash: Runner) -> None:
     assert again.why("b") == "a ran again"
 
 
+@pytest.mark.slow
 def test_values_are_injected_and_a_file_that_a_cell_names_is_watched(bash: Runner) -> None:
     bash.write("rows.txt", "one\ntwo\nthree\n")
     cells = [("parameters", "n=1\nname='a b'"), ("block:a", 'head -n $n rows.txt; echo "$name"')]
@@ -196,6 +198,7 @@ def test_values_are_injected_and_a_file_that_a_cell_names_is_watched(bash: Runne
         bash(None, m="2")
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_told_as_the_shell_does_and_can_be_debugged(bash: Runner) -> None:
     cells = [
         ("block:a", "echo fine"),

@@ -68,10 +68,13 @@ class Engine:
             nb.metadata.papermill["input_path"] = None
             nb.metadata.papermill["output_path"] = keep
         keeper.notebook_start()
+        is_done = False
         try:
             run_cells(keeper, kernel_name, **options)
+            is_done = True
         finally:
-            keeper.notebook_complete()
+            # What comes back to papermill, it writes itself where it knows of a path.
+            keeper.notebook_complete(save=keep is not None or not is_done)
         return keeper.nb
 
 
@@ -121,6 +124,7 @@ def run_cells(
         keeper.nb.metadata["language_info"] = dict(language)
         ask_to_end(kernel)
         is_done = True
+        monitor.kernel_ending()
     finally:
         if not is_done:
             # The kernel may hang, and if not, what it does at its exit is not worth a wait.

@@ -52,6 +52,7 @@ def execute(
     mask: Mask | None = None,
     listener: Listener = ignore,
     register: Callable[[Monitor], None] | None = None,
+    ending: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run the slice ``notebook`` in ``folder``, and keep the executed notebook at ``output``.
 
@@ -59,7 +60,8 @@ def execute(
     ``timeout`` is in seconds for the whole step.  ``log`` gets what the kernel process itself
     prints.
     ``mask`` takes secrets out of what is written; the ``listener`` hears them.
-    ``register`` is called with the monitor, whose ``interrupt`` ends the step from outside.
+    ``register`` is called with the monitor, whose ``interrupt`` ends the step from outside,
+    and ``ending`` when all that is left to wait for is the end of the kernel.
     The executed notebook is there after every kind of failure.
     """
     from kale_pm.runtime.execution.kernel import interpreter_spec
@@ -67,7 +69,7 @@ def execute(
 
     began = time.monotonic()
     cells = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(parameters)
-    monitor = StepMonitor(step, cells, listener)
+    monitor = StepMonitor(step, cells, listener, ending)
     monitor.mask = mask or Mask()
     if register is not None:
         register(monitor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,9 @@ class Monitor:
         if self.interrupted:
             raise Interrupted
 
+    def kernel_ending(self) -> None:
+        """All cells are done: what follows is the end of the kernel."""
+
     def kernel_failed(self, error: BaseException) -> None:
         """It was not the code of the cell that failed, but the kernel or its time."""
         self.died = error
@@ -80,14 +83,23 @@ class Monitor:
 
 
 class StepMonitor(Monitor):
-    """Tells a listener what happens in the slice of ``step``, which has ``cells`` code cells."""
+    """Tells a listener what happens in the slice of ``step``, which has ``cells`` code cells.
 
-    def __init__(self, step: str, cells: int, listener: Listener) -> None:
+    ``ending`` is called when all that is left is the end of the kernel.
+    """
+
+    def __init__(
+        self, step: str, cells: int, listener: Listener, ending: Callable[[], None]
+    ) -> None:
         super().__init__()
+        self._ending = ending
         self._step = step
         self._cells = cells
         self._listener = listener
         self._count = 0
+
+    def kernel_ending(self) -> None:
+        self._ending()
 
     def cell_started(self, cell: Mapping[str, Any]) -> None:
         self._count += 1

@@ -53,3 +53,29 @@ def test_who_is_not_inside_may_leave() -> None:
     room.leave("a")
     assert room.enter("b")
     assert not room.enter("c")
+
+
+def test_who_only_waits_for_its_kernel_to_end_makes_room_for_the_next() -> None:
+    room = Room(1)
+    assert room.enter("a")
+    room.leave_early("a")
+    assert room.enter("b")
+
+
+def test_but_not_with_memory_that_it_asked_for() -> None:
+    room = Room(2, 16 * GIB, {"a": 9 * GIB, "b": 9 * GIB})
+    assert room.enter("a")
+    room.leave_early("a")
+    assert not room.enter("b")
+    room.leave("a")
+    assert room.enter("b")
+
+
+def test_the_bell_rings_when_somebody_leaves() -> None:
+    room = Room(1)
+    room.enter("a")
+    bell = room.bell
+    assert not bell.done()
+    room.leave("a")
+    assert bell.done()
+    assert not room.bell.done()

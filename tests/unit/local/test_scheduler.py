@@ -190,3 +190,21 @@ def test_a_step_without_room_waits_and_lets_others_pass() -> None:
         room=room,
     )
     assert set(done) == set(order)
+
+
+def test_a_step_that_left_early_is_not_waited_for_by_those_beside_it() -> None:
+    room = Room(1)
+    other_has_run = threading.Event()
+    met: list[bool] = []
+
+    def work(name: str) -> State:
+        if name == "first":
+            room.leave(name)
+            met.append(other_has_run.wait(10))
+        else:
+            other_has_run.set()
+        return State.DONE
+
+    parents: dict[str, tuple[str, ...]] = {"first": (), "second": ()}
+    schedule(list(parents), parents, work, lambda *_: None, room=room)
+    assert met == [True]
