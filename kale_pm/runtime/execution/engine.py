@@ -68,13 +68,10 @@ class Engine:
             nb.metadata.papermill["input_path"] = None
             nb.metadata.papermill["output_path"] = keep
         keeper.notebook_start()
-        is_done = False
         try:
             run_cells(keeper, kernel_name, **options)
-            is_done = True
         finally:
-            # What comes back to papermill, it writes itself where it knows of a path.
-            keeper.notebook_complete(save=keep is not None or not is_done)
+            keeper.notebook_complete()
         return keeper.nb
 
 

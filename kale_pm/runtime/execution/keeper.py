@@ -51,15 +51,14 @@ class Keeper(NotebookExecutionManager):  # type: ignore[misc]
         super().cell_exception(cell, cell_index)
         self.monitor.failed_index = cell_index
 
-    def notebook_complete(self, save: bool = True, **_: Any) -> None:
+    def notebook_complete(self, **_: Any) -> None:
         # papermill's own turns every pending cell into a completed one.
         self.end_time = self.now()
         self.nb.metadata.papermill["end_time"] = self.end_time.isoformat()
         self.nb.metadata.papermill["duration"] = (self.end_time - self.start_time).total_seconds()
         self.complete_pbar()
         self.cleanup_pbar()
-        if save:
-            self.save(force=True)
+        self.save(force=True)
 
 
 def write_notebook(notebook: NotebookNode, path: Path, mask: Mask | None = None) -> None:
