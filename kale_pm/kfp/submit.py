@@ -22,12 +22,11 @@ from kale_pm.kfp.server.access import Settled
 from kale_pm.kfp.server.connection import Connection
 from kale_pm.kfp.server.following import Pace, follow
 from kale_pm.kfp.server.logs import read_log
-from kale_pm.kfp.server.record import Task, run_state
+from kale_pm.kfp.server.record import Task, run_state, tasks_of
 from kale_pm.kfp.server.runs import Order, end_run, experiment_id, get_run, start_run
 from kale_pm.kfp.server.schedule import kfp_cron, start_recurring_run
 from kale_pm.kfp.server.upload import Uploaded, upload_pipeline, version_name
 from kale_pm.model import Pipeline
-from kale_pm.notebook.names import folded
 from kale_pm.notebook.values import bind
 from kale_pm.record import RunRecord, State
 
@@ -92,13 +91,17 @@ class Prepared:
 
 @dataclass(frozen=True)
 class ClusterRun:
-    """A run on a KFP server.  ``link`` is its page, ``uploaded`` what it is a run of."""
+    """A run on a KFP server.
+
+    ``link`` is its page, ``uploaded`` what it is a run of, and ``tasks`` are its steps.
+    """
 
     id: str
     name: str
     link: str
     experiment: str
     uploaded: Uploaded
+    tasks: tuple[Task, ...] = field(repr=False)
     connection: Connection = field(repr=False)
     pipeline: Pipeline = field(repr=False)
 
@@ -115,7 +118,7 @@ class ClusterRun:
         return follow(
             self.connection,
             self.id,
-            tasks(self.pipeline),
+            self.tasks,
             listener,
             read_log=read_log,
             pace=pace,
@@ -237,12 +240,25 @@ def submit(prepared: Prepared, connection: Connection) -> ClusterRun | Schedule:
         return Schedule(found, order.name, link, prepared.experiment, prepared.cron, uploaded)
     found = start_run(connection, order)
     link = connection.page(f"runs/details/{found}")
-    return ClusterRun(found, order.name, link, prepared.experiment, uploaded, connection, pipeline)
+    return ClusterRun(
+        found,
+        order.name,
+        link,
+        prepared.experiment,
+        uploaded,
+        _tasks(pipeline, prepared.package),
+        connection,
+        pipeline,
+    )
 
 
-def tasks(pipeline: Pipeline) -> tuple[Task, ...]:
-    """The steps as the compiled pipeline has them, parents first."""
-    return tuple(Task(name, folded(name), pipeline.parents[name]) for name in pipeline.order)
+def _tasks(pipeline: Pipeline, package: bytes) -> tuple[Task, ...]:
+    """The steps by what the package calls them, parents first."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found = tasks_of(next(yaml.load_all(package, Loader=loader)))
+    return tuple(sorted(found, key=lambda task: pipeline.order.index(task.name)))
 
 
 def _compiled(pipeline: Pipeline, options: SubmitOptions) -> tuple[bytes, tuple[str, ...]]:

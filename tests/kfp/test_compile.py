@@ -215,3 +215,26 @@ def test_a_home_is_given_unless_the_tags_name_one(compiled: Any) -> None:
     }
     assert homes["exec-step-a"] == [{"name": "HOME", "value": "/tmp"}]
     assert homes["exec-step-b"] == [{"name": "HOME", "value": "/mine"}]
+
+
+@pytest.mark.parametrize("suffix", [".py", ".ipynb"])
+def test_neither_file_takes_the_place_of_the_notebook(
+    pipeline: Make, tmp_path: Path, suffix: str
+) -> None:
+    made = pipeline(CHAIN)
+    notebook = made.folder / f"text{suffix}"
+    source = Path(made.folder / "small.ipynb")
+    if suffix == ".ipynb":
+        notebook.write_bytes(source.read_bytes())
+    else:
+        notebook.write_text('# %% tags=["block:a"]\nx = 1\n', encoding="utf-8")
+    before = notebook.read_bytes()
+    with pytest.raises(CompileError, match="is the notebook itself"):
+        kale_pm.load(notebook).compile(tmp_path / "x.yaml", dsl=notebook)
+    assert notebook.read_bytes() == before
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_the_two_files_are_two(pipeline: Make, tmp_path: Path) -> None:
+    with pytest.raises(CompileError, match="is the compiled pipeline"):
+        pipeline(CHAIN).compile(tmp_path / "x.yaml", dsl=tmp_path / "x.yaml")

@@ -13,6 +13,8 @@ import yaml
 from kale_pm import Pipeline
 from kale_pm.kfp.compiling import plan
 from kale_pm.kfp.compiling.functions import FOLDED_ABOVE
+from kale_pm.kfp.compiling.package import Package, folded
+from kale_pm.kfp.server.record import tasks_of
 
 Make = Callable[..., Pipeline]
 Run = Callable[..., tuple[Path, str]]
@@ -98,3 +100,52 @@ def test_a_small_pipeline_has_a_component_for_every_step(pipeline: Make, tmp_pat
     pipeline(long_chain(FOLDED_ABOVE, shared=False)).compile(tmp_path / "p.yaml")
     spec = documents(tmp_path / "p.yaml")[0]
     assert len(spec["components"]) == FOLDED_ABOVE + 1
+
+
+@pytest.mark.usefixtures("folding")
+def test_every_step_is_found_by_what_the_package_calls_it(pipeline: Make, tmp_path: Path) -> None:
+    pipeline(CELLS).compile(tmp_path / "p.yaml")
+    (spec,) = documents(tmp_path / "p.yaml")
+    found = tasks_of(spec)
+    assert {task.name for task in found} == {"load", "double", "triple", "join", "last"}
+    assert {task.key for task in found} < tasks(spec).keys()
+
+
+def test_the_order_in_which_kfp_gives_components_does_not_matter() -> None:
+    command = {"container": {"image": "i", "command": ["run"]}}
+    names = ["steps-1", "steps-1-2", "steps-1-3"]
+
+    def package(order: list[str]) -> Package:
+        components = {f"comp-{n}": {"executorLabel": f"exec-{n}"} for n in order}
+        dag = {"tasks": {n: {"componentRef": {"name": f"comp-{n}"}} for n in order}}
+        spec = {
+            "components": components,
+            "deploymentSpec": {"executors": {f"exec-{n}": command for n in order}},
+            "pipelineInfo": {"name": "p"},
+            "root": {"dag": dag},
+        }
+        return folded(Package(spec, {}))
+
+    assert package(names).to_yaml() == package(names[::-1]).to_yaml()
+    assert len(package(names).spec["components"]) == 1
+
+
+def test_a_large_graph_is_warned_of(pipeline: Make, tmp_path: Path) -> None:
+    small = pipeline(long_chain(FOLDED_ABOVE, shared=False)).compile(tmp_path / "s.yaml")
+    assert not [text for text in small.warnings if "graph" in text]
+    large = pipeline(long_chain(200, shared=False)).compile(tmp_path / "l.yaml")
+    assert [text for text in large.warnings if "the graph of the steps takes" in text]
+
+
+@pytest.mark.usefixtures("folding")
+def test_names_of_the_file_itself_are_left_to_it(pipeline: Make, tmp_path: Path) -> None:
+    cells = [
+        ("parameters", "steps_1 = 1\nbundle_b = 2"),
+        ("step:steps_1", "print(steps_1, bundle_b)"),
+        *((f"step:{name} prev:steps_1", f"print('{name}')") for name in "bcd"),
+    ]
+    dsl = tmp_path / "p.py"
+    pipeline(cells).compile(tmp_path / "p.yaml", dsl=dsl)
+    (spec,) = documents(tmp_path / "p.yaml")
+    assert {"steps_1", "b", "c", "d"} <= {t["taskInfo"]["name"] for t in tasks(spec).values()}
+    assert "Each function steps_* runs several steps" in dsl.read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.dsl_source import dsl_source
 from kale_pm.kfp.compiling.package import Package, compiled, folded
 from kale_pm.kfp.compiling.plan import Plan, plan
-from kale_pm.kfp.compiling.sizes import StepSize, argument_size, check_sizes
+from kale_pm.kfp.compiling.sizes import StepSize, argument_size, check_graph, check_sizes
 from kale_pm.model import Pipeline
 from kale_pm.runtime.atomic import replacing
 
@@ -53,6 +53,7 @@ def compile_pipeline(
         raise CompileError(
             f"{output}: a compiled pipeline is a YAML file", hint="end the name with .yaml"
         )
+    _refuse_overwriting(pipeline, output, dsl)
     if not pipeline.is_analysed:
         raise CompileError(
             f"{pipeline.path}: its cells are {pipeline.language}, and the pods run Python kernels",
@@ -65,11 +66,27 @@ def compile_pipeline(
     if planned.folded:
         package = folded(package)
     sizes = _sizes(planned, package)
-    warnings = (*planned.warnings, *check_sizes(sizes, package.size, planned.bundles))
+    warnings = (
+        *planned.warnings,
+        *check_sizes(sizes, package.size, planned.bundles),
+        *check_graph(package.largest_graph),
+    )
     if dsl is not None:
         _write(dsl, source.encode())
     _write(output, package.to_yaml())
     return CompileResult(output, dsl, package.size, warnings, sizes)
+
+
+def _refuse_overwriting(pipeline: Pipeline, output: Path, dsl: Path | None) -> None:
+    """Neither file may take the place of the notebook, or of the other one."""
+    taken = {pipeline.path.resolve(): "the notebook itself"}
+    for path in (output, *([dsl] if dsl else [])):
+        if path.resolve() in taken:
+            raise CompileError(
+                f"{path} is {taken[path.resolve()]}: it would be overwritten",
+                hint="choose another name",
+            )
+        taken[path.resolve()] = "the compiled pipeline"
 
 
 def _sizes(planned: Plan, package: Package) -> dict[str, StepSize]:

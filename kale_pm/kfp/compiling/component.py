@@ -59,7 +59,12 @@ class Component:
 
 def reserved_names(pipeline: Pipeline) -> tuple[str, ...]:
     """The names that the generated file needs for itself."""
-    functions = (f"step_{step.name}" for step in pipeline.steps)
+    names_of_steps = [step.name for step in pipeline.steps]
+    functions = [
+        *(f"step_{name}" for name in names_of_steps),
+        *(f"steps_{number}" for number, _ in enumerate(names_of_steps, start=1)),
+        *(f"bundle_{name}" for name in names_of_steps),
+    ]
     claims = (claim.variable for claim in new_claims(pipeline.configuration))
     names = ("dsl", "kubernetes", "carry_runtime", RUNTIME_TASK, *functions)
     return (*names, "claim_names", CLAIMS_TASK, "close_run", EXIT_TASK, ANY_TASK, *claims)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kale_pm.kfp.compiling.sizes import argument_size
+
 MODULE = "kale_pm_compiled_pipeline"
 
 
@@ -30,6 +32,12 @@ class Package:
     def size(self) -> int:
         """Bytes as compact JSON, which is how a cluster keeps it."""
         return sum(len(json.dumps(each, separators=(",", ":"))) for each in self._documents)
+
+    @property
+    def largest_graph(self) -> int:
+        """Bytes of the largest graph of tasks: KFP hands it to a driver as one argument."""
+        graphs = [self.spec["root"], *self.spec["components"].values()]
+        return max(argument_size(graph) for graph in graphs if "dag" in graph)
 
     @property
     def _documents(self) -> list[Mapping[str, Any]]:
@@ -100,7 +108,8 @@ def folded(package: Package) -> Package:
     settings = kubernetes.get("deploymentSpec", {}).get("executors", {})
     first: dict[str, str] = {}
     same: dict[str, str] = {}
-    for name, component in package.spec["components"].items():
+    # Sorted, because KFP gives them in another order each time.
+    for name, component in sorted(package.spec["components"].items()):
         label = component.get("executorLabel")
         content = [{**component, "executorLabel": None}, executors.get(label), settings.get(label)]
         same[name] = first.setdefault(json.dumps(content, sort_keys=True), name)

@@ -99,6 +99,21 @@ def check_sizes(
     return ()
 
 
+def check_graph(size: int) -> tuple[str, ...]:
+    """A warning for a graph of tasks of ``size`` bytes that may be too large for one argument.
+
+    Whether it is depends on the server: newer versions of Argo put long arguments into a file.
+    """
+    if size <= LARGEST_ARGUMENT:
+        return ()
+    text = (
+        f"the graph of the steps takes {_kb(size)}: a server whose Argo hands it to KFP's driver "
+        f"as one argument takes {_kb(LARGEST_ARGUMENT)}; if the run fails before its first step, "
+        "make fewer steps"
+    )
+    return (text,)
+
+
 def table(sizes: Mapping[str, StepSize]) -> str:
     """The sizes of all steps, for people."""
     width = max(len("step"), *map(len, sizes))

@@ -111,8 +111,20 @@ class _Browser:
             return _Page(response.url or address, response.status or 200, _form(text))
 
     def send(self, page: _Page, values: Mapping[str, str]) -> _Page:
-        """Fill in the form of ``page`` and send it off."""
+        """Fill in the form of ``page`` and send it off.
+
+        Raises ServerError if it would leave the server: a password goes nowhere else.
+        """
         target = urljoin(page.address, page.form.target or page.address)
+        here, there = urlsplit(self._connection.host), urlsplit(target)
+        is_weaker = here.scheme == "https" and there.scheme != "https"
+        if there.hostname != here.hostname or is_weaker:
+            raise _refused(
+                self._connection,
+                f"the password would go to {there.scheme}://{there.netloc}",
+                "if that is right, sign in there with a browser, and copy its cookie: "
+                "--authentication cookie",
+            )
         return self.open(target, {**page.form.fields, **values})
 
 
