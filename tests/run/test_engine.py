@@ -271,7 +271,11 @@ def test_the_longer_a_save_takes_the_longer_it_is_until_the_next(
 def test_a_kernel_that_dies_leaves_a_notebook_with_true_statuses(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError) as caught:
         execute(
-            tmp_path, "print(1)", "import os\nprint('last words', flush=True)\nos._exit(3)", "2"
+            tmp_path,
+            "print(1)",
+            # What the kernel's own thread has not sent yet dies with it.
+            "import os, time\nprint('last words', flush=True)\ntime.sleep(0.5)\nos._exit(3)",
+            "2",
         )
     executed = caught.value.notebook  # type: ignore[attr-defined]
     assert type(caught.value).__name__ == "DeadKernelError"
