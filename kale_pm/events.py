@@ -27,6 +27,13 @@ class StepStarted:
 
 
 @dataclass(frozen=True)
+class KernelStarting:
+    """The step waits for its kernel; nothing but its answer is needed before the first cell."""
+
+    step: str
+
+
+@dataclass(frozen=True)
 class CellStarted:
     """Cell ``index`` of ``cells`` (from 1) of the slice; ``cell`` is its source number."""
 
@@ -90,6 +97,7 @@ class Warned:
 Event = (
     RunStarted
     | StepStarted
+    | KernelStarting
     | CellStarted
     | CellOutput
     | CellFinished

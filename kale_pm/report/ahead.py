@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from kale_pm.events import CellStarted, Event, Listener, RunStarted, StepFinished
+from kale_pm.events import Event, KernelStarting, Listener, RunStarted, StepFinished
 from kale_pm.record import State
 from kale_pm.report.page import keep_fragment
 
@@ -16,7 +16,7 @@ from kale_pm.report.page import keep_fragment
 def rendering_ahead(runs: Path, fragments: Path, listener: Listener) -> Iterator[Listener]:
     """A listener that renders every notebook as soon as its step is finished.
 
-    What that needs is imported while the first cell runs.  It hands all events on to
+    What that needs is imported while the first kernel is waited for.  It hands all events on to
     ``listener``.  ``runs`` is the folder of runs, ``fragments`` that of rendered notebooks.  What
     has not been rendered when the block ends, the report does.
     """
@@ -31,7 +31,7 @@ def rendering_ahead(runs: Path, fragments: Path, listener: Listener) -> Iterator
                 folder = runs / run
             # Not earlier: what renders imports what executes, and two threads that import one
             # library at a time get in each other's way.
-            case CellStarted() if not is_ready:
+            case KernelStarting() if not is_ready:
                 is_ready = True
                 pool.submit(_get_ready)
             case StepFinished(state=state, notebook=str(notebook)) if state is not State.CACHED:

@@ -101,6 +101,7 @@ def run_cells(
 
     monitor, variables = keeper.monitor, dict(env or {})
     start = start or _starter(keeper.nb, kernel_name)
+    monitor.kernel_starting()
     kernel, facts = start(variables, log, monitor.kernel_chosen, start_timeout)
     is_done = False
     try:

@@ -9,7 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.events import CellFinished, CellOutput, CellStarted, Listener, Warned
+from kale_pm.events import (
+    CellFinished,
+    CellOutput,
+    CellStarted,
+    KernelStarting,
+    Listener,
+    Warned,
+)
 from kale_pm.runtime.masking import Mask
 
 if TYPE_CHECKING:
@@ -43,6 +50,9 @@ class Monitor:
     def output(self, stream: str, text: str) -> None: ...
 
     def warn(self, text: str) -> None: ...
+
+    def kernel_starting(self) -> None:
+        """All is imported, and the kernel is waited for."""
 
     def kernel_chosen(self, kernel: Kernel) -> None:
         """``kernel`` has a process; raises Interrupted if it is not wanted any more."""
@@ -97,6 +107,9 @@ class StepMonitor(Monitor):
         self._cells = cells
         self._listener = listener
         self._count = 0
+
+    def kernel_starting(self) -> None:
+        self._listener(KernelStarting(self._step))
 
     def kernel_ending(self) -> None:
         self._ending()
