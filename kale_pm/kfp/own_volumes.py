@@ -5,7 +5,7 @@ It asks the cluster while the pipeline is submitted; compiling never does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,12 +25,15 @@ from kale_pm.kfp.cluster.snapshots import (
 )
 from kale_pm.kfp.cluster.storage import storage_classes
 from kale_pm.kfp.compiling.claims import EXISTING, OWN_SNAPSHOT, access_mode, storage_class
+from kale_pm.kfp.compiling.mounts import refuse_clashes
+from kale_pm.kfp.compiling.volumes import uses_workspace
 from kale_pm.model import Configuration, Pipeline, Volume
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 Tell = Callable[[SnapshotEvent], None]
+_MANY = "ReadWriteMany"
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,13 @@ def with_snapshots(
     """Snapshot the claims of the notebook server; the run gets copies, at the same paths.
 
     A place that the notebook has given a volume already keeps it.  Raises ClusterError, with
-    the way out as its hint, if the cluster does not take snapshots of them.
+    the way out as its hint, if the cluster does not take snapshots of them, and before that
+    CompileError if a step could not mount them.
     """
     places, warnings = _places(pipeline, server)
+    expected = _mounting(pipeline, [Volume(OWN_SNAPSHOT, *place) for place in places.items()])
+    for step in pipeline.steps:
+        refuse_clashes(step, expected.configuration.volumes)
     ready = preflight(client, server.namespace, server.service_account, places)
     snapshots = take_snapshots(
         client, server.namespace, ready, listener=listener, patience=patience, pause=pause
@@ -176,31 +183,43 @@ def _mounting(pipeline: Pipeline, copies: list[Volume]) -> Pipeline:
 def with_storage_class(pipeline: Pipeline, client: ApiClient) -> Prepared:
     """Name the cluster's default storage class where new claims name none.
 
-    KFP would ask for one called "standard".  Warns where ReadWriteMany was asked of a class
-    that is known to lend its volumes to one node, and where the classes may not be listed.
+    KFP would ask for one called "standard".  Warns where there is no default, where
+    ReadWriteMany was asked of a class that is known to lend its volumes to one node, and where
+    the classes may not be listed.
     """
     configuration = pipeline.configuration
-    new = [v for v in configuration.volumes if v.type not in (*EXISTING, "pv")]
-    if all(storage_class(v, configuration) and not _is_for_many(v, configuration) for v in new):
+    new = [
+        (f"volume '{v.name}'", storage_class(v, configuration), access_mode(v, configuration))
+        for v in configuration.volumes
+        if v.type not in (*EXISTING, "pv")
+    ]
+    if uses_workspace(configuration):
+        mode = access_mode(None, configuration)
+        new.append(("the marshal volume", configuration.storage_class, mode))
+    if all(named and mode != _MANY for _, named, mode in new):
         return Prepared(pipeline)
     try:
         classes = {each.name: each for each in storage_classes(client)}
     except ClusterError as error:
         return Prepared(pipeline, warnings=(error.message,))
     default = next((each.name for each in classes.values() if each.is_default), None)
-    named = configuration.storage_class or default
     warnings = []
-    for volume in new:
-        found = classes.get(volume.storage_class or named or "")
-        if found is not None and found.is_for_one_node and _is_for_many(volume, configuration):
+    for what, named, mode in new:
+        found = classes.get(named or default or "")
+        if not named and default is None:
             warnings.append(
-                f"volume '{volume.name}' is to be ReadWriteMany, and volumes of the storage class "
+                f"{what} names no storage class, and this cluster has no default one: the run "
+                f"would wait for ever; name one with storage_class ({_listing(classes)})"
+            )
+        elif found is not None and found.is_for_one_node and mode == _MANY:
+            warnings.append(
+                f"{what} is to be ReadWriteMany, and volumes of the storage class "
                 f"'{found.name}' ({found.driver}) belong to one node: write access_mode: rwo, and "
                 "steps that run side by side share a node"
             )
-    changed = replace(configuration, storage_class=named)
+    changed = replace(configuration, storage_class=configuration.storage_class or default)
     return Prepared(replace(pipeline, configuration=changed), warnings=tuple(warnings))
 
 
-def _is_for_many(volume: Volume, configuration: Configuration) -> bool:
-    return access_mode(volume, configuration) == "ReadWriteMany"
+def _listing(names: Iterable[str]) -> str:
+    return ", ".join(names) or "there is none yet"

@@ -156,7 +156,7 @@ def submit_pipeline(
     warn: Callable[[str], None] = _ignore,
     tell: Callable[[SnapshotEvent], None] = _ignore,
 ) -> ClusterRun | Schedule:
-    """Sign in, prepare the volumes, compile, upload, and start the run or its schedule.
+    """Compile, sign in, prepare the volumes, upload, and start the run or its schedule.
 
     ``warn`` hears what the user should know before anything is sent, ``tell`` how snapshots of
     the notebook server's own volumes go on, where the run has copies of these.
@@ -164,15 +164,14 @@ def submit_pipeline(
     Raises PipelineError, CompileError, UsageError, ServerError or ClusterError.
     """
     # Snapshots take minutes, so what can be wrong is to be found before.
-    _encoded(pipeline, options.parameters)
-    if options.cron is not None:
-        kfp_cron(options.cron)
+    ready = prepare(pipeline, options)
     connection = server.connect()
     recurring = options.cron is not None
     with own_volumes.prepared(
         pipeline, os.environ, recurring=recurring, listener=tell
     ) as with_volumes:
-        ready = prepare(with_volumes.pipeline, options)
+        if with_volumes.pipeline is not pipeline:
+            ready = prepare(with_volumes.pipeline, options)
         for warning in (*with_volumes.warnings, *ready.warnings):
             warn(warning)
         return submit(ready, connection)

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kale_pm.model import Configuration, Problem, PullPolicy, Severity, Volume
+from kale_pm.notebook import kubernetes_syntax
 from kale_pm.notebook.document import Document
+from kale_pm.notebook.kubernetes_syntax import LARGEST_INTEGER
 from kale_pm.notebook.names import legal_pipeline_name
 from kale_pm.notebook.requirements import package_index, requirement
 from kale_pm.notebook.spelling import nearest
 from kale_pm.notebook.tags import (
     Setting,
     bad_tags,
+    open_secret,
     options_from,
     parse_default,
     pull_policy,
@@ -35,8 +38,9 @@ _ACCESS_MODES = {
     "rwop": "ReadWriteOncePod",
 }
 _VOLUME_TYPES = ("pvc", "new_pvc", "pv", "clone", "snapshot")
+# What already is there, by its name: a claim, a persistent volume, a snapshot.
+_NAMED_AFTER_OBJECTS = ("pvc", "pv", "clone", "snapshot")
 _SECURITY_KEYS = {"enabled": bool, "run_as_user": int, "run_as_group": int, "run_as_non_root": bool}
-_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?")
 _SIZE = re.compile(r"\d+(\.\d+)?([KMGTPE]i?|k|m)?")
 
@@ -117,10 +121,15 @@ def _read_source(
             problems.append(_problem("error", message, "correct it or remove it"))
     for tag in _default_tags(given.get("steps_defaults"), source.place, problems):
         try:
-            defaults.append(parse_default(tag))
+            setting = parse_default(tag)
         except ValueError as error:
             message = f"{source.place}: '{tag}' does not read in steps_defaults"
             problems.append(bad_tags(message, str(error), None))
+            continue
+        defaults.append(setting)
+        if said := open_secret(setting):
+            message, hint = said
+            problems.append(_problem("warning", f"{source.place}: {message}", hint))
 
 
 def _default_tags(value: object, place: str, problems: list[Problem]) -> list[str]:
@@ -169,8 +178,10 @@ def _switch(value: object, _: _Report) -> bool:
 def _seconds(value: object, _: _Report) -> int:
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"{value!r} is no whole number of seconds")
+    if not 1 <= value <= LARGEST_INTEGER:
+        raise ValueError(f"{value} is no number of seconds from 1 to {LARGEST_INTEGER}")
     return value
 
 
@@ -190,14 +201,9 @@ def _texts(
     return texts
 
 
-def _object_name(value: str) -> str:
-    if not _OBJECT_NAME.fullmatch(value):
-        raise ValueError(f"'{value}' is no name of a Kubernetes object")
-    return value
-
-
-def _kubernetes_name(value: object, report: _Report) -> str:
-    return _object_name(_text(value, report))
+def _kubernetes(check: Callable[[str], str]) -> Callable[[object, _Report], str]:
+    """The reader of a text that Kubernetes takes."""
+    return lambda value, report: check(_text(value, report))
 
 
 def _host(value: str) -> str:
@@ -250,9 +256,15 @@ def _security_context(value: object, report: _Report) -> dict[str, Any]:
             report(_unknown(str(key), list(_SECURITY_KEYS), "security_context"))
         elif entry is not None and type(entry) is not wanted:
             raise ValueError(f"'{key}' is {entry!r}, not of type {wanted.__name__}")
+        elif wanted is int and entry is not None and not 0 <= entry <= LARGEST_INTEGER:
+            raise ValueError(f"'{key}' is {entry}: ids are numbers from 0 to {LARGEST_INTEGER}")
         elif entry is not None:
             result[key] = entry
-    return result if result.pop("enabled", True) else {}
+    if not result.pop("enabled", True):
+        return {}
+    if result.get("run_as_non_root") and result.get("run_as_user") == 0:
+        raise ValueError("'run_as_user' 0 is root, which 'run_as_non_root' forbids")
+    return result
 
 
 def _volumes(value: object, report: _Report) -> tuple[Volume, ...]:
@@ -289,8 +301,11 @@ def _volume(number: int, entry: object, report: _Report) -> Volume:
     missing = [key for key in ("name", "type", "mount_point") if key not in fields]
     if missing:
         refuse(f"{' and '.join(missing)} missing")
-    if not fields["mount_point"].startswith("/"):
-        refuse(f"the mount_point '{fields['mount_point']}' does not begin with /")
+    if fields["type"] in _NAMED_AFTER_OBJECTS:
+        try:
+            kubernetes_syntax.object_name(fields["name"])
+        except ValueError as error:
+            refuse(f"'name': {error}")
     return Volume(**fields)
 
 
@@ -304,10 +319,12 @@ def _volume_type(value: object, report: _Report) -> str:
 def _annotations(value: object, _: _Report) -> dict[str, str]:
     """A table, or the list of {key, value} that Kale's panel writes, its empty rows left out."""
     if isinstance(value, Mapping):
-        return {str(key): str(entry) for key, entry in value.items()}
-    if not isinstance(value, list) or not all(isinstance(row, Mapping) for row in value):
+        found = {str(key): str(entry) for key, entry in value.items()}
+    elif isinstance(value, list) and all(isinstance(row, Mapping) for row in value):
+        found = {str(row["key"]): str(row.get("value") or "") for row in value if row.get("key")}
+    else:
         raise ValueError(f"{value!r} is no table of annotations")
-    return {str(row["key"]): str(row.get("value") or "") for row in value if row.get("key")}
+    return {kubernetes_syntax.key(key): entry for key, entry in found.items()}
 
 
 _Reader = Callable[[object, _Report], Any]
@@ -319,11 +336,11 @@ _KEYS: dict[str, tuple[str, _Reader]] = {
     "experiment_name": ("experiment", _experiment),
     "pipeline_description": ("description", _text),
     "description": ("description", _text),
-    "docker_image": ("image", _text),
-    "base_image": ("image", _text),
-    "image": ("image", _text),
+    "docker_image": ("image", _kubernetes(kubernetes_syntax.image)),
+    "base_image": ("image", _kubernetes(kubernetes_syntax.image)),
+    "image": ("image", _kubernetes(kubernetes_syntax.image)),
     "image_pull_policy": ("image_pull_policy", _pull_policy),
-    "image_pull_secrets": ("image_pull_secrets", _texts("names", _object_name)),
+    "image_pull_secrets": ("image_pull_secrets", _texts("names", kubernetes_syntax.object_name)),
     "install": ("install", _switch),
     "packages": ("packages", _texts("requirements", requirement)),
     "package_indexes": ("package_indexes", _texts("addresses", package_index)),
@@ -335,15 +352,15 @@ _KEYS: dict[str, tuple[str, _Reader]] = {
     "files": ("files", _texts("globs")),
     "kfp_host": ("host", _text),
     "host": ("host", _text),
-    "namespace": ("namespace", _kubernetes_name),
+    "namespace": ("namespace", _kubernetes(kubernetes_syntax.object_name)),
     "authentication": ("authentication", _text),
     "ca": ("ca", _text),
-    "service_account": ("service_account", _kubernetes_name),
+    "service_account": ("service_account", _kubernetes(kubernetes_syntax.object_name)),
     "secrets_dir": ("secrets_dir", _text),
     "kernels": ("kernels", _warmth),
     "security_context": ("security_context", _security_context),
-    "storage_class_name": ("storage_class", _text),
-    "storage_class": ("storage_class", _text),
+    "storage_class_name": ("storage_class", _kubernetes(kubernetes_syntax.object_name)),
+    "storage_class": ("storage_class", _kubernetes(kubernetes_syntax.object_name)),
     "volume_access_mode": ("access_mode", _access_mode),
     "access_mode": ("access_mode", _access_mode),
     "volumes": ("volumes", _volumes),
@@ -365,16 +382,16 @@ _ADVICE = {
 _VOLUME_KEYS: dict[str, tuple[str, _Reader]] = {
     "name": ("name", _text),
     "type": ("type", _volume_type),
-    "mount_point": ("mount_point", _text),
+    "mount_point": ("mount_point", _kubernetes(kubernetes_syntax.mount_path)),
     "size": ("size", _size),
     "annotations": ("annotations", _annotations),
-    "storage_class_name": ("storage_class", _text),
-    "storage_class": ("storage_class", _text),
+    "storage_class_name": ("storage_class", _kubernetes(kubernetes_syntax.object_name)),
+    "storage_class": ("storage_class", _kubernetes(kubernetes_syntax.object_name)),
     "volume_access_mode": ("access_mode", _access_mode),
     "access_mode": ("access_mode", _access_mode),
     "snapshot": ("snapshot", _switch),
     "snapshot_name": ("snapshot_name", _text),
-    "env_variable": ("env_variable", _text),
+    "env_variable": ("env_variable", _kubernetes(kubernetes_syntax.variable_name)),
 }
 
 

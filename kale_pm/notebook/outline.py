@@ -33,9 +33,9 @@ from kale_pm.notebook.tags import (
     CellTags,
     Setting,
     bad_tags,
+    inherited,
     options_from,
     parse_tags,
-    settings_of,
 )
 
 
@@ -162,8 +162,8 @@ def _shown(setting: Setting) -> str:
 
 
 def _step(name: str, draft: _Draft, defaults: StepOptions) -> Step:
-    own = (setting for setting, _ in draft.settings.values())
-    options = options_from([*settings_of(defaults), *own])
+    own = [setting for setting, _ in draft.settings.values()]
+    options = options_from([*inherited(defaults, own), *own])
     return Step(name, tuple(draft.cells), tuple(draft.prev), options)
 
 

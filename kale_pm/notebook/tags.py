@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from kale_pm.notebook import kubernetes_syntax
 from kale_pm.model import (
     Problem,
     PullPolicy,
@@ -27,12 +28,14 @@ Role = Literal["imports", "functions", "parameters", "metrics", "skip"]
 PRELUDE_ROLES: frozenset[str | None] = frozenset({"imports", "functions", "parameters"})
 
 _STEP_NAME = re.compile(r"[_a-z][_a-z0-9]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_KEY = re.compile(r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?(/[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?)?", re.ASCII)
-_SECRET_PART = re.compile(r"[A-Za-z0-9._-]+")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _SIZE = re.compile(r"[1-9]\d*([kMGTPE]|[KMGTPE]i)?", re.ASCII)
 _QUANTITY = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+|m|k|[KMGTPE]i?)?|\.\d+", re.ASCII)
+# What the names of variables with secrets end with, and values that are none.
+_SECRET_NAME = re.compile(
+    r"(^|.*_)(PASSWORD|PASSWD|PASSPHRASE|PWD|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS)?KEY)",
+    re.IGNORECASE,
+)
+_OPEN_VALUE = re.compile(r".{0,5}|[\d.]+|[/.~$].*|disabled|enabled")
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,15 @@ def _step_name(value: str) -> tuple[None, str]:
     return None, value
 
 
-def _text(value: str) -> tuple[None, str]:
-    if not value or any(character.isspace() for character in value):
-        raise _BadValueError("the value is missing or holds a space")
-    return None, value
+def _as_kubernetes(check: Callable[[str], str], value: str) -> str:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise _BadValueError(str(error)) from None
+
+
+def _image(value: str) -> tuple[None, str]:
+    return None, _as_kubernetes(kubernetes_syntax.image, value)
 
 
 def _switch(value: str) -> tuple[None, bool]:
@@ -108,7 +116,7 @@ def _switch(value: str) -> tuple[None, bool]:
 def _number(smallest: int) -> Callable[[str], tuple[None, int]]:
     def read(value: str) -> tuple[None, int]:
         if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < smallest:
-            raise _BadValueError(f"'{value}' is not a whole number of at least {smallest}")
+            raise _BadValueError(f"'{value}' is not a whole number from {smallest} to 999999999")
         return None, int(value)
 
     return read
@@ -121,41 +129,39 @@ def _factor(value: str) -> tuple[None, float]:
 
 
 def _pair(
-    key: re.Pattern[str], value: re.Pattern[str] | None, what: str
+    key: Callable[[str], str], value: Callable[[str], str] = str
 ) -> Callable[[str], tuple[str, str]]:
     def read(text: str) -> tuple[str, str]:
         name, colon, rest = text.partition(":")
         if not colon:
             raise _BadValueError("two parts are needed, with a colon between them")
-        if not key.fullmatch(name):
-            raise _BadValueError(f"'{name}' is no legal name here")
-        if value is not None and not value.fullmatch(rest):
-            raise _BadValueError(f"'{rest}' is not {what}")
-        return name, rest
+        return _as_kubernetes(key, name), _as_kubernetes(value, rest)
 
     return read
 
 
+def _quantity(text: str) -> str:
+    if not _QUANTITY.fullmatch(text):
+        raise ValueError(f"'{text}' is not a Kubernetes quantity such as 2, 500m, 1.5 or 4Gi")
+    return text
+
+
 def _secret(text: str) -> tuple[str, Secret]:
     parts = text.split(":")
-    if len(parts) != 3 or not all(_SECRET_PART.fullmatch(part) for part in parts[:2]):
+    if len(parts) != 3:
         raise _BadValueError("a secret has three parts: its name, its key, the variable")
-    if any(part.startswith("..") or part == "." for part in parts[:2]):
-        raise _BadValueError("a name that begins with '..' leads out of the folder of secrets")
-    if not _VARIABLE.fullmatch(parts[2]):
-        raise _BadValueError(f"'{parts[2]}' is no legal name of an environment variable")
-    return parts[2], Secret(*parts)
+    name = _as_kubernetes(kubernetes_syntax.object_name, parts[0])
+    key = _as_kubernetes(kubernetes_syntax.secret_key, parts[1])
+    variable = _as_kubernetes(kubernetes_syntax.variable_name, parts[2])
+    return variable, Secret(name, key, variable)
 
 
 def _secret_files(text: str) -> tuple[str, SecretFiles]:
     name, _, path = text.partition(":")
-    if not _SECRET_PART.fullmatch(name) or not path.startswith("/") or path.endswith("/"):
+    if not path or path.endswith("/"):
         raise _BadValueError("the name of a secret and the absolute path of a folder are needed")
-    if any(character.isspace() or character == ":" for character in path) or ".." in path.split(
-        "/"
-    ):
-        raise _BadValueError(f"'{path}' is no path at which Kubernetes mounts anything")
-    return path, SecretFiles(name, path)
+    name = _as_kubernetes(kubernetes_syntax.object_name, name)
+    return path, SecretFiles(name, _as_kubernetes(kubernetes_syntax.mount_path, path))
 
 
 def _pull_policy(value: str) -> tuple[None, PullPolicy]:
@@ -175,10 +181,11 @@ def _toleration(text: str) -> tuple[str, Toleration]:
     effects: tuple[TaintEffect, ...] = get_args(TaintEffect)
     effect = next((effect for effect in effects if rest and effect == rest[-1]), None)
     values = rest[:-1] if effect else rest
-    if not _KEY.fullmatch(key) or len(values) > 1:
+    if len(values) > 1:
         raise _BadValueError(f"the parts are a key, a value and one of {', '.join(effects)}")
-    if values and not (values[0] and _LABEL_VALUE.fullmatch(values[0])):
-        raise _BadValueError(f"'{values[0]}' is no value of a taint")
+    _as_kubernetes(kubernetes_syntax.key, key)
+    if values and not _as_kubernetes(kubernetes_syntax.label_value, values[0]):
+        raise _BadValueError("the value of the taint is missing")
     if values and effect is None and nearest(values[0], [e.lower() for e in effects]):
         raise _BadValueError(f"'{values[0]}' is none of {', '.join(effects)}")
     return text, Toleration(key, values[0] if values else None, effect)
@@ -190,8 +197,10 @@ def _size(value: str) -> tuple[None, str]:
     return None, value
 
 
-_quantity = _pair(_KEY, _QUANTITY, "a Kubernetes quantity such as 2, 500m, 1.5 or 4Gi")
-_label = _pair(_KEY, _LABEL_VALUE, "a label value (letters, digits, - _ . only; 63 at most)")
+_resource = _pair(kubernetes_syntax.key, _quantity)
+_label = _pair(kubernetes_syntax.key, kubernetes_syntax.label_value)
+_variable = _pair(kubernetes_syntax.variable_name)
+_annotation = _pair(kubernetes_syntax.key)
 
 WORDS: dict[str, Word] = {
     "block": Word("block:NAME", "step", read=_step_name),
@@ -204,15 +213,15 @@ WORDS: dict[str, Word] = {
     "metrics": Word("metrics", "role", "metrics"),
     "pipeline-metrics": Word("pipeline-metrics", "role", "metrics"),
     "skip": Word("skip", "role", "skip"),
-    "image": Word("image:REF", "option", "image", _text),
+    "image": Word("image:REF", "option", "image", _image),
     "pull": Word(
         "pull:Always, pull:IfNotPresent or pull:Never", "option", "pull_policy", _pull_policy
     ),
     "install": Word("install:enabled or install:disabled", "option", "install", _switch),
     "cache": Word("cache:enabled or cache:disabled", "option", "cache", _switch),
     "report": Word("report:enabled or report:disabled", "option", "report", _switch),
-    "limit": Word("limit:KEY:VALUE", "option", "limits", _quantity),
-    "request": Word("request:KEY:VALUE", "option", "requests", _quantity),
+    "limit": Word("limit:KEY:VALUE", "option", "limits", _resource),
+    "request": Word("request:KEY:VALUE", "option", "requests", _resource),
     "retry": Word("retry:N", "option", "retry", _number(0)),
     "retry_interval": Word("retry_interval:SECONDS", "option", "retry_interval", _number(0)),
     "retry_factor": Word("retry_factor:NUMBER", "option", "retry_factor", _factor),
@@ -220,14 +229,14 @@ WORDS: dict[str, Word] = {
         "retry_max_interval:SECONDS", "option", "retry_max_interval", _number(0)
     ),
     "timeout": Word("timeout:SECONDS", "option", "timeout", _number(1)),
-    "env": Word("env:NAME:VALUE", "option", "env", _pair(_VARIABLE, None, "")),
+    "env": Word("env:NAME:VALUE", "option", "env", _variable),
     "node": Word("node:KEY:VALUE", "option", "nodes", _label),
     "toleration": Word("toleration:KEY:VALUE:EFFECT", "option", "tolerations", _toleration),
     "shm": Word("shm:SIZE", "option", "shared_memory", _size),
     "secret": Word("secret:NAME:KEY:ENVVAR", "option", "secrets", _secret),
     "secret_files": Word("secret_files:NAME:/PATH", "option", "secret_files", _secret_files),
     "label": Word("label:KEY:VALUE", "option", "labels", _label),
-    "annotation": Word("annotation:KEY:VALUE", "option", "annotations", _pair(_KEY, None, "")),
+    "annotation": Word("annotation:KEY:VALUE", "option", "annotations", _annotation),
     "notebook": Word("notebook:NAME", "reserved"),
     "for": Word("for:VAR:in:NAME", "reserved"),
     "if": Word("if:EXPR", "reserved"),
@@ -287,7 +296,10 @@ def parse_tags(tags: Sequence[str], cell: int) -> tuple[CellTags, list[Problem]]
         elif word.kind == "prev":
             prev[result] = None
         else:
-            settings[Setting(word.says, key, result)] = tag
+            setting = Setting(word.says, key, result)
+            settings[setting] = tag
+            if said := open_secret(setting):
+                problems.append(Problem("bad-tags", "warning", *said, cell=cell))
 
     step = next(iter(steps), None)
     role = _role(roles)
@@ -325,6 +337,22 @@ def parse_default(tag: str) -> Setting:
     return Setting(word.says, key, result)
 
 
+def open_secret(setting: Setting) -> tuple[str, str] | None:
+    """What to say, and what to do, of a variable whose value everybody may read.
+
+    None where its name is not that of a secret, or its value is none: short, a number, a path.
+    """
+    if setting.field != "env" or not _SECRET_NAME.fullmatch(setting.key or ""):
+        return None
+    if _OPEN_VALUE.fullmatch(setting.value):
+        return None
+    message = (
+        f"'env:{setting.key}:...' looks like a secret, and whoever sees the notebook or the "
+        "pipeline can read it"
+    )
+    return message, f"write secret:NAME:KEY:{setting.key}, for a key of a Kubernetes secret"
+
+
 def options_from(settings: Iterable[Setting]) -> StepOptions:
     """The options that the settings add up to; of two for the same thing the later one holds."""
     fields: dict[str, Any] = {}
@@ -349,6 +377,21 @@ def settings_of(options: StepOptions) -> tuple[Setting, ...]:
         elif value is not None and (field != "retry" or value):
             found.append(Setting(field, None, value))
     return tuple(found)
+
+
+def inherited(defaults: StepOptions, own: Sequence[Setting]) -> tuple[Setting, ...]:
+    """The settings of ``steps_defaults`` that stand beside a step's ``own``.
+
+    A step has one kind of accelerator: its own takes the place of the default one.
+    """
+    settings = settings_of(defaults)
+    if any(map(_is_accelerator, own)):
+        return tuple(setting for setting in settings if not _is_accelerator(setting))
+    return settings
+
+
+def _is_accelerator(setting: Setting) -> bool:
+    return setting.field in ("limits", "requests") and "/" in (setting.key or "")
 
 
 def legal_step_name(text: str) -> str:

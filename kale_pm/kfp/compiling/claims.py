@@ -10,6 +10,7 @@ What of KFP's backend this rests on was read in its source, not tried on a clust
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ INDENT = "    "
 # The task that puts the names of the claims together, as the generated file calls it.
 CLAIMS_TASK = "claims"
 
-_RUN_ID = 36  # characters
+RUN_ID = 36  # characters
 _SNAPSHOTS = "snapshot.storage.k8s.io"
 
 
@@ -69,13 +70,20 @@ def new_claims(configuration: Configuration) -> tuple[Claim, ...]:
 
 
 def _suffix(name: str, taken: set[str]) -> str:
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower())
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    if not _is_python_name(plain.replace("-", "_")):
+        plain = f"volume-{plain}"
     # Room for a dash, and for a number.
-    plain = plain[: LONGEST - _RUN_ID - 4].strip("-") or "data"
+    plain = plain[: LONGEST - RUN_ID - 4].strip("-")
     number = 1
     while (suffix := plain if number == 1 else f"{plain}-{number}") in taken:
         number += 1
     return suffix
+
+
+def _is_python_name(text: str) -> bool:
+    """Whether it may be a field of the tuple of names in the generated file."""
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def naming(claims: Sequence[Claim]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,12 +10,13 @@ from typing import Any
 
 from kale_pm import strict_json
 from kale_pm.errors import CompileError
-from kale_pm.kfp.compiling.claims import EXISTING, INDENT, OWN_SNAPSHOT
+from kale_pm.kfp.compiling.claims import EXISTING, INDENT, OWN_SNAPSHOT, RUN_ID
 from kale_pm.kfp.compiling.component import EXIT_TASK
 from kale_pm.kfp.compiling.python_text import call, literal
 from kale_pm.kfp.compiling.volumes import SharedVolume, VolumePlan, mounting, telling_run
 from kale_pm.kfp.parameters import KfpParameter
 from kale_pm.model import Pipeline
+from kale_pm.notebook.kubernetes_syntax import object_name
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,17 @@ def _snapshots(pipeline: Pipeline, volumes: VolumePlan) -> Iterator[dict[str, st
         if volume.type == OWN_SNAPSHOT or not (volume.snapshot or volume.snapshot_name):
             continue
         name = volume.snapshot_name or f"{pipeline.name}-{volume.name}".lower()
-        if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,200}[a-z0-9])?", name):
-            raise CompileError(
-                f"volume '{volume.name}': a snapshot cannot be called '{name}'",
-                hint="write a snapshot_name of lower-case letters, digits, dashes and dots",
-            )
+        _refuse_name(volume.name, name)
         existing = volume.name if volume.type in EXISTING else None
         yield {"name": name, "claim": existing, "suffix": suffixes.get(volume.name)}
+
+
+def _refuse_name(volume: str, snapshot: str) -> None:
+    try:
+        # The id of the run may have to follow it.
+        object_name(f"{snapshot}-{'0' * RUN_ID}")
+    except ValueError:
+        raise CompileError(
+            f"volume '{volume}': a snapshot cannot be called '{snapshot}'",
+            hint="write a snapshot_name of at most 216 lower-case letters, digits, dashes and dots",
+        ) from None

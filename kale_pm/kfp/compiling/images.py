@@ -6,10 +6,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.functions import Surroundings
 from kale_pm.kfp.compiling.imports import Imports
 from kale_pm.kfp.compiling.packages import check_indexes, package_warnings, step_packages
 from kale_pm.model import Configuration, Pipeline
+from kale_pm.notebook import kubernetes_syntax
 
 # A folder of every image that everybody may write to.
 _WRITABLE = "/tmp"
@@ -32,10 +34,12 @@ def places(
     The tag of the step decides on the image, else ``image``, else the setting, else it is the
     stock image of this Python's version.  A step installs its packages unless its tag says no,
     or else the setting; none does without ``install``.  Raises CompileError for an index that
-    pip would pass over.
+    pip would pass over, and for an ``image`` that is none.
     """
     configuration = pipeline.configuration
     check_indexes(configuration)
+    if image:
+        _check(image)
     default = _surroundings(
         image or configuration.image or stock_image(),
         (),
@@ -60,6 +64,13 @@ def places(
     return Places(
         default, steps, (*_bare(bare), *package_warnings(packages, images, stock_image()))
     )
+
+
+def _check(image: str) -> None:
+    try:
+        kubernetes_syntax.image(image)
+    except ValueError as error:
+        raise CompileError(str(error), hint="correct --image") from None
 
 
 def stock_image() -> str:

@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from kale_pm.errors import CompileError
+from kale_pm.kfp.compiling.mounts import refuse_clashes
 from kale_pm.kfp.compiling.python_text import call, literal
 from kale_pm.model import Configuration, Step, StepOptions
 
-# A pod lives longer than its step may run: the image, the packages and the report take their
-# time, and a pod that Kubernetes ends takes the executed notebook with it.
-TIMEOUT_GRACE = 300  # seconds
+# A step ends itself when its time is over.  Kubernetes counts from the moment a node has taken
+# the pod: fetching the image, the packages, the variables and the report take their time, too,
+# and a pod that Kubernetes ends takes the executed notebook with it.  So it steps in only when
+# something hangs.
+TIMEOUT_GRACE = 1800  # seconds
 INDENT = "    "
 
 _SECURITY = ("run_as_user", "run_as_group", "run_as_non_root")
@@ -31,10 +34,12 @@ class Settings:
 def task_settings(task: str, step: Step, configuration: Configuration) -> Settings:
     """The settings of ``step``, written for the variable ``task``.
 
-    Raises CompileError, naming the step and the tag, for a quantity that Kubernetes would
-    refuse.
+    Raises CompileError, naming the step and the tag, for what Kubernetes would refuse and KFP
+    would change on its way there.
     """
     options = step.options
+    _refuse_placeholders(step)
+    refuse_clashes(step, configuration.volumes)
     cache = configuration.cache if options.cache is None else options.cache
     resources = _resources(task, step)
     lines = [
@@ -82,9 +87,24 @@ def service_task_settings(task: str, configuration: Configuration) -> tuple[str,
         limits={key: text for key, text in options.limits.items() if "/" not in key},
         requests={key: text for key, text in options.requests.items() if "/" not in key},
     )
-    resources = _resources(task, Step("of steps_defaults", (), options=plain))
+    step = Step("of steps_defaults", (), options=plain)
+    _refuse_placeholders(step)
+    resources = _resources(task, step)
     environment = _environment(task, options)
     return (*resources.lines, *environment, *_pod(task, options, configuration))
+
+
+def _refuse_placeholders(step: Step) -> None:
+    """KFP and Argo put something of their own in the place of what stands in double braces."""
+    for tag, pairs in (("env", step.options.env), ("annotation", step.options.annotations)):
+        for key, value in pairs.items():
+            if "{{" in value:
+                raise CompileError(
+                    f"step {step.name}: {tag}:{key}: KFP would replace what stands in {{{{ }}}}",
+                    hint="set it in a cell, with os.environ"
+                    if tag == "env"
+                    else "write it without double braces",
+                )
 
 
 def _environment(task: str, options: StepOptions) -> list[str]:
@@ -179,7 +199,11 @@ def _accelerator(
     task: str, step: Step, limits: Mapping[str, str], requests: Mapping[str, str]
 ) -> list[str]:
     # Kubernetes wants the request of such a resource to equal its limit: one number says both.
-    wanted = {key: text for key, text in {**requests, **limits}.items() if "/" in key}
+    wanted = {
+        key: amount
+        for key, text in {**requests, **limits}.items()
+        if "/" in key and (amount := _count(step, key, text))
+    }
     if not wanted:
         return []
     if len(wanted) > 1:
@@ -188,17 +212,22 @@ def _accelerator(
             f"this one asks for {', '.join(sorted(wanted))}",
             hint="keep one of the limit: tags",
         )
-    [(key, text)] = wanted.items()
+    [(key, amount)] = wanted.items()
+    return [
+        call(f"{task}.set_accelerator_type", [literal(key)]),
+        call(f"{task}.set_accelerator_limit", [literal(amount)]),
+    ]
+
+
+def _count(step: Step, key: str, text: str) -> int:
+    """How many accelerators; none is what a step says that wants nothing of steps_defaults."""
     amount = _quantity(step, "limit", key, text)
     if amount != int(amount):
         raise CompileError(
             f"step {step.name}: limit:{key}:{text}: accelerators are counted",
             hint=f"write a whole number, as in limit:{key}:1",
         )
-    return [
-        call(f"{task}.set_accelerator_type", [literal(key)]),
-        call(f"{task}.set_accelerator_limit", [literal(int(amount))]),
-    ]
+    return int(amount)
 
 
 def _quantity(step: Step, tag: str, key: str, text: str) -> Decimal:

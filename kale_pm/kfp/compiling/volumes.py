@@ -106,6 +106,12 @@ def volume_plan(pipeline: Pipeline) -> VolumePlan:
     )
 
 
+def uses_workspace(configuration: Configuration) -> bool:
+    """Whether the variables travel on a volume that KFP makes for the run."""
+    shared = _shared(configuration)
+    return shared is not None and shared.is_workspace
+
+
 def mounting(task: str, volume: Volume, name: str) -> str:
     """The line that mounts ``volume``; ``name`` is the expression for the name of its claim."""
     arguments = [task, f"pvc_name={name}", f"mount_path={literal(volume.mount_point)}"]
@@ -168,7 +174,6 @@ def _config(configuration: Configuration, shared: SharedVolume | None) -> Iterat
 
 def _refuse(volumes: Sequence[Volume]) -> None:
     names: set[str] = set()
-    places: dict[PurePosixPath, str] = {}
     for volume in volumes:
         if volume.name in names:
             raise CompileError(
@@ -176,20 +181,18 @@ def _refuse(volumes: Sequence[Volume]) -> None:
                 hint="keep one entry, and use folders of it",
             )
         names.add(volume.name)
-        mount_point = PurePosixPath(volume.mount_point)
-        if mount_point in places:
-            raise CompileError(
-                f"volumes '{places[mount_point]}' and '{volume.name}' are both mounted at "
-                f"{volume.mount_point}",
-                hint="give each a mount_point of its own",
-            )
-        places[mount_point] = volume.name
         is_legal = re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", volume.name)
         if volume.type in EXISTING and not is_legal:
             raise CompileError(
                 f"volume '{volume.name}': KFP cannot mount a claim of this name",
                 hint="a pod's volume is called like its claim: at most 63 lower-case letters, "
                 "digits and dashes",
+            )
+        if any("{{" in text for text in volume.annotations.values()):
+            raise CompileError(
+                f"volume '{volume.name}': KFP would replace what stands in {{{{ }}}} in its "
+                "annotations",
+                hint="write them without double braces",
             )
 
 
@@ -215,6 +218,11 @@ def _warnings(
         yield (
             f"volumes without storage_class ({', '.join(nameless)}): KFP asks for the class "
             "'standard', whatever the cluster's default is: name a class"
+        )
+    if shared is not None and shared.is_workspace and not configuration.storage_class:
+        yield (
+            "the marshal volume is of the storage class that is the cluster's default: where "
+            "none is, the run waits for ever; name one with storage_class"
         )
     if modes and configuration.cache:
         yield (

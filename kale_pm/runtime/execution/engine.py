@@ -67,11 +67,17 @@ class Engine:
             # papermill was given the notebook itself and would note all of it here.
             nb.metadata.papermill["input_path"] = None
             nb.metadata.papermill["output_path"] = keep
+        # Papermill, which alone tells an engine the path of the source, writes what it gets back.
+        is_written_next = keep is None and "input_path" in options
         keeper.notebook_start()
+        is_whole = False
         try:
             run_cells(keeper, kernel_name, **options)
+            is_whole = True
         finally:
             keeper.notebook_complete()
+            if not (is_whole and is_written_next):
+                keeper.save(force=True)
         return keeper.nb
 
 

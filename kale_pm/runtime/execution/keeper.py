@@ -58,7 +58,6 @@ class Keeper(NotebookExecutionManager):  # type: ignore[misc]
         self.nb.metadata.papermill["duration"] = (self.end_time - self.start_time).total_seconds()
         self.complete_pbar()
         self.cleanup_pbar()
-        self.save(force=True)
 
 
 def write_notebook(notebook: NotebookNode, path: Path, mask: Mask | None = None) -> None:
