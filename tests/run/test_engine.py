@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +59,21 @@ def execute(tmp_path: Path, *cells: str, monitor: Monitor | None = None, **optio
 
 def statuses(executed: NotebookNode) -> list[str]:
     return [cell.metadata.papermill.status for cell in executed.cells]
+
+
+def test_a_notebook_leaves_the_memory_with_its_last_user_not_with_the_garbage(
+    tmp_path: Path,
+) -> None:
+    content = notebook("print(1)")
+    content.metadata["papermill"] = {}
+    seen = weakref.ref(content)
+    gc.disable()
+    try:
+        Engine.execute_notebook(content, "python3", str(tmp_path / "a.ipynb"), progress_bar=False)
+        del content
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 # -- under papermill --------------------------------------------------------------------------

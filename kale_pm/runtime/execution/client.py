@@ -56,6 +56,13 @@ class Client:
         A cell that fails ends it.  Raises DeadKernelError or CellTimeoutError if it was not the
         code of the cell that failed.
         """
+        try:
+            self._run_cells()
+            self._recorder.set_widgets_metadata()
+        finally:
+            self._recorder.release()
+
+    def _run_cells(self) -> None:
         keeper, monitor = self._keeper, self._keeper.monitor
         for index, cell in enumerate(keeper.nb.cells):
             keeper.cell_start(cell, index)
@@ -77,7 +84,6 @@ class Client:
                 self._recorder.settle(cell)
                 monitor.cell_finished(cell, time.monotonic() - began)
                 keeper.cell_complete(cell, cell_index=index)
-        self._recorder.set_widgets_metadata()
 
     def _run_cell(self, cell: NotebookNode, index: int) -> bool:
         tags = cell.metadata.get("tags", ())

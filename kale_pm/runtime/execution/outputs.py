@@ -80,6 +80,14 @@ class Recorder(PapermillNotebookClient):  # type: ignore[misc]
         self._shown: dict[int, int] = {}  # bytes that each cell has displayed
         self._refused: dict[int, int] = {}
 
+    def release(self) -> None:
+        """Let go of the notebook when nothing more is to be recorded.
+
+        nbclient keeps a method of its own object, and so in many steps one after another the
+        notebooks would stay in memory until the next collection of garbage.
+        """
+        self.comm_open_handlers.clear()
+
     def begin(self, cell: NotebookNode) -> None:
         """The cell is about to run."""
         cell["metadata"]["execution"] = {}  # nbclient notes there when what came
