@@ -5,7 +5,7 @@ It asks the cluster while the pipeline is submitted; compiling never does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,13 +27,14 @@ from kale_pm.kfp.cluster.storage import storage_classes
 from kale_pm.kfp.compiling.claims import EXISTING, OWN_SNAPSHOT, access_mode, storage_class
 from kale_pm.kfp.compiling.mounts import refuse_clashes
 from kale_pm.kfp.compiling.volumes import uses_workspace
-from kale_pm.model import Configuration, Pipeline, Volume
+from kale_pm.model import Pipeline, Volume
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
 Tell = Callable[[SnapshotEvent], None]
 _MANY = "ReadWriteMany"
+_OF_KFP = "standard"  # the class of a new claim that names none, where the cluster has no default
 
 
 @dataclass(frozen=True)
@@ -189,14 +190,19 @@ def with_storage_class(pipeline: Pipeline, client: ApiClient) -> Prepared:
     """
     configuration = pipeline.configuration
     new = [
-        (f"volume '{v.name}'", storage_class(v, configuration), access_mode(v, configuration))
+        (
+            f"volume '{v.name}'",
+            storage_class(v, configuration),
+            _OF_KFP,
+            access_mode(v, configuration),
+        )
         for v in configuration.volumes
         if v.type not in (*EXISTING, "pv")
     ]
     if uses_workspace(configuration):
         mode = access_mode(None, configuration)
-        new.append(("the marshal volume", configuration.storage_class, mode))
-    if all(named and mode != _MANY for _, named, mode in new):
+        new.append(("the marshal volume", configuration.storage_class, "", mode))
+    if all(named and mode != _MANY for _, named, _, mode in new):
         return Prepared(pipeline)
     try:
         classes = {each.name: each for each in storage_classes(client)}
@@ -204,14 +210,16 @@ def with_storage_class(pipeline: Pipeline, client: ApiClient) -> Prepared:
         return Prepared(pipeline, warnings=(error.message,))
     default = next((each.name for each in classes.values() if each.is_default), None)
     warnings = []
-    for what, named, mode in new:
-        found = classes.get(named or default or "")
-        if not named and default is None:
+    for what, named, otherwise, mode in new:
+        wanted = named or default or otherwise
+        found = classes.get(wanted)
+        if found is None:
+            lacking = f"no storage class '{wanted}'" if wanted else "no default storage class"
             warnings.append(
-                f"{what} names no storage class, and this cluster has no default one: the run "
-                f"would wait for ever; name one with storage_class ({_listing(classes)})"
+                f"this cluster has {lacking}, so that a run would wait for {what} for ever: set "
+                f"storage_class to one that it has ({', '.join(classes) or 'none so far'})"
             )
-        elif found is not None and found.is_for_one_node and mode == _MANY:
+        elif found.is_for_one_node and mode == _MANY:
             warnings.append(
                 f"{what} is to be ReadWriteMany, and volumes of the storage class "
                 f"'{found.name}' ({found.driver}) belong to one node: write access_mode: rwo, and "
@@ -219,7 +227,3 @@ def with_storage_class(pipeline: Pipeline, client: ApiClient) -> Prepared:
             )
     changed = replace(configuration, storage_class=configuration.storage_class or default)
     return Prepared(replace(pipeline, configuration=changed), warnings=tuple(warnings))
-
-
-def _listing(names: Iterable[str]) -> str:
-    return ", ".join(names) or "there is none yet"

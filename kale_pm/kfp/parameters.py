@@ -75,6 +75,7 @@ def kfp_parameters(
 
     A name that KFP cannot take, or one of the ``reserved``, gets a legal name.
     """
+    reserved = (*reserved, "Output")
     taken = {p.name for p in pipeline.parameters if _is_legal(p.name, reserved)}
     found: dict[str, KfpParameter] = {}
     warnings = []
@@ -83,9 +84,13 @@ def kfp_parameters(
         if name not in taken:
             name = _legal_name(name, taken, reserved)
             taken.add(name)
+            why = (
+                "KFP or the generated file uses that name itself"
+                if _is_legal(parameter.name)
+                else "KFP takes names of ASCII letters, digits and _ that start with a letter"
+            )
             warnings.append(
-                f"parameter '{parameter.name}' is called '{name}' in the compiled pipeline: "
-                "KFP takes names of ASCII letters, digits and _ that start with a letter"
+                f"parameter '{parameter.name}' is called '{name}' in the compiled pipeline: {why}"
             )
         default = encode(parameter.default, parameter)
         found[parameter.name] = KfpParameter(
@@ -137,9 +142,8 @@ def _as_text(value: object) -> str:
     return pprint.pformat(value, width=1)
 
 
-def _is_legal(name: str, reserved: Sequence[str]) -> bool:
-    legal = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
-    return legal is not None and name != "Output" and name not in reserved
+def _is_legal(name: str, reserved: Sequence[str] = ()) -> bool:
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is not None and name not in reserved
 
 
 def _legal_name(name: str, taken: set[str], reserved: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ _VOLUME_TYPES = ("pvc", "new_pvc", "pv", "clone", "snapshot")
 _NAMED_AFTER_OBJECTS = ("pvc", "pv", "clone", "snapshot")
 _SECURITY_KEYS = {"enabled": bool, "run_as_user": int, "run_as_group": int, "run_as_non_root": bool}
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?")
-_SIZE = re.compile(r"\d+(\.\d+)?([KMGTPE]i?|k|m)?")
+_SIZE = re.compile(r"\d{1,12}(\.\d{1,12})?([KMGTPE]i?|k|m)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ def _security_context(value: object, report: _Report) -> dict[str, Any]:
             report(_unknown(str(key), list(_SECURITY_KEYS), "security_context"))
         elif entry is not None and type(entry) is not wanted:
             raise ValueError(f"'{key}' is {entry!r}, not of type {wanted.__name__}")
-        elif wanted is int and entry is not None and not 0 <= entry <= LARGEST_INTEGER:
+        elif wanted is int and isinstance(entry, int) and not 0 <= entry <= LARGEST_INTEGER:
             raise ValueError(f"'{key}' is {entry}: ids are numbers from 0 to {LARGEST_INTEGER}")
         elif entry is not None:
             result[key] = entry

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from kale_pm.notebook import kubernetes_syntax
 from kale_pm.model import (
     Problem,
     PullPolicy,
@@ -23,13 +22,17 @@ from kale_pm.model import (
     TaintEffect,
     Toleration,
 )
+from kale_pm.notebook import kubernetes_syntax
 
 Role = Literal["imports", "functions", "parameters", "metrics", "skip"]
 PRELUDE_ROLES: frozenset[str | None] = frozenset({"imports", "functions", "parameters"})
 
 _STEP_NAME = re.compile(r"[_a-z][_a-z0-9]*")
-_SIZE = re.compile(r"[1-9]\d*([kMGTPE]|[KMGTPE]i)?", re.ASCII)
-_QUANTITY = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+|m|k|[KMGTPE]i?)?|\.\d+", re.ASCII)
+_SIZE = re.compile(r"[1-9]\d{0,11}([kMGTPE]|[KMGTPE]i)?", re.ASCII)
+# Kubernetes counts to 2**63; the digits of a larger exponent would keep us busy for hours.
+_QUANTITY = re.compile(
+    r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2}|m|k|[KMGTPE]i?)?|\.\d{1,30}", re.ASCII
+)
 # What the names of variables with secrets end with, and values that are none.
 _SECRET_NAME = re.compile(
     r"(^|.*_)(PASSWORD|PASSWD|PASSPHRASE|PWD|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS)?KEY)",
@@ -161,7 +164,8 @@ def _secret_files(text: str) -> tuple[str, SecretFiles]:
     if not path or path.endswith("/"):
         raise _BadValueError("the name of a secret and the absolute path of a folder are needed")
     name = _as_kubernetes(kubernetes_syntax.object_name, name)
-    return path, SecretFiles(name, _as_kubernetes(kubernetes_syntax.mount_path, path))
+    path = _as_kubernetes(kubernetes_syntax.mount_path, path)
+    return path, SecretFiles(name, path)
 
 
 def _pull_policy(value: str) -> tuple[None, PullPolicy]:
@@ -199,7 +203,7 @@ def _size(value: str) -> tuple[None, str]:
 
 _resource = _pair(kubernetes_syntax.key, _quantity)
 _label = _pair(kubernetes_syntax.key, kubernetes_syntax.label_value)
-_variable = _pair(kubernetes_syntax.variable_name)
+_variable = _pair(kubernetes_syntax.variable_name, kubernetes_syntax.variable_value)
 _annotation = _pair(kubernetes_syntax.key)
 
 WORDS: dict[str, Word] = {

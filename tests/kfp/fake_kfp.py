@@ -22,6 +22,7 @@ from threading import RLock, Thread
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from zlib import crc32
 
 import kfp_server_api
 import yaml
@@ -108,12 +109,14 @@ class Frame:
     """How a run stands at one look: ``steps`` by their names, in KFP's words for states.
 
     Those in ``cached`` were not carried out, ``errors`` are what the server says of a step.
+    ``keys`` are what the package calls steps that share a component with others.
     """
 
     state: str = "RUNNING"
     steps: Mapping[str, str] = field(default_factory=dict)
     cached: frozenset[str] = frozenset()
     errors: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -436,7 +439,7 @@ def task_details(frame: Frame) -> list[dict[str, Any]]:
     """What KFP tells of a run: the nodes of the workflow, executors all under one name."""
     details = [detail("root", "RUNNING", "n0"), detail("root-driver", "SUCCEEDED", "n1")]
     for name, state in frame.steps.items():
-        key = re.sub(r"[^a-z0-9]+", "-", f"step_{name}")
+        key = frame.keys.get(name) or re.sub(r"[^a-z0-9]+", "-", f"step_{name}")
         number = pod_number(name)
         details.append(detail(f"{key}-driver", "SUCCEEDED", f"wine-x7-{number}1"))
         below = {"child_tasks": [{"pod_name": f"wine-x7-{number}"}]}
@@ -464,7 +467,7 @@ def detail(name: str, state: str, identifier: str, **more: Any) -> dict[str, Any
 
 def pod_number(step: str) -> str:
     """The end of the names of a step's pod and node."""
-    return str(sum(map(ord, step)))
+    return str(crc32(step.encode()))
 
 
 def pod_name(step: str) -> str:

@@ -140,7 +140,7 @@ def test_every_option_of_a_step_arrives(compiled: Any) -> None:
     assert "enableCache" not in task.get("cachingOptions", {})
     assert task["retryPolicy"]["maxRetryCount"] == 3
     # The step ends itself after 90 seconds; the pod has time to start and to save.
-    assert settings["activeDeadlineSeconds"] == "390"
+    assert settings["activeDeadlineSeconds"] == "1890"
     assert settings["nodeSelector"]["labels"] == {"disk": "ssd"}
     assert settings["podMetadata"]["labels"] == {"team": "blue"}
     assert settings["podMetadata"]["annotations"] == {"url": "scheme://host:80/y"}

@@ -5,9 +5,7 @@ Each word of the language has a row here; a new one without a row fails.
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,11 @@ from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from kale_pm import Pipeline
+from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.plan import plan
 from kale_pm.notebook.configuration import _ADVICE, _KEYS
 from kale_pm.notebook.tags import WORDS
+from kale_pm.runtime.pod.packing import unpacked
 
 Make = Callable[..., Pipeline]
 
@@ -54,8 +54,7 @@ class Compiled:
 
     def facts(self) -> dict[str, Any]:
         """What the pod of step a is told beside its notebook."""
-        bundle = base64.b64decode(plan(self.pipeline).bundles["a"])
-        return dict(json.loads(zlib.decompress(bundle))["facts"])
+        return dict(unpacked(plan(self.pipeline).bundles["a"])["facts"])
 
     def environment(self, task: str = "step-a") -> dict[str, str]:
         return {each["name"]: each["value"] for each in self.container(task).get("env", ())}
@@ -124,8 +123,12 @@ OPTIONS: dict[str, tuple[str, Callable[[Compiled], object], object]] = {
         lambda c: c.task()["retryPolicy"]["backoffMaxDuration"],
         "50s",
     ),
-    # The step ends itself after 90 seconds; the pod has time to start and to save.
-    "timeout": ("timeout:90", lambda c: c.pod()["activeDeadlineSeconds"], "390"),
+    # The step ends itself after 90 seconds; the pod has half an hour to start and to save.
+    "timeout": (
+        "timeout:90",
+        lambda c: (c.facts()["timeout"], c.pod()["activeDeadlineSeconds"]),
+        (90, "1890"),
+    ),
     "env": ("env:MODE:a:b", lambda c: c.environment()["MODE"], "a:b"),
     "node": ("node:disk:ssd", lambda c: c.pod()["nodeSelector"]["labels"], {"disk": "ssd"}),
     "toleration": (
@@ -272,7 +275,41 @@ class TestSettings:
         assert f"'{key}'" in problem.message
 
 
+class TestTheLargest:
+    """What the tags and settings let pass, the compiler takes."""
+
+    def test_timeouts(self, compiled: Callable[..., Compiled]) -> None:
+        found = compiled(tag="timeout:999999999 retry:999999999", timeout=2**31 - 1)
+        assert found.pod()["activeDeadlineSeconds"] == str(999_999_999 + 1800)
+        assert found.task()["retryPolicy"]["maxRetryCount"] == 999_999_999
+        configured = found.platform["platforms"]["kubernetes"]["pipelineConfig"]
+        assert configured["activeDeadlineSeconds"] == 2**31 - 1
+
+    def test_users(self, compiled: Callable[..., Compiled]) -> None:
+        context = {"run_as_user": 2**31 - 1, "run_as_group": 0}
+        found = compiled(security_context=context).pod()["securityContext"]
+        assert found == {"runAsUser": str(2**31 - 1), "runAsGroup": "0"}
+
+    @pytest.mark.parametrize("image", ["a b", "UPPER", "a\nb"])
+    def test_an_image_of_the_call_is_checked_too(
+        self, image: str, pipeline: Make, tmp_path: Path
+    ) -> None:
+        with pytest.raises(CompileError, match="no reference of an image"):
+            pipeline(STEP).compile(tmp_path / "out.yaml", image=image)
+
+
 class TestWhichHolds:
+    def test_a_steps_own_accelerator(self, compiled: Callable[..., Compiled]) -> None:
+        found = compiled(
+            [("step:a limit:amd.com/gpu:2", "x = 1"), ("step:b prev:a", "print(x)")],
+            steps_defaults=["limit:nvidia.com/gpu:1"],
+        )
+        kinds = {
+            task: found.container(task)["resources"]["accelerator"]["resourceType"]
+            for task in ("step-a", "step-b")
+        }
+        assert kinds == {"step-a": "amd.com/gpu", "step-b": "nvidia.com/gpu"}
+
     def test_a_tag_beside_a_setting(self, compiled: Callable[..., Compiled]) -> None:
         found = compiled(
             tag="image:tag:1 pull:Never cache:enabled install:enabled",

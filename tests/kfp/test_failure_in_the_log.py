@@ -7,16 +7,21 @@ import gzip
 import json
 import random
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from kale_pm import Pipeline
+from kale_pm.errors import StoreError
+from kale_pm.kfp.compiling.plan import plan
+from kale_pm.kfp.server.framed import read_told
 from kale_pm.runtime.pod.frames import LARGEST, frames
-from kale_pm.runtime.pod.step import writable_places
+from kale_pm.runtime.pod.step import run_step, writable_places
 
 
 def read(lines: Iterable[str]) -> dict[str, Any]:
@@ -87,3 +92,33 @@ class TestWithoutAHome:
     def test_only_what_cannot_be_written_moves(self, tmp_path: Path, blocked: str) -> None:
         environment = {"HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": blocked}
         assert set(writable_places(environment, tmp_path / "home")) == {"JUPYTER_RUNTIME_DIR"}
+
+
+class TestBeforeTheFirstCell:
+    def test_what_goes_wrong_is_told_to_fetch(
+        self,
+        pipeline: Callable[..., Pipeline],
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The volume for the variables is a file, so that nothing can be written to it."""
+        for name in ("HOME", "KFP_RETRY_INDEX"):
+            monkeypatch.setenv(name, str(tmp_path) if name == "HOME" else "1")
+        made = pipeline([("step:a", "x = 1"), ("step:b prev:a", "x")], marshal_volume=True)
+        volume = tmp_path / "volume"
+        volume.touch()
+        artifacts = {
+            name: SimpleNamespace(path=str(tmp_path / name), uri=f"minio://{name}")
+            for name in ("notebook", "html", "metrics", "state", "context")
+        }
+        with pytest.raises(StoreError, match="variables cannot be written to the volume"):
+            run_step("a", plan(made).bundles["a"], {**artifacts, "volume": str(volume)})
+        told = read_told(capsys.readouterr().out.splitlines())
+        assert list(told) == [("a", 2)]
+        error = told["a", 2].error
+        assert error is not None
+        assert error["error"]["ename"] == "StoreError"
+        assert "cannot be written to the volume" in error["error"]["evalue"]
+        assert "remove marshal_volume" in error["error"]["hint"]
+        assert error["seconds"] >= 0

@@ -11,7 +11,15 @@ import pytest
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.component import components
 from kale_pm.kfp.compiling.options import not_carried, service_task_settings, task_settings
-from kale_pm.model import Configuration, Pipeline, Secret, Step, StepOptions
+from kale_pm.model import (
+    Configuration,
+    Pipeline,
+    Secret,
+    SecretFiles,
+    Step,
+    StepOptions,
+    Volume,
+)
 
 
 def lines(**options: Any) -> tuple[str, ...]:
@@ -40,7 +48,7 @@ def test_cpus_are_spelt_as_kfp_takes_them(written: str, carried: str) -> None:
     assert f'task.set_cpu_request("{carried}")' in lines(requests={"cpu": written})
 
 
-@pytest.mark.parametrize("text", ["lots", "", "-1", "2GB", "NaN", "inf"])
+@pytest.mark.parametrize("text", ["lots", "", "-1", "2GB", "NaN", "inf", "1e99", "10E"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(CompileError, match=f"step train: limit:memory:{text}"):
         lines(limits={"memory": text})
@@ -55,6 +63,58 @@ def test_a_step_gets_one_kind_of_accelerator() -> None:
     assert 'task.set_accelerator_type("amd.com/gpu")' in lines(requests={"amd.com/gpu": "2"})
     with pytest.raises(CompileError, match=r"amd\.com/gpu, nvidia\.com/gpu"):
         lines(limits={"amd.com/gpu": "1", "nvidia.com/gpu": "1"})
+
+
+def test_no_accelerator_is_an_answer_to_steps_defaults() -> None:
+    assert lines(limits={"nvidia.com/gpu": "0"}) == lines()
+    assert 'task.set_accelerator_type("amd.com/gpu")' in lines(
+        limits={"nvidia.com/gpu": "0", "amd.com/gpu": "1"}
+    )
+
+
+@pytest.mark.parametrize("tag", ["env", "annotations"])
+def test_what_kfp_would_replace_is_refused(tag: str) -> None:
+    with pytest.raises(CompileError, match=f"step train: {tag.removesuffix('s')}:A") as caught:
+        lines(**{tag: {"A": "{{workflow.name}}"}})
+    assert caught.value.hint
+    assert lines(**{tag: {"A": "{ workflow }"}})
+    defaults = StepOptions(**{tag: {"A": "{{$}}"}})
+    with pytest.raises(CompileError, match="step of steps_defaults"):
+        service_task_settings("task", Configuration("nb", steps_defaults=defaults))
+
+
+class TestMounts:
+    """Where the files of secrets are, beside each other and beside volumes."""
+
+    def settle(self, *secrets: str, volumes: tuple[str, ...] = ()) -> None:
+        options = StepOptions(
+            secret_files=tuple(SecretFiles(f"s{n}", path) for n, path in enumerate(secrets))
+        )
+        mounted = tuple(Volume("pvc", f"v{n}", path) for n, path in enumerate(volumes))
+        step = Step("train", (), options=options)
+        task_settings("task", step, Configuration("nb", volumes=mounted))
+
+    def refusal(self, *secrets: str, volumes: tuple[str, ...] = ()) -> str:
+        with pytest.raises(CompileError) as caught:
+            self.settle(*secrets, volumes=volumes)
+        assert caught.value.hint
+        return str(caught.value)
+
+    def test_two_in_one_place_are_refused(self) -> None:
+        said = self.refusal("/keys", "//keys")
+        assert said == "step train: secret 's0' and secret 's1' are both mounted at /keys"
+        said = self.refusal("/keys", volumes=("/keys/",))
+        assert said == "step train: volume 'v0' and secret 's0' are both mounted at /keys"
+
+    def test_nothing_can_be_within_the_files_of_a_secret(self) -> None:
+        assert "volume 'v0' cannot be mounted at /keys/in" in self.refusal(
+            "/keys", volumes=("/keys/in",)
+        )
+        assert "secret 's1' cannot be mounted at /keys/in" in self.refusal("/keys", "/keys/in")
+
+    def test_a_volume_takes_others_into_it_as_notebook_servers_do(self) -> None:
+        self.settle("/home/me/.aws", volumes=("/home/me", "/home/me/data"))
+        self.settle("/keys", "/keys2")
 
 
 def test_no_text_of_a_tag_becomes_code() -> None:

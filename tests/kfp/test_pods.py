@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ VALUES = {
     "flag": True, "largest": 2**53, "beyond": 2**53 + 1, "rate": 1e-7, "layers": [1, 2.0, None],
     "table": {"a": {"b": [1]}}, "nothing": None, "text": "a 'b' \"c\"\n{{$.x}} ü",
     "json": "json:[1]",
+    "endless": math.inf, "least": -math.inf, "no_number": math.inf, "mixed": [math.inf, 1],
     "state": "s", "metrics": 4, "_hidden": 5,
 }  # fmt: skip
 
@@ -27,16 +29,18 @@ VALUES = {
 def test_every_kind_of_parameter_arrives_as_it_would_here(
     pipeline: Make, run_under_kfp: Run
 ) -> None:
-    source = "\n".join(f"{name} = {value!r}" for name, value in VALUES.items())
+    # There is no literal for infinity but a number that is too large.
+    source = "\n".join(f"{n} = {value!r}".replace("inf", "1e999") for n, value in VALUES.items())
     seen = f"seen = {{name: globals()[name] for name in {list(VALUES)!r}}}\nprint(repr(seen))"
     use = "".join(f"{name}\n" for name in VALUES)
     made = pipeline([("parameters", source), ("step:look", use + seen)])
     # What KFP would expand or change must be given as the compiler writes defaults.
-    given = {"text": encode("{{$}}\n'\"", made.parameters[7]), "layers": "json:[3]", "largest": 7}
+    values = {"text": "{{$}}\n'\"", "layers": [3], "largest": 7, "no_number": math.nan}
+    by_name = {parameter.name: parameter for parameter in made.parameters}
+    given = {name: encode(value, by_name[name]) for name, value in values.items()}
     folder, _ = run_under_kfp(made, **given)
     notebook = folder / "step-look" / "notebook" / "look.ipynb"
-    expected = {**VALUES, "text": "{{$}}\n'\"", "layers": [3], "largest": 7}
-    assert printed(notebook) == repr(expected)
+    assert printed(notebook) == repr({**VALUES, **values})
 
 
 def test_what_each_step_leaves(pipeline: Make, run_under_kfp: Run) -> None:

@@ -15,11 +15,12 @@ import yaml
 from fake_kubernetes import FakeKubernetes, running
 
 from kale_pm import Pipeline
-from kale_pm.errors import ClusterError
+from kale_pm.errors import ClusterError, CompileError
 from kale_pm.kfp.cluster.notebook_server import Mount, NotebookServer
 from kale_pm.kfp.cluster.preflight import Readiness, preflight
 from kale_pm.kfp.cluster.roles import SNAPSHOT_RULES, role
 from kale_pm.kfp.cluster.snapshots import (
+    LABELS,
     SnapshotEvent,
     SnapshotReady,
     SnapshotStarted,
@@ -158,6 +159,16 @@ class TestTakingSnapshots:
         (snapshot,), _ = take(cluster, "data")
         assert snapshot.size == "2Gi"
 
+    def test_are_told_from_those_that_a_notebook_keeps(self, cluster: FakeKubernetes) -> None:
+        """By the labels that the documentation names, to find what was left behind."""
+        (snapshot,), _ = take(cluster, "home")
+        path = f"/apis/snapshot.storage.k8s.io/v1/namespaces/me/volumesnapshots/{snapshot.name}"
+        labels = cluster.objects[path]["metadata"]["labels"]
+        assert labels == LABELS
+        documentation = (Path(__file__).parents[2] / "docs" / "volumes.md").read_text("utf-8")
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        assert f"-l {selector}" in documentation
+
     def test_each_time_anew(self, cluster: FakeKubernetes) -> None:
         take(cluster, "home")
         take(cluster, "home")
@@ -231,6 +242,14 @@ class TestOwnVolumes:
         assert text.count('storage_class_name="fast"') == 2
         assert text.count('size="5Gi"') == text.count('size="10Gi"') == 1
         assert path.stat().st_size
+
+    def test_that_a_step_cannot_mount_are_not_copied_at_all(
+        self, pipeline: Make, cluster: FakeKubernetes, server: NotebookServer
+    ) -> None:
+        made = pipeline([("step:a secret_files:keys:/data", "x = 1")], snapshot_volumes=True)
+        with pytest.raises(CompileError, match="'data' and secret 'keys' are both mounted at"):
+            self.prepare(made, cluster, server)
+        assert cluster.asked == []
 
     def test_that_the_notebook_has_mounted_itself_stay_as_they_are(
         self, pipeline: Make, cluster: FakeKubernetes, server: NotebookServer
@@ -357,6 +376,50 @@ class TestStorageClasses:
         ready = with_storage_class(made, cluster.client())
         assert ready.pipeline == made
         assert "list the storage classes" in ready.warnings[0]
+
+    @pytest.fixture
+    def without_default(self, cluster: FakeKubernetes) -> FakeKubernetes:
+        cluster.add("storageclasses", "fast", provisioner=DRIVER)
+        return cluster
+
+    @pytest.mark.parametrize(
+        ("settings", "lacking"),
+        [
+            ({"volumes": [NEW]}, "no storage class 'standard'"),
+            ({"marshal_volume": True}, "no default storage class"),
+            (
+                {"marshal_volume": True, "storage_class": "lost", "access_mode": "rwm"},
+                "no storage class 'lost'",
+            ),
+        ],
+    )
+    def test_one_that_is_not_there_is_told_before_a_run_waits_for_it(
+        self,
+        settings: dict[str, Any],
+        lacking: str,
+        pipeline: Make,
+        without_default: FakeKubernetes,
+    ) -> None:
+        ready = with_storage_class(pipeline(CELLS, **settings), without_default.client())
+        (warning,) = ready.warnings
+        assert lacking in warning
+        assert "fast, shared" in warning
+
+    def test_the_default_one_is_named_for_the_marshal_volume(
+        self, pipeline: Make, cluster: FakeKubernetes
+    ) -> None:
+        ready = with_storage_class(pipeline(CELLS, marshal_volume=True), cluster.client())
+        assert ready.pipeline.configuration.storage_class == "fast"
+        assert ready.warnings == ()
+
+    def test_a_marshal_volume_is_offered_to_one_node_too(
+        self, pipeline: Make, cluster: FakeKubernetes
+    ) -> None:
+        cluster.add("storageclasses", "ebs", provisioner="ebs.csi.aws.com")
+        made = pipeline(CELLS, marshal_volume=True, storage_class="ebs", access_mode="rwm")
+        (warning,) = with_storage_class(made, cluster.client()).warnings
+        assert "the marshal volume is to be ReadWriteMany" in warning
+        assert "write access_mode: rwo" in warning
 
     def test_they_are_listed_only_where_that_decides_something(
         self, pipeline: Make, cluster: FakeKubernetes

@@ -117,10 +117,16 @@ class TestExistingClaims:
         with pytest.raises(CompileError, match="cannot mount"):
             plan(pipeline(CHAIN, volumes=[{**EXISTING, "name": name}]))
 
+    def test_may_be_mounted_within_each_other(self, package: Callable[..., Package]) -> None:
+        inner = {**EXISTING, "name": "models", "mount_point": "/data/models"}
+        assert package(EXISTING, inner).mounts("step-b") == {
+            "/data": "data", "/data/models": "models"
+        }  # fmt: skip
+
     def test_are_mounted_once_and_nowhere_twice(self, pipeline: Make) -> None:
         with pytest.raises(CompileError, match="mounts a volume once"):
             plan(pipeline(CHAIN, volumes=[EXISTING, {**EXISTING, "mount_point": "/more"}]))
-        with pytest.raises(CompileError, match="'data' and 'scratch' are both mounted at /data"):
+        with pytest.raises(CompileError, match="'data' and volume 'scratch' are both"):
             plan(pipeline(CHAIN, volumes=[EXISTING, {**NEW, "mount_point": "/data/"}]))
 
     def test_what_the_claim_alone_decides_is_told(self, warnings: Callable[..., str]) -> None:
@@ -190,6 +196,33 @@ class TestNewClaims:
         assert "{run}-scratch-2" in str(source)
         # A run's id has 36 characters, and a pod's volume may have 63.
         assert f"{{run}}-{'x' * 23}" in str(source)
+
+    @pytest.mark.parametrize(
+        ("name", "suffix"),
+        [
+            ("1x", "volume-1x"),
+            ("class", "volume-class"),
+            ("日本", "volume"),
+            ("run", "run"),
+            ("Output", "output"),
+            ("self", "self"),
+            ("print", "print"),
+        ],
+    )
+    def test_may_have_any_name(
+        self, name: str, suffix: str, package: Callable[..., Package]
+    ) -> None:
+        made = package({**NEW, "name": name}, {**NEW, "name": "volume 1x", "mount_point": "/b"})
+        assert made.mounts("step-a") == {"/scratch": "createpvc", "/b": "createpvc-2"}
+        source = made.spec["deploymentSpec"]["executors"]["exec-claim-names"]["container"]
+        assert f'{{run}}-{suffix}"' in str(source)
+        outputs = made.spec["components"]["comp-claim-names"]["outputDefinitions"]["parameters"]
+        assert len(outputs) == 2
+
+    def test_whose_annotations_kfp_would_change_are_refused(self, pipeline: Make) -> None:
+        volume = {**NEW, "annotations": {"a": "{{workflow.name}}"}}
+        with pytest.raises(CompileError, match=r"'scratch'.* would replace"):
+            plan(pipeline(CHAIN, volumes=[volume]))
 
     def test_without_a_size_are_refused(self, pipeline: Make) -> None:
         volume = {key: value for key, value in NEW.items() if key != "size"}
@@ -278,3 +311,19 @@ def test_the_file_says_it_in_a_few_lines(pipeline: Make, tmp_path: Path) -> None
     assert 'kubernetes.mount_pvc(task, pvc_name="data", mount_path="/data")' in text
     assert text.count("kubernetes.mount_pvc(task") == 2
     assert "with dsl.ExitHandler(closing):" in text
+
+
+class TestTheMarshalVolume:
+    def test_without_a_class_may_wait_for_ever(self, warnings: Callable[..., str]) -> None:
+        assert "the run waits for ever" in warnings(marshal_volume=True)
+        assert "waits for ever" not in warnings(marshal_volume=True, storage_class="fast")
+        assert "waits for ever" not in warnings(EXISTING, marshal_path="/data/variables")
+
+    def test_is_that_of_a_path_however_many_slashes_it_has(self, pipeline: Make) -> None:
+        made = pipeline(CHAIN, volumes=[EXISTING], marshal_path="//data/variables")
+        shared = plan(made).volumes.shared
+        assert shared is not None
+        assert (shared.path, shared.packs) == ('"/data"', "variables")
+        shared = plan(pipeline(CHAIN, marshal_volume=True, marshal_path="//x")).volumes.shared
+        assert shared is not None
+        assert (shared.is_workspace, shared.packs) == (True, "x")

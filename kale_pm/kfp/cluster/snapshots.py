@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 PATIENCE = 600.0  # seconds that all snapshots together may take
 PAUSE = 2.0  # seconds between two looks at them
 LOOKS = 5  # at the same trouble: a driver tries again by itself, and often that helps
-LABEL = {"app.kubernetes.io/managed-by": "kale-pm"}
+# The second one tells those that belong to one run from those that a notebook asks to keep.
+LABELS = {
+    "app.kubernetes.io/managed-by": "kale-pm",
+    "app.kubernetes.io/component": "copy-for-run",
+}
 _PLURAL = "volumesnapshots"
 
 
@@ -139,7 +143,7 @@ def _create(
     body = {
         "apiVersion": f"{SNAPSHOTS}/{VERSION}",
         "kind": "VolumeSnapshot",
-        "metadata": {"name": name, "labels": LABEL},
+        "metadata": {"name": name, "labels": LABELS},
         "spec": spec,
     }
     with asking(f"take a snapshot of the claim {claim}"):

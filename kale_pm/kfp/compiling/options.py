@@ -20,6 +20,7 @@ from kale_pm.model import Configuration, Step, StepOptions
 TIMEOUT_GRACE = 1800  # seconds
 INDENT = "    "
 
+_LARGEST_AMOUNT = 2**63 - 1  # of cpus, bytes or accelerators, to Kubernetes
 _SECURITY = ("run_as_user", "run_as_group", "run_as_non_root")
 
 
@@ -239,7 +240,7 @@ def _quantity(step: Step, tag: str, key: str, text: str) -> Decimal:
         amount = Decimal(parse_quantity(text))
     except (ValueError, ArithmeticError):
         amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
+    if not amount.is_finite() or not 0 <= amount <= _LARGEST_AMOUNT:
         raise CompileError(
             f"step {step.name}: {tag}:{key}:{text}: '{text}' is no quantity", hint=hint
         )

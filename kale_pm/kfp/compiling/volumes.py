@@ -129,7 +129,8 @@ def telling_run(task: str) -> str:
 
 
 def _shared(configuration: Configuration) -> SharedVolume | None:
-    path = configuration.marshal_path
+    # Two slashes at the beginning are another root to pathlib, and to nobody else.
+    path = re.sub("^/+", "/", configuration.marshal_path or "")
     if path and ".." in PurePosixPath(path).parts:
         raise CompileError(
             f"marshal_path: '{path}' leads out of the volume", hint="name a folder of the volume"

@@ -159,6 +159,8 @@ def _write_notebook(content: Mapping[str, Any], path: Path) -> None:
 def _why_none(evidence: Evidence) -> str:
     if evidence.last.damage:
         return "; ".join(evidence.last.damage)
+    if evidence.last.error is not None:
+        return "it failed outside of all cells, and there is none"
     if evidence.gone:
         return evidence.gone
     return (

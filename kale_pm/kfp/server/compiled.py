@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kale_pm.kfp.server.connection import Connection
-from kale_pm.kfp.server.record import Task, dag_tasks
+from kale_pm.kfp.server.graph import dag_tasks
+from kale_pm.kfp.server.record import Task
 from kale_pm.kfp.server.upload import version_spec
 from kale_pm.runtime.pod.parameters import decode
 

@@ -15,6 +15,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from kale_pm.kfp.server.connection import Connection
+from kale_pm.kfp.server.graph import dag_tasks
 from kale_pm.kfp.server.upload import version_spec
 from kale_pm.record import CellError, Place, RunRecord, State, StepRecord
 from kale_pm.runtime.pod.parameters import decode
@@ -60,18 +61,6 @@ def tasks_of(spec: Mapping[str, Any]) -> tuple[Task, ...]:
         Task(names[key], key, tuple(names[parent] for parent in parents[key]))
         for key in TopologicalSorter(parents).static_order()
     )
-
-
-def dag_tasks(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """All tasks of a compiled pipeline by what KFP calls them.
-
-    Where it has an exit task, all the others lie in a pipeline within.
-    """
-    document = spec.get("pipeline_spec", spec)
-    found: dict[str, Any] = {}
-    for part in (document.get("root", {}), *document.get("components", {}).values()):
-        found |= part.get("dag", {}).get("tasks", {})
-    return found
 
 
 def run_tasks(connection: Connection, run: Any) -> tuple[Task, ...]:

@@ -58,7 +58,9 @@ class RunVariable:
 class RunVariables:
     """The variables of the run in ``folder``.
 
-    The methods raise LoadError where a manifest of the run is missing or damaged.
+    Of a run that was fetched from a server the manifest of a step may be missing: then what
+    the step gave is unknown, but for what later steps say of it.  The methods raise LoadError
+    where a manifest is damaged, where all are missing, and where the one is that was asked for.
     """
 
     def __init__(self, folder: Path, record: RunRecord) -> None:
@@ -71,6 +73,8 @@ class RunVariables:
 
     def given(self, step: str) -> dict[str, RunVariable]:
         """What the step made or changed, as it left it; nothing if it did not succeed."""
+        if step in self.missing:
+            raise self._not_here(step)
         manifest = self._manifests.get(step)
         versions = manifest.versions if manifest is not None else {}
         return self._described({n: v for n, v in versions.items() if v.step == step})
@@ -110,6 +114,8 @@ class RunVariables:
             )
         if variable.module is not None:
             return self._imported(name, variable.module)
+        if variable.given_by in self.missing:
+            raise self._not_here(variable.given_by)
         if variable.pack is None or variable.component is None:
             raise LoadError(
                 f"'{name}' of run {self.record.id} was not stored: {variable.reason}",
@@ -126,9 +132,23 @@ class RunVariables:
     # -- what the manifests say -----------------------------------------------------------
 
     @cached_property
+    def missing(self) -> tuple[str, ...]:
+        """The steps that succeeded and whose manifest is not here."""
+        return tuple(name for name in self._done if not self._manifest(name).exists())
+
+    @cached_property
     def _manifests(self) -> Mapping[str, Manifest]:
-        done = [name for name, step in self.record.steps.items() if step.state.is_success]
-        return {name: read_manifest(self._manifest_folder / f"{name}.json") for name in done}
+        missing = () if len(self.missing) == len(self._done) else self.missing
+        return {
+            name: read_manifest(self._manifest(name)) for name in self._done if name not in missing
+        }
+
+    @property
+    def _done(self) -> list[str]:
+        return [name for name, step in self.record.steps.items() if step.state.is_success]
+
+    def _manifest(self, step: str) -> Path:
+        return self._manifest_folder / f"{step}.json"
 
     @property
     def _manifest_folder(self) -> Path:
@@ -166,8 +186,11 @@ class RunVariables:
 
     def _given(self, name: str, version: Version) -> Variable | None:
         """What the manifest of its step says of this version; None if the step deleted it."""
-        manifest = self._manifests.get(version.step)
         deleted = version.component is None
+        if version.step in self.missing:
+            reason = f"what step {version.step} gave is not here"
+            return None if deleted else Variable("", unsaved=reason)
+        manifest = self._manifests.get(version.step)
         if manifest is None or not (deleted or name in manifest.variables):
             raise LoadError(
                 f"run {self.record.id} does not say what step {version.step} made of '{name}'",
@@ -204,12 +227,23 @@ class RunVariables:
 
     # -- what can go wrong ----------------------------------------------------------------
 
+    def _not_here(self, step: str) -> LoadError:
+        return LoadError(
+            f"what step {step} of run {self.record.id} gave is not here: its manifest is missing",
+            hint="fetch the run again, or run the notebook again",
+        )
+
     def _unknown(self, name: str, step: str | None, known: Mapping[str, RunVariable]) -> LoadError:
         run = self.record.id
         if step is not None and name in (received := self.received(step)):
             return LoadError(
                 f"step {step} of run {run} did not change '{name}'",
                 hint=f'it received it: run.steps["{received[name].given_by}"]["{name}"]',
+            )
+        if step is None and self.missing:
+            return LoadError(
+                f"no step of run {run} whose manifest is here has stored '{name}'",
+                hint=f"what {', '.join(self.missing)} gave is unknown: fetch the run again",
             )
         stored = [n for n, found in known.items() if found.kind in ("stored", "module")]
         near = nearest(name, stored if step else [*stored, *self.record.metrics])
@@ -223,6 +257,8 @@ class RunVariables:
 
     def _way_back(self, name: str, step: str) -> str:
         """How to get the variable as it was before ``step``."""
+        if step in self.missing:
+            return f"let {step} keep it"
         order = self._manifests[step].order
         earlier = [m for m in self._manifests.values() if name in m.variables and m.order < order]
         if not earlier:

@@ -7,18 +7,16 @@ machine does, between the files that KFP brings and those that it takes away.
 from __future__ import annotations
 
 import base64
-import json
 import math
 import os
 import tempfile
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.errors import LoadError, StepFailed, StoreError
+from kale_pm.errors import KalePmError, LoadError, StepFailed, StoreError
 from kale_pm.events import Listener
 from kale_pm.record import CellError, State, StepRecord
 from kale_pm.runtime.execution.execute import Outcome, execute
@@ -29,9 +27,10 @@ from kale_pm.runtime.execution.unsaved import with_origin
 from kale_pm.runtime.manifest import Exchange, read_manifest, write_manifest
 from kale_pm.runtime.masking import Mask, without_secrets
 from kale_pm.runtime.pod.ahead import while_starting
-from kale_pm.runtime.pod.announce import announce, this_attempt
+from kale_pm.runtime.pod.announce import announce, announce_error, this_attempt
 from kale_pm.runtime.pod.diary import open_diary
 from kale_pm.runtime.pod.log import printer, report_failure
+from kale_pm.runtime.pod.packing import unpacked
 from kale_pm.runtime.pod.page import write_page
 from kale_pm.runtime.pod.parameters import changed
 from kale_pm.runtime.pod.places import Metrics, Places, sorted_places
@@ -50,11 +49,39 @@ def run_step(step: str, bundle: str, given: Mapping[str, Any]) -> None:
     ``bundle`` is what ``kale_pm.kfp.compiling.bundle`` made, ``given`` are the arguments of the
     step's function: see :class:`~kale_pm.runtime.pod.places.Places`.
 
-    Raises StepFailed after a failure; the log then holds the executed notebook.
+    Raises StepFailed after a failure; the log then holds the executed notebook.  Whatever else
+    is raised, such as StoreError for a volume that takes nothing, is in the log as well.
     """
+    attempt, started, began = this_attempt(), time.time(), time.monotonic()
+    try:
+        _run_step(step, bundle, given, attempt=attempt, started=started, began=began)
+    except StepFailed:
+        raise  # it is told
+    except Exception as error:
+        announce_error(
+            step, attempt, _error_of(error), started=started, seconds=time.monotonic() - began
+        )
+        raise
+
+
+def _error_of(error: Exception) -> CellError:
+    """What went wrong outside of all cells."""
+    message = error.message if isinstance(error, KalePmError) else str(error)
+    hint = error.hint if isinstance(error, KalePmError) else ""
+    return CellError(type(error).__name__, message, hint=hint)
+
+
+def _run_step(
+    step: str,
+    bundle: str,
+    given: Mapping[str, Any],
+    *,
+    attempt: int,
+    started: float,
+    began: float,
+) -> None:
     places = sorted_places(given)
     state = Path(places.state.path)
-    attempt, started, began = this_attempt(), time.time(), time.monotonic()
     with tempfile.TemporaryDirectory(
         prefix=f"kale-pm-{step}-", ignore_cleanup_errors=True
     ) as scratch:
@@ -155,7 +182,7 @@ def _unpack(bundle: str, scratch: Path) -> tuple[Path, NotebookNode, dict[str, A
     """The working folder with its files, the slice, and what else the bundle says."""
     import nbformat
 
-    content = json.loads(zlib.decompress(base64.b64decode(bundle)))
+    content = unpacked(bundle)
     folder = scratch / "files"
     folder.mkdir()
     for name, data in content["files"].items():

@@ -29,7 +29,8 @@ from kale_pm.cli import app
 from kale_pm.errors import PackError, ServerError, UsageError
 from kale_pm.face import FetchedRun, fetch, find_run, find_runs
 from kale_pm.kfp.server.fetch import named_run
-from kale_pm.record import State
+from kale_pm.record import CellError, State
+from kale_pm.runtime.pod.announce import announce_error
 
 CELLS = (
     ("parameters", "n = 3"),
@@ -245,6 +246,17 @@ class TestPodsThatAreGone:
         server.logs[pod_name("end")] = b"kale-pm: end 1/3\n"
         (lack,) = fetched(server).lacks["end"]
         assert "out of memory" in lack.reason
+
+    def test_a_step_that_failed_before_its_first_cell_says_why(
+        self, server: FakeKfpWithOutputs, fetched: Fetch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        missing = CellError("StoreError", "the volume takes nothing", hint="let it")
+        announce_error("end", 1, missing, started=1.0, seconds=2.0)
+        server.logs[pod_name("end")] = capsys.readouterr().out.encode()
+        run = fetched(server)
+        assert run.record.steps["end"].error == missing
+        (lack,) = run.lacks["end"]
+        assert lack.reason == "it failed outside of all cells, and there is none"
 
     def test_a_log_that_was_cut_says_which_lines_it_lacks(
         self, server: FakeKfpWithOutputs, fetched: Fetch

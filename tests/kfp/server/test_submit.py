@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +18,9 @@ from typer.testing import CliRunner
 
 from kale_pm import Pipeline
 from kale_pm.cli import app
-from kale_pm.errors import ClusterError, ParameterError, ServerError, UsageError
+from kale_pm.errors import ClusterError, CompileError, ParameterError, ServerError, UsageError
+from kale_pm.events import CellOutput, Event, StepFinished
+from kale_pm.kfp.compiling.functions import FOLDED_ABOVE
 from kale_pm.kfp.server import following
 from kale_pm.kfp.submit import ClusterRun, Schedule
 from kale_pm.record import State
@@ -284,6 +290,17 @@ def test_copies_of_own_volumes_are_for_notebook_servers(
     assert not [asked for asked in server.asked if asked.startswith("POST")]
 
 
+@pytest.mark.parametrize("snapshots", [False, True])
+def test_what_cannot_be_compiled_is_said_before_a_server_or_a_cluster_is_asked(
+    pipeline: Callable[..., Pipeline], server: FakeKfp, snapshots: bool
+) -> None:
+    cells = [("block:a annotation:a:{{workflow.name}}", "x = 1")]
+    wine = pipeline(cells, image="example.org/wine:1", snapshot_volumes=snapshots)
+    with pytest.raises(CompileError, match="annotation:a"):
+        wine.submit(server.url)
+    assert server.asked == []
+
+
 def test_what_the_server_refuses_is_raised(wine: Pipeline, serve: Callable[..., FakeKfp]) -> None:
     with pytest.raises(ServerError, match="may not list experiments in the namespace theirs"):
         wine.submit(serve(multi_user=True).url, namespace="theirs")
@@ -295,3 +312,54 @@ def test_what_is_uploaded_is_what_compile_writes(
     wine.submit(server.url)
     written = wine.compile(tmp_path / "wine.yaml").path.read_bytes()
     assert server.packages == [written]
+
+
+class TestManySteps:
+    """So many that steps of one kind share a component, and are called after that."""
+
+    NAMES = tuple(f"step_{number}" for number in range(FOLDED_ABOVE + 3))
+
+    @pytest.fixture
+    def large(self, pipeline: Callable[..., Pipeline]) -> Pipeline:
+        cells = [("block:step_0", "rows = [0]")]
+        for before, name in pairwise(self.NAMES):
+            cells.append((f"block:{name} prev:{before}", "rows.append(len(rows))"))
+        return pipeline(cells, name="large", image="example.org/wine:1", install=False)
+
+    def test_are_followed_by_their_own_names(self, large: Pipeline, server: FakeKfp) -> None:
+        run = large.submit(server.url, authentication="none")
+        assert isinstance(run, ClusterRun)
+        keys = {task.name: task.key for task in run.tasks}
+        assert tuple(keys) == self.NAMES
+        assert len(set(keys.values())) == len(self.NAMES)
+        assert not {f"step-{number}" for number in range(99)} & {*keys.values()}
+        done = dict.fromkeys(self.NAMES[:-2], "SUCCEEDED")
+        running, failing = self.NAMES[-2:]
+        server.frames = [
+            Frame("RUNNING", {**done, running: "RUNNING"}, keys=keys),
+            Frame("FAILED", {**done, running: "SUCCEEDED", failing: "FAILED"}, keys=keys),
+        ]
+        server.logs = {pod_name(running): f"kale-pm: {running} 1/1\nappended\n".encode()}
+        told: list[Event] = []
+        record = run.wait(told.append)
+        assert tuple(record.steps) == self.NAMES
+        assert [step.name for step in record.failures] == [failing]
+        finished = [event.step for event in told if isinstance(event, StepFinished)]
+        assert tuple(finished) == self.NAMES
+        assert [(e.step, e.text) for e in told if isinstance(e, CellOutput)] == [
+            (running, "appended\n")
+        ]
+
+    def test_are_one_version_in_every_process(self, large: Pipeline) -> None:
+        versions = set()
+        for seed in ("1", "2"):
+            command = [sys.executable, "-m", "kale_pm", "submit", str(large.path)]
+            done = subprocess.run(
+                [*command, "--dry-run", "--json"],
+                check=True,
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PYTHONHASHSEED": seed},
+            )
+            versions.add(json.loads(done.stdout)["version"])
+        assert len(versions) == 1

@@ -177,6 +177,14 @@ class TestNames:
         found, _ = kfp_parameters(pipeline(Parameter("kubernetes", "int", 1)), ["kubernetes"])
         assert found["kubernetes"].kfp_name == "parameter_kubernetes"
 
+    @pytest.mark.parametrize(
+        ("name", "why"),
+        [("kubernetes", "uses that name"), ("Output", "uses that name"), ("_x", "ASCII letters")],
+    )
+    def test_the_reason_is_the_true_one(self, name: str, why: str) -> None:
+        _, (warning,) = kfp_parameters(pipeline(Parameter(name, "int", 1)), ["kubernetes"])
+        assert why in warning
+
 
 def test_defaults_that_no_server_takes_are_announced() -> None:
     _, warnings = kfp_parameters(pipeline(Parameter("rows", "list", list(range(5000)))))

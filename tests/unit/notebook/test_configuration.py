@@ -233,6 +233,17 @@ class TestSlips:
             ("trusted_hosts", ["https://packages.example.org"]),
             ("namespace", "Team Blue"),
             ("service_account", "pipeline runner"),
+            ("timeout", 2**31),
+            ("timeout", str(2**31)),
+            ("image", "a b"),
+            ("image", "python:3.12\n"),
+            ("storage_class", "Fast Disks"),
+            ("storage_class_name", "fast/disks"),
+            ("image_pull_secrets", ["a..b"]),
+            ("security_context", {"run_as_user": -1}),
+            ("security_context", {"run_as_user": 10**20}),
+            ("security_context", {"run_as_group": 2**31}),
+            ("security_context", {"run_as_user": 0, "run_as_non_root": True}),
         ],
     )
     def test_a_value_that_cannot_be_used_is_an_error(
@@ -263,6 +274,62 @@ class TestSlips:
         address = "ours @ git+ssh://git@git.example.org/ours@v1"
         assert settings(folder, packages=[address]).packages == (address,)
 
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("size", f"{'9' * 20}Ei"),
+            ("mount_point", "data"),
+            ("mount_point", "/"),
+            ("mount_point", "/tmp"),
+            ("mount_point", "/tmp/"),
+            ("mount_point", "//usr/local/lib"),
+            ("mount_point", "/a:b"),
+            ("mount_point", "/a/../c"),
+            ("mount_point", "/a\nb"),
+            ("mount_point", "/{{workflow.name}}"),
+            ("mount_point", "/dev/shm"),
+            ("mount_point", "/proc/x"),
+            ("mount_point", "/minio"),
+            ("mount_point", "/kfp-workspace"),
+            ("env_variable", "a b=c"),
+            ("env_variable", "KALE_PM_RUN"),
+            ("storage_class", "no DNS name"),
+            ("annotations", {"a b": "c"}),
+            ("annotations", [{"key": "-a", "value": "c"}]),
+        ],
+    )
+    def test_a_volume_that_no_pod_could_mount(self, folder: Path, key: str, value: object) -> None:
+        volume = {"name": "a", "type": "pvc", "mount_point": "/a", key: value}
+        found = problem(folder, volumes=[volume])
+        assert found.severity == "error"
+        assert "'volumes'" in found.message
+        assert f"volume 1: '{key}'" in found.message
+
+    @pytest.mark.parametrize("kind", ["pvc", "pv", "clone", "snapshot"])
+    def test_a_volume_is_called_like_what_is_there(self, folder: Path, kind: str) -> None:
+        volume = {"name": "My Data", "type": kind, "mount_point": "/a", "size": 1}
+        assert "volume 1: 'name': 'My Data'" in problem(folder, volumes=[volume]).message
+        volume = {**volume, "type": "new_pvc"}
+        assert settings(folder, volumes=[volume]).volumes[0].name == "My Data"
+
+    @pytest.mark.parametrize("place", ["/tmp/data", "/home/jovyan", "/mnt/my data", "/etc/db"])
+    def test_other_places_are_fine(self, folder: Path, place: str) -> None:
+        volume = {"name": "a", "type": "pvc", "mount_point": place}
+        assert settings(folder, volumes=[volume]).volumes[0].mount_point == place
+
+    def test_a_place_is_written_in_its_short_form(self, folder: Path) -> None:
+        volume = {"name": "a", "type": "pvc", "mount_point": "//mnt//data/"}
+        assert settings(folder, volumes=[volume]).volumes[0].mount_point == "/mnt/data"
+
+    def test_root_may_be_allowed_and_a_user_named(self, folder: Path) -> None:
+        for context in (
+            {"run_as_user": 0},
+            {"run_as_user": 0, "run_as_non_root": False},
+            {"run_as_user": 1000, "run_as_non_root": True},
+            {"run_as_user": 2**31 - 1},
+        ):
+            assert settings(folder, security_context=context).security_context == context
+
     def test_metadata_that_are_no_table(self, folder: Path) -> None:
         _, problems = read(folder, kubeflow_notebook=[1])
         assert [found.severity for found in problems] == ["error"]
@@ -289,6 +356,14 @@ class TestStepsDefaults:
         assert [(found.code, found.severity) for found in problems] == [("bad-tags", "error")]
         assert "limit:cpu:2" in problems[0].hint
         assert configuration.steps_defaults.retry == 1
+
+    def test_a_secret_for_all_to_read_is_warned_of(self, folder: Path) -> None:
+        tags = ["env:DB_PASSWORD:hunter2"]
+        configuration, (found,) = read(folder, kubeflow_notebook={"steps_defaults": tags})
+        assert (found.code, found.severity) == ("bad-configuration", "warning")
+        assert "secret:NAME:KEY:DB_PASSWORD" in found.hint
+        assert "hunter2" not in found.message + found.hint
+        assert configuration.steps_defaults.env == {"DB_PASSWORD": "hunter2"}
 
 
 class TestSources:

@@ -7,6 +7,7 @@ import pytest
 from kale_pm.model import Problem, Secret, SecretFiles, StepOptions, Toleration
 from kale_pm.notebook.tags import (
     CellTags,
+    inherited,
     legal_step_name,
     options_from,
     parse_default,
@@ -108,6 +109,10 @@ class TestWords:
     )
     def test_options(self, tag: str, options: StepOptions) -> None:
         assert read("block:a", tag).options == options
+
+    def test_a_place_is_written_in_its_short_form(self) -> None:
+        options = read("block:a", "secret_files:db://etc//db").options
+        assert options.secret_files == (SecretFiles("db", "/etc/db"),)
 
     def test_options_add_up(self) -> None:
         options = read("block:a", "limit:cpu:2", "limit:memory:1Gi", "env:A:1", "env:B:2").options
@@ -298,6 +303,35 @@ class TestSlips:
             "label:a:b c",
             "node:a",
             "annotation:a",
+            "timeout:99999999999",
+            "retry:99999999999",
+            "image:a\nb",
+            "image:UPPER/Case:1",
+            "image:python:3.12:1",
+            "image:host/{{workflow.name}}:1",
+            "env:A=B:c",
+            "env:A:b\0c",
+            f"shm:{'9' * 20}E",
+            "env:KALE_PM_INPUTS:[]",
+            "secret:db:password:KALE_PM_RUN",
+            "secret:My_Secret:key:NAME",
+            "secret_files:db:/tmp",
+            "secret_files:db:/etc",
+            "secret_files:db:/kfp-launcher/x",
+            "secret_files:db:/dev/shm",
+            "secret_files:my_db:/etc/db",
+            "limit:-gpu:1",
+            "limit:cpu:1e9999999",
+            f"limit:cpu:{'9' * 31}",
+            "limit:a/b/c:1",
+            "label:_team:a",
+            "label:Team.io/a:b",
+            f"label:{'a' * 64}:b",
+            f"label:a:{'b' * 64}",
+            f"annotation:{'a' * 64}:b",
+            "node:a_/b:c",
+            "toleration:a_/b:c",
+            f"toleration:a:{'b' * 64}:NoSchedule",
         ],
     )
     def test_values_that_do_not_read(self, tag: str) -> None:
@@ -324,6 +358,35 @@ class TestSlips:
         assert len(problems) == 3
 
 
+class TestOpenSecrets:
+    @pytest.mark.parametrize(
+        "name", ["PASSWORD", "DB_PASSWORD", "db_passwd", "HF_TOKEN", "AWS_SECRET", "OPENAI_API_KEY"]
+    )
+    def test_are_warned_of_and_not_repeated(self, name: str) -> None:
+        tags, (found,) = parse_tags(("block:a", f"env:{name}:hunter2:more"), 4)
+        assert tags.options.env == {name: "hunter2:more"}
+        assert (found.code, found.severity, found.cell) == ("bad-tags", "warning", 4)
+        assert name in found.message
+        assert f"secret:NAME:KEY:{name}" in found.hint
+        assert "hunter2" not in found.message + found.hint
+
+    @pytest.mark.parametrize(
+        "tag",
+        [
+            "env:TOKENIZERS_PARALLELISM:false-really",
+            "env:MAX_TOKENS:1000000",
+            "env:KEYBOARD:something",
+            "env:PASSWORD:",
+            "env:SORT_KEY:name",
+            "env:TLS_KEY:/etc/tls/key.pem",
+            "env:CACHE_TOKEN:disabled",
+            "annotation:password:something",
+        ],
+    )
+    def test_what_is_none_is_left_alone(self, tag: str) -> None:
+        assert read("block:a", tag).step == "a"
+
+
 class TestDefaults:
     def test_options_may_stand(self) -> None:
         settings = [parse_default("limit:cpu:2"), parse_default("retry:3")]
@@ -337,6 +400,22 @@ class TestDefaults:
     def test_a_slip_names_the_right_word(self) -> None:
         with pytest.raises(ValueError, match="limit:cpu:2"):
             parse_default("limt:cpu:2")
+
+    @pytest.mark.parametrize(
+        ("own", "expected"),
+        [
+            ((), {"nvidia.com/gpu": "1", "cpu": "2"}),
+            (("limit:cpu:4",), {"nvidia.com/gpu": "1", "cpu": "4"}),
+            (("limit:nvidia.com/gpu:2",), {"nvidia.com/gpu": "2", "cpu": "2"}),
+            (("limit:amd.com/gpu:1",), {"amd.com/gpu": "1", "cpu": "2"}),
+        ],
+    )
+    def test_a_steps_own_accelerator_takes_the_place_of_the_default_one(
+        self, own: tuple[str, ...], expected: dict[str, str]
+    ) -> None:
+        defaults = StepOptions(limits={"nvidia.com/gpu": "1", "cpu": "2"})
+        settings = read("block:a", *own).settings
+        assert options_from([*inherited(defaults, settings), *settings]).limits == expected
 
     def test_options_come_apart_and_together(self) -> None:
         options = read(

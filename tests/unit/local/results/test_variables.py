@@ -236,6 +236,47 @@ def test_a_lost_manifest_is_one_clear_error(run: Run) -> None:
         run.variables.load("a")
 
 
+class TestOneLostManifest:
+    """A fetched run may lack that of a step whose artifacts are gone."""
+
+    @pytest.fixture
+    def run(self, run: Run) -> Run:
+        run.step("make", {"a": 1}, {"old": 2})
+        run.step("other", {"b": [2]})
+        run.step("tell", {"c": 3}, after=("make", "other"), needs=("a", "b"), deletes=("old",))
+        run.manifest("make").unlink()
+        return run
+
+    def test_leaves_what_the_others_gave(self, run: Run) -> None:
+        variables = run.variables
+        assert variables.missing == ("make",)
+        assert variables.load("b") == [2]
+        assert told(variables.given("tell"))["c"] == ("tell", ())
+        assert {name: found.kind for name, found in variables.final().items()} == {
+            "a": "unsaved", "b": "stored", "c": "stored", "old": "deleted"
+        }  # fmt: skip
+        assert told(variables.received("tell")) == {"b": ("other", ("tell",))}
+
+    def test_is_named_where_it_is_wanted(self, run: Run) -> None:
+        for load in (
+            lambda: run.variables.load("a"),
+            lambda: run.variables.given("make"),
+            lambda: run.variables.load("old", "make"),
+        ):
+            with pytest.raises(LoadError, match="what step make of run r-1 gave is not") as caught:
+                load()
+            assert "fetch the run again" in caught.value.hint
+        with pytest.raises(LoadError, match="whose manifest is here") as caught:
+            run.variables.load("lost")
+        assert "what make gave is unknown" in caught.value.hint
+
+    def test_of_the_step_that_deleted_is_no_trouble(self, run: Run) -> None:
+        run.step("end", after=("tell",))
+        run.manifest("tell").unlink()
+        with pytest.raises(LoadError, match="step tell of run r-1 deleted 'old'"):
+            run.variables.load("old")
+
+
 def test_a_version_of_a_step_that_says_nothing_of_it_is_one_clear_error(run: Run) -> None:
     run.step("make", {"a": 1})
     run.step("tell", after=("make",))

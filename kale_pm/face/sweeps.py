@@ -1,0 +1,298 @@
+"""A sweep as an object: its trials, the best of them, a table, and a page."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kale_pm import strict_json
+from kale_pm.errors import KalePmError, StoreError, UsageError
+from kale_pm.events import SweepListener, ignore
+from kale_pm.face.runs import Run
+from kale_pm.notebook import read
+from kale_pm.notebook.spelling import nearest
+from kale_pm.record import State, SweepRecord, TrialRecord
+from kale_pm.trials.goal import Goal, best, ranking, read_goal
+from kale_pm.trials.table import TrialRow, metric_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORTS = 32
+"""Trials that get a report of their own, where nobody says how many."""
+
+_IN_NOTEBOOK = 20  # trials that a notebook shows
+
+
+@dataclass(frozen=True, repr=False)
+class SweepTrial:
+    """One trial of a sweep; ``runs`` is the folder in which its run lies."""
+
+    record: TrialRecord
+    runs: Path
+
+    def __repr__(self) -> str:
+        return f"SweepTrial({self.number}, {dict(self.parameters)}, {self.state.value})"
+
+    @property
+    def number(self) -> int:
+        return self.record.number
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The values of the parameters that vary; ``run.parameters`` are all of them."""
+        return self.record.parameters
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        return self.record.metrics
+
+    @property
+    def state(self) -> State:
+        return self.record.state
+
+    @property
+    def error(self) -> str:
+        """What failed; empty if nothing did."""
+        return self.record.error
+
+    @cached_property
+    def run(self) -> Run:
+        """The trial as a run.  Raises StoreError if it never began, or cannot be read any more."""
+        from kale_pm.local import read_run
+
+        if self.record.run is None:
+            why = f": {self.record.why}" if self.record.why else ""
+            raise StoreError(
+                f"trial {self.number} has no run{why}", hint="it never began: retry the sweep"
+            )
+        folder = self.runs / self.record.run
+        return Run(read_run(folder), folder)
+
+
+@dataclass(frozen=True, repr=False)
+class Sweep:
+    """Many runs of one pipeline on this machine, which differ in the values of parameters."""
+
+    record: SweepRecord
+    folder: Path
+
+    def __repr__(self) -> str:
+        return f"Sweep({self.id!r}, {self.state.value}, {len(self.record.trials)} trials)"
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def state(self) -> State:
+        return self.record.state
+
+    @property
+    def goal(self) -> Goal | None:
+        """What makes a trial the best one; None where nobody said it."""
+        return read_goal(self.record.goal) if self.record.goal else None
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def results(self) -> Path:
+        """All trials as a table, as CSV; ``results.json`` lies beside it."""
+        return self.folder / "results.csv"
+
+    @cached_property
+    def trials(self) -> tuple[SweepTrial, ...]:
+        runs = self.folder.parent.parent / "runs"
+        return tuple(SweepTrial(trial, runs) for trial in self.record.trials)
+
+    @cached_property
+    def rows(self) -> tuple[TrialRow, ...]:
+        """The trials as rows of a table, by number."""
+        from kale_pm.local.sweeping import rows_of
+
+        return rows_of(self.record)
+
+    @property
+    def failures(self) -> tuple[SweepTrial, ...]:
+        """The trials that failed."""
+        return tuple(trial for trial in self.trials if trial.state is State.FAILED)
+
+    @property
+    def best(self) -> SweepTrial:
+        """The trial that comes nearest to the goal.
+
+        Raises UsageError where there is no goal, KalePmError where no trial that is done has
+        the goal's metric as a finite number.
+        """
+        goal = self.goal
+        if goal is None:
+            raise UsageError(
+                f"sweep {self.id} has no goal",
+                hint="say what is the best: sweep.best_by('accuracy:max'), or on the command line "
+                f"kale-pm report {self.id} --best accuracy:max",
+            )
+        found = best(self.rows, goal)
+        if found is None:
+            raise _lost(goal, self.rows)
+        return self.trial(found.number)
+
+    def best_by(self, goal: str) -> SweepTrial:
+        """The best trial by another goal, such as ``loss:min``; raises as :attr:`best` does."""
+        return self.by(goal).best
+
+    def by(self, goal: str) -> Sweep:
+        """The same sweep with another goal, such as ``loss:min``.  Raises UsageError."""
+        return replace(self, record=replace(self.record, goal=str(read_goal(goal))))
+
+    def trial(self, number: int) -> SweepTrial:
+        """The trial of this number, from 1; UsageError if there is none."""
+        for trial in self.trials:
+            if trial.number == number:
+                return trial
+        raise UsageError(
+            f"sweep {self.id} has no trial {number}", hint=f"trials: 1 to {len(self.trials)}"
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """The trials as a pandas DataFrame, indexed by their numbers.
+
+        Its columns are the state, the parameters that vary, the metrics, the seconds and the id
+        of the run; a metric that is called like a parameter is ``metrics.NAME``.
+        """
+        import pandas as pd
+
+        from kale_pm.trials.table import flat
+
+        return pd.DataFrame(flat(self.rows, self.record.varied)).set_index("trial")
+
+    def as_csv(self) -> str:
+        """All trials as CSV, a line for each."""
+        from kale_pm.trials.table import as_csv
+
+        return as_csv(self.rows, self.record.varied)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record, and the best trial's number, for a program: what ``sweep --json`` prints."""
+        found = best(self.rows, self.goal) if self.goal else None
+        content: dict[str, Any] = json.loads(strict_json.dumps(asdict(self.record), default=str))
+        number = found.number if found else None
+        return {**content, "best": number, "folder": str(self.folder)}
+
+    def retry(
+        self,
+        *,
+        jobs: int | None = None,
+        kernel: str | None = None,
+        fail_fast: bool = False,
+        verify: bool = False,
+        listener: SweepListener = ignore,
+    ) -> Sweep:
+        """Try again what is not done, with the same values, in the same place.
+
+        The options are those of :meth:`Pipeline.sweep`.  Raises UsageError where all trials
+        are done or the sweep still goes on, and what else that method raises.
+        """
+        from kale_pm.face.pipeline import load
+        from kale_pm.local import RunOptions
+        from kale_pm.local.sweeping import SweepOptions
+
+        run = RunOptions(jobs=jobs, kernel=kernel, fail_fast=fail_fast, verify=verify)
+        pipeline = load(self.record.notebook)
+        return pipeline.retry_sweep(self, SweepOptions(run), listener)
+
+    def write_report(
+        self,
+        reports: int | None = REPORTS,
+        tell: Callable[[int, int], None] = lambda _count, _all: None,
+    ) -> Path:
+        """Write reports of trials, the tables of results, and the page ``report.html``; its path.
+
+        The reports are those of the ``reports`` best trials, or without a goal of the first
+        ones, and of as many failed ones; with None of all.  ``tell`` hears how many of how many
+        are written.  Raises StoreError if something cannot be written.
+        """
+        from kale_pm.local.sweeping import worth_a_report, write_page, write_results
+
+        chosen = worth_a_report(self.record, len(self.trials) if reports is None else reports)
+        try:
+            for count, record in enumerate(chosen):
+                tell(count, len(chosen))
+                try:
+                    run = self.trial(record.number).run
+                except StoreError:
+                    continue  # it was removed, and the others are there all the same
+                run.write_report()
+        finally:
+            # However that ends, also by Ctrl-C, the page is there.
+            write_results(self.record, self.folder)
+            path = write_page(self.record, self.folder)
+        return path
+
+    def _repr_html_(self) -> str:
+        """The best trials as a table, or without a goal the first ones, and a picture of all."""
+        from kale_pm.trials.gallery import lines
+        from kale_pm.trials.table import flat
+        from kale_pm.trials.values import html_text
+
+        goal, varied = self.goal, self.record.varied
+        chosen = best(self.rows, goal) if goal else None
+        table = flat(ranking(self.rows, goal), varied)
+        shown = table[:_IN_NOTEBOOK]
+        states = Counter(row["state"] for row in table)
+        told = f"{self.id}: {', '.join(f'{count:,} {state}' for state, count in states.items())}"
+        head = "".join(f"<th>{html_text(name)}</th>" for name in (table[0] if table else ()))
+        body = "".join(_html_line(row, chosen) for row in shown)
+        more = f"<p>… and {len(table) - len(shown):,} more</p>" if len(table) > len(shown) else ""
+        return (
+            f"<p>{html_text(told)}</p>\n<table><thead><tr>{head}</tr></thead>\n"
+            f"<tbody>{body}</tbody></table>\n{more}{lines(self.rows, goal=goal, varied=varied)}"
+        )
+
+
+def find_sweep(name: str = "latest", *, near: str | Path | None = None) -> Sweep:
+    """A sweep by its id, ``latest``, its folder, or the notebook whose newest sweep is meant.
+
+    ``near`` is where the search for ``.kale-pm`` starts: by default the notebook's folder,
+    or the working directory.  Raises StoreError if there is no such sweep, or it is damaged,
+    NotebookError where the notebook cannot be read.
+    """
+    from kale_pm.local import sweeping
+
+    path = Path(name)
+    if (path.suffix == ".ipynb" or path.is_file()) and not path.is_dir():
+        pipeline = read(path).name
+        try:
+            folder = sweeping.find_sweep(f"latest-{pipeline}", Path(near or path.parent))
+        except StoreError as error:
+            raise StoreError(
+                f"{path} has no sweep", hint=f"sweep it first: kale-pm sweep {path} -p NAME=VALUES"
+            ) from error
+    else:
+        folder = sweeping.find_sweep(name, Path(near or "."))
+    return Sweep(sweeping.read_sweep(folder), folder)
+
+
+def _lost(goal: Goal, rows: tuple[TrialRow, ...]) -> KalePmError:
+    """The error of a metric that no trial gave."""
+    known = metric_names(row for row in rows if row.is_success)
+    near = nearest(goal.metric, known)
+    hint = f"metrics: {', '.join(known)}" if known else "no trial that is done has a metric"
+    if near:
+        hint = f"did you mean '{near}'? {hint}"
+    return KalePmError(f"no trial that is done has a finite number as '{goal.metric}'", hint=hint)
+
+
+def _html_line(row: Mapping[str, Any], chosen: TrialRow | None) -> str:
+    from kale_pm.trials.values import html_text, value_text
+
+    texts = ["" if value is None else html_text(value_text(value)) for value in row.values()]
+    if chosen is not None and row["trial"] == chosen.number:
+        texts = [f"<b>{text}</b>" for text in (f"★ {texts[0]}", *texts[1:])]
+    return f"<tr>{''.join(f'<td>{text}</td>' for text in texts)}</tr>\n"
