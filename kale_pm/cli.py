@@ -18,6 +18,7 @@ from kale_pm.commands.options import Folder, Infer, Json, Notebook, Strict
 from kale_pm.commands.results import report, vars_
 from kale_pm.commands.shared import INTERRUPTED, load_pipeline, refuse_errors
 from kale_pm.commands.submit import submit
+from kale_pm.commands.sweep import sweep
 from kale_pm.commands.watch import watch_and_run
 from kale_pm.console import (
     mention_warnings,
@@ -146,6 +147,7 @@ app.command()(check)
 app.command()(show)
 app.command(name="slice")(slice_)
 app.command()(run)
+app.command()(sweep)
 app.command(name="compile")(compile_)
 app.command()(submit)
 app.command()(fetch)

@@ -8,24 +8,26 @@ from __future__ import annotations
 import codecs
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from kale_pm.errors import KalePmError, NotebookError, StepFailed
-    from kale_pm.events import Event, Listener
+    from kale_pm.events import Event, Listener, SweepListener
     from kale_pm.face import Pipeline
     from kale_pm.model import Problem
+    from kale_pm.trials.goal import Goal
 
 _FAILURES = 5  # that are told in full; the report tells all
 _UNWRAPPED = 10_000  # columns, where no terminal says how many there are
 
 
 # Signs that a terminal without Unicode shows by others; none is longer, so that tables hold.
-_SIGNS = str.maketrans("▸✓✗·═…→│┌└—", ">+x.=~>|++-")
+_SIGNS = str.maketrans("▸✓✗★·═…→│┌└—", ">+x*.=~>|++-")
 _ERRORS = "kale_pm.plain"
 
 
@@ -162,6 +164,59 @@ def progress(pipeline: Pipeline, verbose: bool, quiet: bool) -> Iterator[Listene
                 live.console.print(event_line(event), soft_wrap=True)
 
         yield draw
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Who hears how many of how many things are made, and shows it on a terminal."""
+    console = _console(error=True)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield lambda _count, _all: None
+        return
+    with console.status("") as status:
+        yield lambda count, total: status.update(f"{what} {count + 1:,} of {total:,}")
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """Who shows a sweep: ``hear`` what happens, ``tell`` how many of how many reports it writes."""
+
+    hear: SweepListener
+    tell: Callable[[int, int], None] = lambda _count, _all: None
+
+
+@contextmanager
+def sweep_progress(
+    steps: Sequence[str], goal: Goal | None, verbose: bool, quiet: bool
+) -> Iterator[SweepProgress]:
+    """Show a sweep while it goes on: live on a terminal, as plain lines elsewhere."""
+    from rich.live import Live
+
+    from kale_pm.events import SweepEvent, ignore
+    from kale_pm.terminal import SweepLines, SweepView
+
+    console = _console(error=True)
+    if quiet:
+        yield SweepProgress(ignore)
+        return
+    if not console.is_terminal or console.is_dumb_terminal or verbose:
+        lines = SweepLines(goal, verbose)
+
+        def print_lines(event: SweepEvent) -> None:
+            for line in lines.hear(event):
+                console.print(line, soft_wrap=True)
+
+        yield SweepProgress(print_lines)
+        return
+    view = SweepView(steps, goal)
+    # What is drawn goes away at the end: the table of all trials takes its place.
+    with Live(view, console=console, refresh_per_second=8, transient=True) as live:
+
+        def draw(event: SweepEvent) -> None:
+            for line in view.hear(event):
+                live.console.print(line, soft_wrap=True)
+
+        yield SweepProgress(draw, view.tell)
 
 
 def _console(error: bool) -> Console:

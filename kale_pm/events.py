@@ -1,4 +1,4 @@
-"""What happens during a run, told as a stream of values.
+"""What happens during a run or a sweep, told as a stream of values.
 
 The runner calls one listener with them.  The terminal draws them, the journal stores them,
 tests collect them in a list; the logic itself never prints.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kale_pm.record import CellError, State
+from kale_pm.record import CellError, State, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -109,5 +109,50 @@ Event = (
 Listener = Callable[[Event], None]
 
 
-def ignore(event: Event) -> None:
+@dataclass(frozen=True)
+class SweepStarted:
+    """``executions`` are those of all steps, of which trials share some."""
+
+    sweep: str
+    pipeline: str
+    trials: int
+    executions: int
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """Trial ``number`` (from 1) has begun as the run of this id."""
+
+    number: int
+    run: str
+
+
+@dataclass(frozen=True)
+class OfTrial:
+    """What happens in a run happens in trial ``number``.
+
+    What trials share is told of the one that executes it.
+    """
+
+    number: int
+    event: Event
+
+
+@dataclass(frozen=True)
+class TrialFinished:
+    record: TrialRecord
+
+
+@dataclass(frozen=True)
+class SweepFinished:
+    sweep: str
+    state: State
+    seconds: float
+
+
+SweepEvent = SweepStarted | TrialStarted | OfTrial | TrialFinished | SweepFinished | Warned
+SweepListener = Callable[[SweepEvent], None]
+
+
+def ignore(event: object) -> None:
     """The listener that does nothing."""

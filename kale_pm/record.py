@@ -1,4 +1,4 @@
-"""The nouns of a run: what happened, as run.json keeps it and the report shows it."""
+"""The nouns of a run and of a sweep: what happened, as it is kept and as reports show it."""
 
 from __future__ import annotations
 
@@ -132,3 +132,54 @@ class RunRecord:
     @property
     def failures(self) -> tuple[StepRecord, ...]:
         return tuple(step for step in self.steps.values() if step.state is State.FAILED)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a sweep.
+
+    ``number`` counts from 1, ``parameters`` are the values that vary, ``run`` is the id of the
+    trial's run, None where it did not come to have one.  ``executed`` of its steps were executed
+    for it, the others it shares, or they had a result.  ``why`` is the reason for its state,
+    ``error`` what failed.
+    """
+
+    number: int
+    parameters: Mapping[str, Any]
+    state: State = State.WAITING
+    run: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    why: str = ""
+    executed: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """Many runs of one pipeline, its trials, that differ in the values of parameters.
+
+    ``varied`` are the names of these parameters, ``fixed`` the values of all others.  ``goal`` and
+    ``stop_when`` are as they were asked for, empty where they were not.  ``executions`` is how
+    many steps had to be executed, ``code`` stands for what they execute, and ``process`` is the
+    id of the process that drives the sweep.
+    """
+
+    id: str
+    pipeline: str
+    notebook: str
+    state: State
+    varied: tuple[str, ...]
+    fixed: Mapping[str, Any]
+    trials: tuple[TrialRecord, ...]
+    executions: int
+    started: float
+    goal: str = ""
+    stop_when: str = ""
+    seconds: float | None = None
+    process: int | None = None
+    code: str = ""
+
+    @property
+    def failures(self) -> tuple[TrialRecord, ...]:
+        return tuple(trial for trial in self.trials if trial.state is State.FAILED)

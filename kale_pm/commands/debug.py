@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kale_pm.commands.options import Folder, RunName
+from kale_pm.commands.shared import chosen_run
 from kale_pm.console import say
 from kale_pm.errors import KalePmError, UsageError
 
@@ -33,10 +34,9 @@ def debug(
 
     It loads what the step was given in that run, and holds its cells up to the failing one.
     """
-    from kale_pm.face import find_run
     from kale_pm.local.results.debugging import write_debug_notebook
 
-    found = find_run(run_name, near=folder)
+    found = chosen_run(run_name, folder)
     found.step(step)
     try:
         path = write_debug_notebook(found.record, found.folder, step, output, overwrite=force)

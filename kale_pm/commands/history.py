@@ -1,4 +1,4 @@
-"""What there is of earlier runs: ``runs``, ``diff`` and ``clean``."""
+"""What there is of earlier runs and sweeps: ``runs``, ``diff`` and ``clean``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kale_pm.commands.options import Folder, Json, RunName, Where
+from kale_pm.commands.shared import chosen_run
 from kale_pm.console import show_error, show_json, show_view
 
 _SHOWN = 20  # runs, where nobody says how many
@@ -22,25 +23,37 @@ def runs(
             "-n", "--number", min=1, metavar="N", help="Only the N newest; default: 20, JSON: all."
         ),
     ] = None,
+    trials: Annotated[
+        bool, typer.Option("--trials", help="The trials of sweeps, too, each as a run.")
+    ] = False,
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """List the runs, the newest first.
+    """List the runs and the sweeps, the newest first.
 
     Parameters are shown where they are not the notebook's defaults of today.
     """
-    from kale_pm.local.results.history import locate, read_history
+    from kale_pm.local.results.history import PastRun, PastSweep, locate, read_history
     from kale_pm.terminal import history_view
 
     store, pipeline = locate(where, folder)
-    history = read_history(store, pipeline)
+    history = read_history(store, pipeline, trials=trials)
+    found: list[PastRun | PastSweep] = [*history.runs, *history.sweeps]
+    found.sort(key=lambda each: (each.record.started, each.record.id), reverse=True)
     if as_json:
-        told = [run.to_dict() for run in history.runs[:number]]
+        newest = found[:number]
         faults = {path.name: error.message for path, error in history.damaged.items()}
-        show_json({"folder": str(store.folder), "runs": told, "damaged": faults})
+        show_json(
+            {
+                "folder": str(store.folder),
+                "runs": [each.to_dict() for each in newest if isinstance(each, PastRun)],
+                "sweeps": [each.to_dict() for each in newest if isinstance(each, PastSweep)],
+                "damaged": faults,
+            }
+        )
         return
-    shown = history.runs[: number or _SHOWN]
-    older = len(history.runs) - len(shown)
+    shown = found[: number or _SHOWN]
+    older = len(found) - len(shown)
     if shown:
         show_view(history_view(shown, older=older, now=time.time()))
     elif not history.damaged:
@@ -60,10 +73,9 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show what differs between two runs: parameters, metrics, code, variables, times."""
-    from kale_pm.face import find_run
     from kale_pm.terminal import comparison_view
 
-    comparison = find_run(before, near=folder).diff(find_run(after, near=folder))
+    comparison = chosen_run(before, folder).diff(chosen_run(after, folder))
     if as_json:
         show_json(comparison.to_dict())
     else:

@@ -1,34 +1,82 @@
-"""What one run gave: ``report`` and ``vars``."""
+"""What one run or one sweep gave: ``report`` and ``vars``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kale_pm.commands.options import Folder, Json, RunName
-from kale_pm.console import say, show_error, show_json, show_view
-from kale_pm.errors import UsageError
+from kale_pm.commands.options import Folder, Json
+from kale_pm.commands.shared import chosen_run, sweep_called
+from kale_pm.console import counting, say, show_error, show_json, show_view
+from kale_pm.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from kale_pm.face import Run, Sweep
 
 
 def report(
-    run_name: RunName = "latest",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|SWEEP", help="Its id, or the notebook of its newest run or sweep."
+        ),
+    ] = "latest",
+    best: Annotated[
+        str | None,
+        typer.Option(
+            "--best",
+            metavar="METRIC:max|min",
+            help="Of a sweep: choose the best trial anew, and run nothing.",
+        ),
+    ] = None,
     show_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Write the report of a run again, and print where it is."""
-    from kale_pm.face import find_run
+    """Write the report of a run or of a sweep again, and print where it is.
 
-    found = find_run(run_name, near=folder)
-    path = found.write_report()
+    Without a name that of the newest of all runs and sweeps.
+    """
+    from kale_pm.face import Sweep, find_sweep
+
+    if best is not None:
+        found: Run | Sweep = find_sweep(name, near=folder).by(best)
+    else:
+        found = _newest(name, folder)
+    path = _write_report(found) if isinstance(found, Sweep) else found.write_report()
     if as_json:
         show_json(found.to_dict())
     else:
         say(path)
     if show_it:
         typer.launch(str(path))
+
+
+def _newest(name: str, folder: Path | None) -> Run | Sweep:
+    """What is meant by a name; where both a run and a sweep may be, the one that began last."""
+    from kale_pm.face import find_run
+
+    sweep = sweep_called(name, folder)
+    if sweep is None:
+        return chosen_run(name, folder)
+    try:
+        run = find_run(name, near=folder)
+    except StoreError:
+        return sweep
+    return sweep if sweep.record.started > run.record.started else run
+
+
+def _write_report(sweep: Sweep) -> Path:
+    """Write the page of a sweep, and tell which trial is the best one."""
+    from kale_pm.terminal import best_view
+
+    with counting("report") as tell:
+        path = sweep.write_report(tell=tell)
+    if sweep.goal is not None:
+        show_view(best_view(sweep), error=True)
+    return path
 
 
 def vars_(
@@ -56,7 +104,6 @@ def vars_(
 
     With a .pack file in the place of RUN: what lies in it.  Nothing is loaded.
     """
-    from kale_pm.face import find_run
     from kale_pm.local.results.packs import damaged_packs
     from kale_pm.terminal import WHOLE, step_variables_view, variables_view
 
@@ -65,7 +112,7 @@ def vars_(
             raise UsageError(f"{run_name} has no steps", hint="leave out the step")
         _show_pack(Path(run_name), verify, as_json)
         return
-    found = find_run(run_name, near=folder)
+    found = chosen_run(run_name, folder)
     if step is None:
         sections = {"variables": found.variables}
         view = variables_view(found.id, found.state, found.variables, packs=verbose)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from kale_pm.console import say, show_refusal, show_view
-from kale_pm.errors import ClusterError, UsageError
+from kale_pm.errors import ClusterError, KalePmError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from kale_pm.face import Pipeline
+    from kale_pm.face import Pipeline, Run, Sweep
 
 INTERRUPTED = 130  # the exit code of what a signal cut short
 
@@ -31,6 +31,40 @@ def refuse_errors(pipeline: Pipeline, codes: set[str] | None = None) -> None:
     if errors:
         show_refusal(pipeline, errors)
         raise typer.Exit(1)
+
+
+def chosen_run(name: str, folder: Path | None) -> Run:
+    """The run of this name; of a sweep the trial that ``SWEEP:best`` or ``SWEEP:7`` names.
+
+    Raises StoreError if there is none, UsageError for a sweep as a whole or a number that no
+    trial has.
+    """
+    from kale_pm.face import find_run, find_sweep
+
+    sweep_name, colon, trial = name.rpartition(":")
+    if colon and (trial == "best" or trial.isdecimal()):
+        sweep = find_sweep(sweep_name, near=folder)
+        return (sweep.best if trial == "best" else sweep.trial(int(trial))).run
+    try:
+        return find_run(name, near=folder)
+    except StoreError:
+        found = sweep_called(name, folder)
+        if found is None:
+            raise
+    which = f"{name}:best" if found.goal is not None else f"{name}:1"
+    raise UsageError(
+        f"{name} is a sweep, not a run", hint=f"name one of its trials: {which}, {found.id}.0001"
+    )
+
+
+def sweep_called(name: str, folder: Path | None) -> Sweep | None:
+    """The sweep of this name, if there is one and it can be read."""
+    from kale_pm.face import find_sweep
+
+    try:
+        return find_sweep(name, near=folder)
+    except KalePmError:
+        return None
 
 
 def image_of_steps(pipeline: Pipeline, named: str | None) -> str | None:

@@ -101,7 +101,7 @@ def _store_for(folder: Path | None, source: model.Pipeline | None) -> Store:
 
 
 def find_run(name: str = "latest", *, near: str | Path | None = None) -> Run:
-    """A run by its id, ``latest``, its folder, or the notebook whose newest run is meant.
+    """A run by its id, ``latest``, its folder, or the notebook or script whose newest is meant.
 
     ``near`` is where the search for ``.kale-pm`` starts: by default the notebook's folder,
     or the working directory.  Raises StoreError if there is no such run, or it is damaged,
@@ -113,6 +113,9 @@ def find_run(name: str = "latest", *, near: str | Path | None = None) -> Run:
     if (path / "run.json").exists():
         return Run(read_run(path.resolve()), path.resolve())
     if path.suffix == ".ipynb" or path.is_file():
+        of_script = _run_of_script(path, near)
+        if of_script is not None:
+            return of_script
         pipeline = read(path).name
         try:
             folder = find_store(Path(near or path.parent)).find_run(f"latest-{pipeline}")
@@ -123,6 +126,18 @@ def find_run(name: str = "latest", *, near: str | Path | None = None) -> Run:
     else:
         folder = find_store(Path(near or ".")).find_run(name)
     return Run(read_run(folder), folder)
+
+
+def _run_of_script(path: Path, near: str | Path | None) -> Run | None:
+    """The newest run of a script of the SDK, which alone knows how its pipeline is called."""
+    if path.suffix != ".py":
+        return None
+    try:
+        runs = find_runs(near or path.parent)
+    except StoreError:
+        return None
+    own = (run for run in runs if Path(run.record.notebook).resolve() == path.resolve())
+    return next(own, None)
 
 
 def find_runs(where: str | Path | None = None, *, near: str | Path | None = None) -> list[Run]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-from kale_pm.errors import PipelineError
 from kale_pm.local.cache import entries
-from kale_pm.local.cache.basis import Basis
+from kale_pm.local.cache.basis import Basis, Interpreter
 from kale_pm.local.cache.decision import (
     NEVER,
     decide,
@@ -18,8 +16,8 @@ from kale_pm.local.cache.decision import (
     stale,
 )
 from kale_pm.local.cache.parts import FROM_ABOVE, difference, own_hash, read_past
-from kale_pm.local.run import RunOptions, check_kernel, selection
-from kale_pm.local.step import inputs_of
+from kale_pm.local.records import inputs_of
+from kale_pm.local.run import RunOptions, ready_to_run, selection
 from kale_pm.local.store import store_in
 from kale_pm.model import Pipeline, Step
 from kale_pm.notebook import bind
@@ -47,16 +45,13 @@ def explain_pipeline(pipeline: Pipeline, options: RunOptions) -> dict[str, Expla
     Raises PipelineError if the notebook has errors, ParameterError for bad values, UsageError
     for an unknown step or kernel.
     """
-    if pipeline.errors:
-        raise PipelineError(pipeline.path, pipeline.errors)
-    pipeline = replace(pipeline, path=Path.cwd() / pipeline.path)
-    if options.kernel is not None:
-        check_kernel(options.kernel)
+    pipeline = ready_to_run(pipeline, options)
+    store = store_in(options.folder or pipeline.folder)
     basis = Basis(
         pipeline,
         bind(pipeline.parameters, options.parameters, pipeline.language),
-        store_in(options.folder or pipeline.folder),
-        options.kernel,
+        store,
+        Interpreter(pipeline, store, options.kernel),
         verify=options.verify,
         discard=False,
     )

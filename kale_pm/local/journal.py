@@ -12,7 +12,7 @@ from types import TracebackType
 
 from kale_pm import strict_json
 from kale_pm.errors import StoreError
-from kale_pm.events import CellOutput, Event
+from kale_pm.events import CellOutput, Event, SweepEvent
 
 
 class Journal:
@@ -22,7 +22,10 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        try:
+            self._file = path.open("a", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise _cannot_write(error) from error
         self._lock = Lock()
 
     def __enter__(self) -> Journal:
@@ -36,23 +39,27 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def write(self, event: Event) -> None:
+    def write(self, event: Event | SweepEvent, trial: int = 0) -> None:
+        """Append an event; with the number of the ``trial`` that it happens in, if there is one."""
         if isinstance(event, CellOutput):
             return
-        line = {"event": type(event).__name__, "time": time.time(), **asdict(event)}
+        place = {"trial": trial} if trial else {}
+        line = {"event": type(event).__name__, "time": time.time(), **place, **asdict(event)}
         try:
             with self._lock:
                 self._file.write(strict_json.dumps(line, default=str) + "\n")
         except OSError as error:
-            raise StoreError(f"cannot write the journal: {error.strerror}", hint="make room") from (
-                error
-            )
+            raise _cannot_write(error) from error
 
     def note(self, text: str) -> None:
         """Something that helps to understand a run, and that nobody needs to be told of."""
         line = {"event": "Note", "time": time.time(), "text": text}
         with self._lock, suppress(OSError):
             self._file.write(strict_json.dumps(line) + "\n")
+
+
+def _cannot_write(error: OSError) -> StoreError:
+    return StoreError(f"cannot write the journal: {error.strerror}", hint="make room")
 
 
 def read_journal(path: Path) -> list[dict[str, object]]:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import PipelineError, UsageError
-from kale_pm.events import Listener, RunFinished, RunStarted, StepFinished, ignore
+from kale_pm.events import Listener, RunFinished, RunStarted, ignore
 from kale_pm.local.interruption import deferred_signals
 from kale_pm.local.journal import Journal
-from kale_pm.local.live import LiveRun
+from kale_pm.local.live import LiveRun, open_run
 from kale_pm.local.memory import machine_memory, wanted_memory
 from kale_pm.local.room import Room
 from kale_pm.local.scheduler import schedule
 from kale_pm.local.secrets import read_secrets
-from kale_pm.local.step import do_step, inputs_of
-from kale_pm.local.store import store_in, write_run
+from kale_pm.local.step import do_step, skip_step
+from kale_pm.local.store import store_in
+from kale_pm.local.workplace import Task, Workplace
 from kale_pm.model import Pipeline
 from kale_pm.notebook import bind
-from kale_pm.record import RunRecord, State, StepRecord
+from kale_pm.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,38 @@ def run_pipeline(
     written.  A signal that ends the process does
     so after the run has ended in order: Ctrl-C raises KeyboardInterrupt then.
     """
+    pipeline = ready_to_run(pipeline, options)
+    parameters = bind(pipeline.parameters, options.parameters, pipeline.language)
+    forced, wanted = selection(pipeline, options)
+    room = room_for(pipeline, options.jobs, [(0, name) for name in wanted])
+    secrets = read_secrets(pipeline, wanted)
+    store = store_in(options.folder or pipeline.folder)
+    store.prepare()
+    with deferred_signals() as told:
+        folder = store.new_run(pipeline.name)
+        with Journal(folder / "journal.jsonl") as journal:
+            workplace = Workplace(
+                pipeline,
+                store,
+                options.kernel,
+                room,
+                journal,
+                lambda _trial, event: listener(event),
+                secrets=secrets,
+                fail_fast=options.fail_fast,
+                verify=options.verify,
+            )
+            live = open_run(workplace, folder, parameters, wanted)
+            _carry_out(live, forced, wanted, lambda: bool(told))
+    return live.record, folder
+
+
+def ready_to_run(pipeline: Pipeline, options: RunOptions) -> Pipeline:
+    """``pipeline`` as it can be run with these options.
+
+    Raises PipelineError if the notebook has errors, UsageError for an unknown kernel or for
+    too few steps at a time.
+    """
     if pipeline.errors:
         raise PipelineError(pipeline.path, pipeline.errors)
     if options.jobs is not None and options.jobs < 1:
@@ -71,34 +104,25 @@ def run_pipeline(
     if options.kernel is not None:
         check_kernel(options.kernel)
     # Kernels work in the notebook's folder, where a relative path would mean another place.
-    pipeline = replace(pipeline, path=Path.cwd() / pipeline.path)
-    parameters = bind(pipeline.parameters, options.parameters, pipeline.language)
-    forced, wanted = selection(pipeline, options)
-    room = _room(pipeline, options)
-    secrets = read_secrets(pipeline, wanted)
-    store = store_in(options.folder or pipeline.folder)
-    store.prepare()
-    with deferred_signals() as told:
-        folder = store.new_run(pipeline.name)
-        record = _first_record(pipeline, parameters, folder, wanted)
-        write_run(record, folder)
-        with Journal(folder / "journal.jsonl") as journal:
-            live = LiveRun(
-                pipeline,
-                parameters,
-                store,
-                options.kernel,
-                folder,
-                record,
-                journal,
-                listener,
-                room=room,
-                verify=options.verify,
-                secrets=secrets,
-                fail_fast=options.fail_fast,
-            )
-            _carry_out(live, forced, wanted, lambda: bool(told))
-    return live.record, folder
+    return replace(pipeline, path=Path.cwd() / pipeline.path)
+
+
+def room_for(pipeline: Pipeline, jobs: int | None, tasks: Iterable[Task]) -> Room[Task]:
+    """Room for ``jobs`` of the ``tasks`` at a time (None: as many as there are cores).
+
+    Raises UsageError for an amount of memory that nobody understands.
+    """
+    wanted = {}
+    for step in pipeline.steps:
+        try:
+            wanted[step.name] = wanted_memory(step.options)
+        except ValueError as error:
+            raise UsageError(
+                f"step {step.name}: the memory that it asks for: {error}",
+                hint="write it as Kubernetes does, for example limit:memory:4Gi",
+            ) from None
+    heavy = {task: wanted[task[1]] for task in tasks if wanted[task[1]]}
+    return Room(jobs or os.cpu_count() or 1, machine_memory(), heavy)
 
 
 def _carry_out(
@@ -114,25 +138,30 @@ def _carry_out(
     try:
         _run_steps(live, forced, wanted, is_stopped)
     finally:
-        live.close_kernels()
-        _mark_interrupted(live)
+        live.workplace.close()
         seconds = time.monotonic() - began
-        live.finish(state=_final_state(live), seconds=seconds)
+        live.close(seconds)
         live.store.make_latest(live.folder, name)
         live.tell(RunFinished(run, live.record.state, seconds))
 
 
-def _room(pipeline: Pipeline, options: RunOptions) -> Room:
-    wanted = {}
-    for step in pipeline.steps:
-        try:
-            wanted[step.name] = wanted_memory(step.options)
-        except ValueError as error:
-            raise UsageError(
-                f"step {step.name}: the memory that it asks for: {error}",
-                hint="write it as Kubernetes does, for example limit:memory:4Gi",
-            ) from None
-    return Room(options.jobs or os.cpu_count() or 1, machine_memory(), wanted)
+def _run_steps(
+    live: LiveRun,
+    forced: Mapping[str, str],
+    wanted: Sequence[str],
+    is_stopped: Callable[[], bool],
+) -> None:
+    workplace, parents = live.workplace, live.pipeline.parents
+    workplace.expect(len(wanted))
+    schedule(
+        [live.task(name) for name in wanted],
+        {live.task(name): [live.task(each) for each in parents[name]] for name in wanted},
+        lambda task: do_step(live, task[1], forced.get(task[1], "")).state,
+        lambda task, parent: skip_step(live, task[1], parent[1]),
+        room=workplace.room,
+        is_stopped=lambda: is_stopped() or workplace.gave_up is not None,
+        stop=workplace.stop,
+    )
 
 
 def check_kernel(name: str) -> None:
@@ -166,95 +195,3 @@ def selection(pipeline: Pipeline, options: RunOptions) -> tuple[dict[str, str], 
     if options.fresh:
         forced = dict.fromkeys(wanted, "asked for by --fresh")
     return forced, wanted
-
-
-def _first_record(
-    pipeline: Pipeline, parameters: Mapping[str, Any], folder: Path, wanted: Collection[str]
-) -> RunRecord:
-    return RunRecord(
-        id=folder.name,
-        pipeline=pipeline.name,
-        notebook=str(pipeline.path),
-        state=State.RUNNING,
-        parameters=parameters,
-        steps={
-            step.name: StepRecord(
-                step.name,
-                parents=pipeline.parents[step.name],
-                inputs=inputs_of(pipeline, step),
-                needs=tuple(need.name for need in step.needs),
-            )
-            for step in pipeline.steps
-            if step.name in wanted
-        },
-        started=time.time(),
-        implied_edges=pipeline.implied_edges,
-        process=os.getpid(),
-    )
-
-
-def _run_steps(
-    live: LiveRun,
-    forced: Mapping[str, str],
-    wanted: Sequence[str],
-    is_stopped: Callable[[], bool],
-) -> None:
-    def work(name: str) -> State:
-        live.update(replace(live.record.steps[name], state=State.RUNNING, started=time.time()))
-        try:
-            record = do_step(live, live.pipeline.step(name), forced.get(name, ""))
-        finally:
-            live.forget(name)
-        if record.state is State.INTERRUPTED:
-            record = replace(record, why=_interruption(live))
-        live.update(record)
-        live.tell(_finished(record))
-        if live.fail_fast and record.state is State.FAILED:
-            live.give_up(name)
-        return record.state
-
-    def skip(name: str, parent: str) -> None:
-        why = f"{parent} did not succeed"
-        record = replace(live.record.steps[name], state=State.SKIPPED, why=why)
-        live.update(record)
-        live.tell(_finished(record))
-
-    schedule(
-        wanted,
-        live.pipeline.parents,
-        work,
-        skip,
-        room=live.room,
-        is_stopped=lambda: is_stopped() or live.gave_up is not None,
-        stop=live.stop,
-    )
-
-
-def _finished(record: StepRecord) -> StepFinished:
-    return StepFinished(
-        record.name, record.state, record.seconds or 0.0, record.why, record.error, record.notebook
-    )
-
-
-def _mark_interrupted(live: LiveRun) -> None:
-    for step in live.record.steps.values():
-        if live.gave_up is not None and step.state is State.WAITING:
-            why = f"{live.gave_up} failed, and --fail-fast starts nothing after a failure"
-            record = replace(step, state=State.SKIPPED, why=why)
-            live.update(record)
-            live.tell(_finished(record))
-        elif not step.state.is_final:
-            live.update(replace(step, state=State.INTERRUPTED, why=_interruption(live)))
-
-
-def _interruption(live: LiveRun) -> str:
-    if live.gave_up is None:
-        return "the run was interrupted"
-    return f"{live.gave_up} failed, and --fail-fast ends the others"
-
-
-def _final_state(live: LiveRun) -> State:
-    states = {step.state for step in live.record.steps.values()}
-    if State.INTERRUPTED in states and live.gave_up is None:
-        return State.INTERRUPTED
-    return State.FAILED if State.FAILED in states else State.DONE

@@ -2,6 +2,9 @@
 
     runs/<id>/run.json  journal.jsonl  report.html  notebooks/  manifests/  logs/
     runs/latest, runs/latest-<pipeline>     links to the newest runs
+    sweeps/<id>/                            what a sweep gave
+    sweeps/latest, sweeps/latest-<pipeline>
+    runs/<id of the sweep>.0007/            its trial 7, a run as any other
     cache/<key>.json    what a step's execution gave
     packs/  notebooks/  reports/            shared, named by their content
     steps/<pipeline>/<step>.json            of what the step's newest result was made
@@ -15,21 +18,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kale_pm import strict_json
 from kale_pm.errors import StoreError
+from kale_pm.local.files import cannot_write, copy_file, write_text
 from kale_pm.record import CellError, Place, RunRecord, State, StepRecord
-from kale_pm.runtime.atomic import replacing
 
 NAME = ".kale-pm"
+
+_TRIAL = re.compile(r"-[0-9a-f]{4}\.\d{4,}(r\d+)?$")  # the end of its id
 
 
 class Store:
@@ -38,6 +43,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.runs = folder / "runs"
+        self.sweeps = folder / "sweeps"
         self.cache = folder / "cache"
         self.packs = folder / "packs"
         self.notebooks = folder / "notebooks"
@@ -52,60 +58,71 @@ class Store:
             if not ignore.exists():
                 write_text(ignore, "*\n")
         except OSError as error:
-            raise _cannot_write(self.folder, error) from error
+            raise cannot_write(self.folder, error) from error
 
     # -- runs -----------------------------------------------------------------------------
 
     def new_run(self, pipeline: str) -> Path:
         """A new, empty run folder; its name is the run's id."""
+        return self._parts(self._new(self.runs, pipeline))
+
+    def new_sweep(self, pipeline: str) -> Path:
+        """A new, empty folder for a sweep; its name is the sweep's id."""
+        return self._new(self.sweeps, pipeline)
+
+    def trial_run(self, sweep: str, number: int, attempt: int = 1) -> Path:
+        """A new, empty run folder for a trial; ``number`` and ``attempt`` count from 1.
+
+        Such a run is no newest one: what leads to ``latest`` never leads to a trial.
+        """
+        again = f"r{attempt}" if attempt > 1 else ""
+        folder = self.runs / f"{sweep}.{number:04d}{again}"
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        return self._parts(folder)
+
+    def make_latest(self, folder: Path, pipeline: str) -> None:
+        """Let the links ``latest`` and ``latest-<pipeline>`` lead to this run, or sweep."""
+        for name in ("latest", f"latest-{pipeline}"):
+            temporary = folder.parent / f".{name}-{secrets.token_hex(4)}"
+            with suppress(OSError):  # a file system without links is no reason to fail
+                temporary.symlink_to(folder.name)
+                temporary.replace(folder.parent / name)
+
+    def find_run(self, name: str = "latest") -> Path:
+        """The folder of a run by its id, the start of its id, or ``latest[-PIPELINE]``.
+
+        A trial of a sweep is found by its whole id alone.
+        """
+        return _find(self.runs, name, "run", "run a notebook first: kale-pm run")
+
+    def find_sweep(self, name: str = "latest") -> Path:
+        """The folder of a sweep by its id, the start of its id, or ``latest[-PIPELINE]``."""
+        return _find(self.sweeps, name, "sweep", "sweep a notebook first: kale-pm sweep")
+
+    def _new(self, place: Path, pipeline: str) -> Path:
         while True:
             now = time.time()
             moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
             # The last digits are the fraction of the second, so that ids sort by age.
-            folder = self.runs / f"{pipeline}-{moment}-{int(now % 1 * 0x10000):04x}"
+            folder = place / f"{pipeline}-{moment}-{int(now % 1 * 0x10000):04x}"
             try:
-                folder.mkdir()
-                for part in ("notebooks", "manifests", "logs"):
-                    (folder / part).mkdir()
+                folder.mkdir(parents=True)
             except FileExistsError:
-                continue  # another run started in this very moment
+                continue  # another one started in this very moment
             except OSError as error:
-                raise _cannot_write(self.folder, error) from error
+                raise cannot_write(self.folder, error) from error
             return folder
 
-    def make_latest(self, folder: Path, pipeline: str) -> None:
-        """Let the links ``latest`` and ``latest-<pipeline>`` lead to this run."""
-        for name in ("latest", f"latest-{pipeline}"):
-            temporary = self.runs / f".{name}-{secrets.token_hex(4)}"
-            with suppress(OSError):  # a file system without links is no reason to fail
-                temporary.symlink_to(folder.name)
-                temporary.replace(self.runs / name)
-
-    def find_run(self, name: str = "latest") -> Path:
-        """The folder of a run by its id, the start of its id, or ``latest[-PIPELINE]``."""
-        exact = self.runs / name
-        if (exact / "run.json").exists():
-            return exact.resolve()
-        matching = [folder for folder in self._folders() if folder.name.startswith(name)]
-        if len(matching) == 1:
-            return matching[0]
-        if matching:
-            raise StoreError(
-                f"'{name}' may be any of {len(matching)} runs",
-                hint="write more of it: " + ", ".join(f.name for f in matching[:5]),
-            )
-        known = ", ".join(folder.name for folder in self._folders()[:5])
-        raise StoreError(
-            f"no run '{name}' in {self.runs}",
-            hint=f"the newest runs: {known}" if known else "run a notebook first: kale-pm run",
-        )
-
-    def _folders(self) -> list[Path]:
-        """All runs, the newest first."""
-        if not self.runs.is_dir():
-            return []
-        folders = [f for f in self.runs.iterdir() if f.is_dir() and not f.is_symlink()]
-        return sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)
+    def _parts(self, run: Path) -> Path:
+        try:
+            for part in ("notebooks", "manifests", "logs"):
+                (run / part).mkdir()
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        return run
 
     # -- executed notebooks ---------------------------------------------------------------
 
@@ -135,6 +152,43 @@ class Store:
             return False
         copy_file(kept, path)
         return True
+
+
+def is_trial(run: str) -> bool:
+    """Whether the run of this id is a trial of a sweep.
+
+    >>> is_trial("wine-20261121-045219-7ffa"), is_trial("wine-20261121-045219-7ffa.0007r2")
+    (False, True)
+    """
+    return _TRIAL.search(run) is not None
+
+
+def _find(place: Path, name: str, kind: str, hint: str) -> Path:
+    exact = place / name
+    if (exact / f"{kind}.json").exists():
+        return exact.resolve()
+    folders = _folders(place)
+    matching = [folder for folder in folders if folder.name.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise StoreError(
+            f"'{name}' may be any of {len(matching)} {kind}s",
+            hint="write more of it: " + ", ".join(f.name for f in matching[:5]),
+        )
+    known = ", ".join(folder.name for folder in folders[:5])
+    raise StoreError(
+        f"no {kind} '{name}' in {place}", hint=f"the newest {kind}s: {known}" if known else hint
+    )
+
+
+def _folders(place: Path) -> list[Path]:
+    """All runs, or sweeps, the newest first; without the trials of sweeps."""
+    if not place.is_dir():
+        return []
+    folders = [f for f in place.iterdir() if not is_trial(f.name)]
+    folders = [f for f in folders if f.is_dir() and not f.is_symlink()]
+    return sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)
 
 
 def store_in(folder: Path) -> Store:
@@ -177,7 +231,7 @@ def read_run(folder: Path) -> RunRecord:
         raise StoreError(
             f"{path} is damaged: {error}", hint="the run's notebooks are still beside it"
         ) from error
-    if record.state is State.RUNNING and not _is_alive(record.process):
+    if record.state is State.RUNNING and not is_alive(record.process):
         return RunRecord(**{**vars(record), "state": State.INTERRUPTED})
     return record
 
@@ -209,7 +263,8 @@ def numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: strict_json.number(value) for name, value in metrics.items()}
 
 
-def _is_alive(process: int | None) -> bool:
+def is_alive(process: int | None) -> bool:
+    """Whether the process of a record that says running is still there."""
     if process is None:
         return True  # it runs elsewhere, and was running when it was looked at
     try:
@@ -223,31 +278,3 @@ def _is_alive(process: int | None) -> bool:
 
 def _name(notebook: Path) -> str:
     return hashlib.blake2b(notebook.read_bytes(), digest_size=16).hexdigest()
-
-
-def _cannot_write(folder: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"cannot write to {folder}: {error.strerror or error}",
-        hint="make room there, or choose another place with --dir",
-    )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file at once or not at all; StoreError if it cannot be written."""
-    with _replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy a file; the target appears at once or not at all.  StoreError as above."""
-    with _replacing(target) as temporary:
-        shutil.copyfile(source, temporary)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    try:
-        with replacing(path) as temporary:
-            yield temporary
-    except OSError as error:
-        raise _cannot_write(path.parent, error) from error

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kale_pm.errors import LoadError
-from kale_pm.local.cache.fingerprint import all_imports, code_trees
+from kale_pm.local.cache.code import running_code
+from kale_pm.local.cache.fingerprint import all_imports
 from kale_pm.local.cache.watched import Stamp, paths_in_code, stamps
 from kale_pm.model import Pipeline
 from kale_pm.record import RunRecord
@@ -113,7 +114,7 @@ def _named(pipeline: Pipeline, parameters: Mapping[str, object]) -> Iterator[str
     """Files that the code of the steps names: all that is known of one that failed."""
     for step in pipeline.steps:
         values = [parameters[name] for name in step.parameters if name in parameters]
-        yield from paths_in_code(code_trees(pipeline, step), values, pipeline.folder)
+        yield from paths_in_code(running_code(pipeline, step).trees, values, pipeline.folder)
 
 
 def _modules(pipeline: Pipeline) -> Iterable[str]:

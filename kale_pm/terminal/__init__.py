@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from kale_pm.terminal.history import history_view
     from kale_pm.terminal.pipeline import pipeline_view, problem_counts, problems_view
     from kale_pm.terminal.run import RunLines, RunView, event_line, summary_view
+    from kale_pm.terminal.sweep import SweepLines, SweepView
     from kale_pm.terminal.text import error_view, more_failures_view, visible, warning_view
+    from kale_pm.terminal.trials import best_view, places_view, plan_line, plan_view, sweep_view
     from kale_pm.terminal.variables import WHOLE, pack_view, step_variables_view, variables_view
 
 __all__ = [
     "WHOLE",
     "RunLines",
     "RunView",
+    "SweepLines",
+    "SweepView",
+    "best_view",
     "cleaning_view",
     "comparison_view",
     "ended_view",
@@ -36,12 +41,16 @@ __all__ = [
     "more_failures_view",
     "pack_view",
     "pipeline_view",
+    "places_view",
+    "plan_line",
+    "plan_view",
     "prepared_view",
     "problem_counts",
     "problems_view",
     "step_variables_view",
     "submitted_view",
     "summary_view",
+    "sweep_view",
     "variables_view",
     "visible",
     "warning_view",
@@ -65,10 +74,17 @@ _HOMES = {
     "RunView": "kale_pm.terminal.run",
     "event_line": "kale_pm.terminal.run",
     "summary_view": "kale_pm.terminal.run",
+    "SweepLines": "kale_pm.terminal.sweep",
+    "SweepView": "kale_pm.terminal.sweep",
     "error_view": "kale_pm.terminal.text",
     "more_failures_view": "kale_pm.terminal.text",
     "visible": "kale_pm.terminal.text",
     "warning_view": "kale_pm.terminal.text",
+    "best_view": "kale_pm.terminal.trials",
+    "places_view": "kale_pm.terminal.trials",
+    "plan_line": "kale_pm.terminal.trials",
+    "plan_view": "kale_pm.terminal.trials",
+    "sweep_view": "kale_pm.terminal.trials",
     "WHOLE": "kale_pm.terminal.variables",
     "pack_view": "kale_pm.terminal.variables",
     "step_variables_view": "kale_pm.terminal.variables",

@@ -1,4 +1,4 @@
-"""How ``runs`` shows the runs of a store."""
+"""How ``runs`` shows the runs and the sweeps of a store."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from kale_pm.record import RunRecord, State
+from kale_pm.record import RunRecord, State, SweepRecord
 from kale_pm.report.page import duration
 from kale_pm.terminal.text import STYLES, cut, visible
 
 if TYPE_CHECKING:
-    from kale_pm.local.results.history import PastRun
+    from kale_pm.local.results.history import PastRun, PastSweep
 
 _AGES = (
     (60, 1, "s"),
@@ -31,10 +31,10 @@ _AGES = (
 )
 
 
-def history_view(runs: Sequence[PastRun], *, older: int, now: float) -> RenderableType:
-    """A line for each run, or a few where the line would be too long.
+def history_view(runs: Sequence[PastRun | PastSweep], *, older: int, now: float) -> RenderableType:
+    """A line for each run and each sweep, or a few where the line would be too long.
 
-    ``older`` is how many runs are not shown, ``now`` is in seconds since the epoch.
+    ``older`` is how many of them are not shown, ``now`` is in seconds since the epoch.
     """
     parts: list[RenderableType] = [_Runs(runs, now)]
     if older:
@@ -45,7 +45,7 @@ def history_view(runs: Sequence[PastRun], *, older: int, now: float) -> Renderab
 
 @dataclass(frozen=True)
 class _Runs:
-    runs: Sequence[PastRun]
+    runs: Sequence[PastRun | PastSweep]
     now: float
 
     def __rich_console__(
@@ -68,52 +68,78 @@ class _Runs:
                 _name(run),
                 Text(self._started(run)),
                 Text(self._took(run)),
-                _steps(run),
-                Text(pairs(run.changed or {})),
-                Text(pairs(run.record.metrics), "cyan"),
+                _counts(run),
+                Text(_parameters(run)),
+                Text(_metrics(run), "cyan"),
             )
         return table
 
-    def _block(self, run: PastRun) -> Iterator[RenderableType]:
+    def _block(self, run: PastRun | PastSweep) -> Iterator[RenderableType]:
         """The same one below the other."""
         took = self._took(run)
         yield _name(run)
         yield Text.assemble(
-            f"    {self._started(run)}", f"  took {took}" if took else "", "  ", _steps(run)
+            f"    {self._started(run)}", f"  took {took}" if took else "", "  ", _counts(run)
         )
-        for label, values in (("", run.changed or {}), ("→ ", run.record.metrics)):
-            if values:
-                yield Text(f"    {label}{pairs(values)}", "cyan" if label else "")
+        for label, text in (("", _parameters(run)), ("→ ", _metrics(run))):
+            if text:
+                yield Text(f"    {label}{text}", "cyan" if label else "")
 
-    def _started(self, run: PastRun) -> str:
+    def _started(self, run: PastRun | PastSweep) -> str:
         return f"{moment(run.record)}  {age(self.now - run.record.started)}"
 
-    def _took(self, run: PastRun) -> str:
+    def _took(self, run: PastRun | PastSweep) -> str:
         if run.record.seconds is not None:
             return duration(run.record.seconds)
         is_running = run.record.state is State.RUNNING
         return duration(self.now - run.record.started) if is_running else ""
 
 
-def _name(run: PastRun) -> Text:
+def _name(run: PastRun | PastSweep) -> Text:
     sign, style = STYLES[run.record.state]
     link = "latest" if "latest" in run.links else next(iter(run.links), "")
-    return Text.assemble(
-        (f"{sign} {visible(run.record.id)}", style), (f"  {visible(link)}" if link else "", "bold")
-    )
+    # There is a latest run beside it.
+    kind = " sweep" if isinstance(run.record, SweepRecord) else ""
+    told = f"  {visible(link)}{kind}" if link else ""
+    return Text.assemble((f"{sign} {visible(run.record.id)}", style), (told, "bold"))
 
 
-def _steps(run: PastRun) -> Text:
-    """How many steps stand where; a state of the run that they do not show comes first."""
-    counts = [f"{count} {state.value}" for state, count in run.states.items()]
+def _counts(run: PastRun | PastSweep) -> Text:
+    """How many steps, or trials, stand where; another state of the whole comes first."""
+    states = [state for state in State if state in run.states]
+    counts = [f"{run.states[state]:,} {state.value}" for state in states]
     state = run.record.state
     told = [state.value] if state not in (State.DONE, *run.states) else []
     style = STYLES[state][1] if state is not State.DONE else ""
-    return Text(", ".join([*told, *counts]), style)
+    kind = "trials: " if isinstance(run.record, SweepRecord) else ""
+    return Text(kind + ", ".join([*told, *counts]), style)
 
 
-def moment(record: RunRecord) -> str:
-    """When a run began, in local time."""
+def _parameters(run: PastRun | PastSweep) -> str:
+    """The values that are not the defaults; of a sweep what varies."""
+    from kale_pm.local.results.history import PastSweep
+
+    if isinstance(run, PastSweep):
+        return ", ".join(map(visible, run.record.varied))
+    return pairs(run.changed or {})
+
+
+def _metrics(run: PastRun | PastSweep) -> str:
+    """The metrics; of a sweep that by which its best trial is the best."""
+    from kale_pm.local.results.history import PastSweep
+    from kale_pm.trials.goal import read_goal
+
+    if not isinstance(run, PastSweep):
+        return pairs(run.record.metrics)
+    best = run.best
+    if best is None:
+        return ""
+    metric = read_goal(run.record.goal).metric
+    return f"best {pairs({metric: best.metrics[metric]})} (trial {best.number})"
+
+
+def moment(record: RunRecord | SweepRecord) -> str:
+    """When a run or a sweep began, in local time."""
     return datetime.fromtimestamp(record.started).astimezone().strftime("%Y-%m-%d %H:%M")
 
 

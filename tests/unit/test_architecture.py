@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,16 +14,19 @@ PACKAGE = Path(__file__).parents[2] / "kale_pm"
 # From the ground up; a part may import those below it, never one beside or above it.
 FLOORS = (
     {"errors", "model", "record", "events", "strict_json"},
-    {"notebook", "runtime"},
+    {"notebook", "runtime", "trials"},
     {"analysis", "slicing"},
+    {"sweep"},
     {"local", "kfp", "report"},
     {"face"},
     {"terminal"},
     {"console"},
     {"commands"},
     {"cli"},
+    {"sdk"},  # a door of its own: a script is its own command line
 )
 NOUNS = FLOORS[0]
+LIGHT = NOUNS | {"notebook", "trials", "analysis", "slicing", "sweep"}
 LEVEL = {part: level for level, floor in enumerate(FLOORS) for part in floor}
 HEAVY = {"papermill", "kfp", "kubernetes", "rich", "nbclient", "nbconvert", "jupyter_client"}
 
@@ -66,7 +70,7 @@ def test_imports_point_down(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_understanding_needs_nothing_heavy(file: Path) -> None:
-    if part_of(file) in {"errors", "model", "record", "events", "notebook", "analysis", "slicing"}:
+    if part_of(file) in LIGHT:
         heavy = {module.split(".")[0] for module in imports(file)} & HEAVY
         assert not heavy
 
@@ -76,6 +80,15 @@ def test_the_runtime_travels_with_the_nouns_only(file: Path) -> None:
     if part_of(file) == "runtime":
         ours = {m.split(".")[1] for m in imports(file) if m.startswith("kale_pm.")}
         assert ours <= {"runtime", "errors", "record", "events", "strict_json"}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_trials_travel_with_less_and_the_standard_library(file: Path) -> None:
+    if part_of(file) == "trials":
+        tops = {module.split(".")[0] for module in imports(file)}
+        assert tops <= sys.stdlib_module_names | {"kale_pm"}
+        ours = {m.split(".")[1] for m in imports(file) if m.startswith("kale_pm.")}
+        assert ours <= {"trials", "errors", "strict_json"}
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,29 +26,35 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Basis:
-    """A pipeline with the values of its parameters, the store, and the kernel of the steps.
+class Interpreter:
+    """What the steps of a pipeline are executed by; each question is answered once.
 
-    ``kernel`` is the user's choice of a kernelspec.  With ``verify`` every byte of what is
-    stored is checked before it is used; ``discard`` deletes what is found damaged.  Every
-    method may be called from any thread.
+    ``kernel`` is the user's choice of a kernelspec, ``warn`` hears what the user should know.
+    Every method may be called from any thread.
     """
 
     pipeline: Pipeline
-    parameters: Mapping[str, Any]
     store: Store
-    kernel: str | None
-    verify: bool = field(default=False, kw_only=True)
-    discard: bool = field(default=True, kw_only=True)
-    _kernel_lock: threading.Lock = field(default_factory=threading.Lock, kw_only=True)
-
-    def warn(self, message: str) -> None:
-        """Something that the user should know; here nobody listens."""
+    kernel: str | None = None
+    warn: Callable[[str], None] = lambda _message: None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def spec(self) -> KernelSpec:
         """The kernelspec for every step; KalePmError if this machine has none that fits."""
-        with self._kernel_lock:  # so that steps that start together warn once
+        with self._lock:  # so that steps that start together warn once
             return self._checked_spec
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """How the kernel is started: two that start alike are the same."""
+        with self._lock:
+            command = self._command
+        return (command.argv, tuple(sorted(command.env.items()))) if command else ()
+
+    def environment(self) -> Environment:
+        """What it has of the modules that the steps import."""
+        with self._lock:
+            return self._environment
 
     @cached_property
     def _checked_spec(self) -> KernelSpec:
@@ -76,18 +82,6 @@ class Basis:
     def _command(self) -> KernelCommand | None:
         return kernel_command(self.pipeline.kernelspec, self.kernel)
 
-    @property
-    def kernel_identity(self) -> tuple[object, ...]:
-        """How the kernel is started: two that start alike are the same."""
-        with self._kernel_lock:
-            command = self._command
-        return (command.argv, tuple(sorted(command.env.items()))) if command else ()
-
-    def environment(self) -> Environment:
-        """What the kernels' interpreter has of the modules that the steps import."""
-        with self._kernel_lock:
-            return self._environment
-
     @cached_property
     def _environment(self) -> Environment:
         command = self._command
@@ -99,3 +93,19 @@ class Basis:
             text = f"{command.argv[0]} does not tell its packages"
             self.warn(f"{text}: steps keep results when they change")
         return found
+
+
+@dataclass
+class Basis:
+    """A pipeline with the values of its parameters, the store, and what executes the steps.
+
+    With ``verify`` every byte of what is stored is checked before it is used; ``discard``
+    deletes what is found damaged.
+    """
+
+    pipeline: Pipeline
+    parameters: Mapping[str, Any]
+    store: Store
+    interpreter: Interpreter
+    verify: bool = field(default=False, kw_only=True)
+    discard: bool = field(default=True, kw_only=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from kale_pm.local.cache import entries
 from kale_pm.local.cache.arriving import arriving_names
 from kale_pm.local.cache.basis import Basis
+from kale_pm.local.cache.code import definitions
 from kale_pm.local.cache.entries import CachedStep
-from kale_pm.local.cache.fingerprint import Fingerprint, definitions, fingerprint
+from kale_pm.local.cache.fingerprint import Fingerprint, fingerprint
 from kale_pm.local.cache.parts import difference, read_past
 from kale_pm.local.cache.watched import changed_file
 from kale_pm.model import Pipeline, Step
@@ -49,8 +50,8 @@ def fingerprint_of(basis: Basis, step: Step, inputs: Sequence[Manifest]) -> Fing
         parameters=basis.parameters,
         versions=versions,
         context=context,
-        kernel=basis.kernel_identity,
-        has=basis.environment(),
+        kernel=basis.interpreter.identity,
+        has=basis.interpreter.environment(),
         arriving=arriving_names(
             sought, names, inputs, versions=versions, context=context, packs=basis.store.packs
         ),

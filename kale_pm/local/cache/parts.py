@@ -15,7 +15,8 @@ from pathlib import Path
 
 from kale_pm import strict_json
 from kale_pm.errors import StoreError
-from kale_pm.local.store import Store, write_text
+from kale_pm.local.files import write_text
+from kale_pm.local.store import Store
 
 Parts = Mapping[str, Mapping[str, str]]  # group -> name -> a short text
 

@@ -29,9 +29,9 @@ class ForkedKernel:
         self._exit_code_of = exit_code_of
         self._connection_file = connection_file
         self._descriptor: int | None = os.pidfd_open(process)
-        places = ConnectionFileMixin(context=shared_context())
-        places.load_connection_file(str(connection_file))
-        self.connection = Connection(places)
+        self._places = ConnectionFileMixin(context=shared_context())
+        self._places.load_connection_file(str(connection_file))
+        self.connection = Connection(self._places)
         self.connection.watch(self._descriptor)
         # The answer is here long before a step asks whether the kernel is ready.
         self.connection.send("shell", "kernel_info_request", {})
@@ -62,5 +62,6 @@ class ForkedKernel:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+        self._places.cleanup_ipc_files()  # a kernel that ends at once leaves its sockets
         for path in (self._connection_file, self.log):
             path.unlink(missing_ok=True)

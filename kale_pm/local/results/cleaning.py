@@ -1,9 +1,11 @@
 """Make room in a store: old runs go, and what nothing that stays needs.
 
+A sweep is one run here, with all its trials.
+
 Safe while runs go on.  A run itself is never removed before it has ended.  While one goes on,
 nobody knows which stored results it is about to take up, so all that runs share stays.  A run
-that begins right now makes its folder before it looks at anything, and so the time of the
-folder of runs tells of it.
+that begins right now makes its folder before it looks at anything, and so does every trial of
+a sweep: the time of the folder of runs tells of it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from kale_pm.local.results.history import links_of
 from kale_pm.local.results.inventory import (
     DAY,
     Inventory,
-    StoredRun,
+    Stored,
     is_key,
     is_past,
     pasts_folder,
@@ -38,7 +40,8 @@ class Rules:
 
     ``keep`` is how many runs of each pipeline stay, the newest ones, ``older_than`` an age in
     seconds, ``size`` the bytes that the whole store may have: the oldest runs go first.
-    The latest run of a pipeline stays unless ``latest_too``, which alone names all runs.
+    The latest run of a pipeline stays, and its latest sweep, unless ``latest_too``, which alone
+    names all runs.
     With ``pipeline`` the rules are about the runs of that one.
     """
 
@@ -91,8 +94,8 @@ def clean(store: Store, rules: Rules = Rules()) -> Cleaning:
     before = take_inventory(store)
     runs = choose_runs(before, rules, began)
     freed = sum(run.size for run in runs)  # while they are there
-    for run in runs:
-        _remove_folder(store, run.folder)
+    for folder in (folder for run in runs for folder in run.folders):
+        _remove_folder(store, folder)
     if runs:
         _lead_links(store, [run for run in before.runs if run not in runs])
     # From here on a new run shows in the time of the folder, and stops us.
@@ -110,7 +113,7 @@ def clean(store: Store, rules: Rules = Rules()) -> Cleaning:
     return replace(done, is_cut_short=len(gone) < len(garbage))
 
 
-def choose_runs(inventory: Inventory, rules: Rules, now: float) -> list[StoredRun]:
+def choose_runs(inventory: Inventory, rules: Rules, now: float) -> list[Stored]:
     """The runs that go, the oldest first; ``now`` is in seconds since the epoch."""
     mine = [run for run in inventory.runs if rules.pipeline in (None, run.pipeline)]
     stay = _protected(inventory, rules.latest_too)
@@ -127,16 +130,27 @@ def choose_runs(inventory: Inventory, rules: Rules, now: float) -> list[StoredRu
     return sorted(chosen, key=lambda run: (run.started, run.id))
 
 
-def _protected(inventory: Inventory, latest_too: bool) -> set[StoredRun]:
-    going_on = {run for run in inventory.runs if run.is_going_on}
+def _protected(inventory: Inventory, latest_too: bool) -> set[Stored]:
+    going_on = {run for run in inventory.runs if _goes_on_here(run)}
     if latest_too:
         return going_on
-    newest = {run.pipeline: run for run in inventory.runs}
+    # The trials of a sweep whose folder is gone are nobody's latest.
+    whole = [run for run in inventory.runs if run.folder.exists()]
+    newest = {(type(run), run.pipeline): run for run in whole}
     links = links_of(inventory.store)
-    return going_on | {*newest.values()} | {run for run in inventory.runs if run.id in links}
+    return going_on | {*newest.values()} | {run for run in whole if run.id in links}
 
 
-def _surplus(runs: Sequence[StoredRun], keep: int | None) -> Iterator[str]:
+def _goes_on_here(run: Stored) -> bool:
+    """Whether it may still write, or take up results, here.
+
+    A run that was fetched while it went on elsewhere has no process of this machine.
+    """
+    is_fetched = run.record is not None and run.record.process is None
+    return run.is_going_on and not is_fetched
+
+
+def _surplus(runs: Sequence[Stored], keep: int | None) -> Iterator[str]:
     """The runs that are not among the newest ``keep`` of their pipeline."""
     if keep is None:
         return
@@ -148,7 +162,7 @@ def _surplus(runs: Sequence[StoredRun], keep: int | None) -> Iterator[str]:
 
 
 def _how_many(
-    inventory: Inventory, chosen: Sequence[StoredRun], others: Sequence[StoredRun], size: int
+    inventory: Inventory, chosen: Sequence[Stored], others: Sequence[Stored], size: int
 ) -> int:
     """How many of the others, which begin with the oldest, must go, too, for this size."""
 
@@ -161,15 +175,15 @@ def _how_many(
     return bisect_left(range(len(others)), True, key=fits)
 
 
-def _garbage(inventory: Inventory, kept: Collection[StoredRun], began: float) -> dict[Path, int]:
+def _garbage(inventory: Inventory, kept: Collection[Stored], began: float) -> dict[Path, int]:
     """The files that go, with their sizes: the cache's entries before what they name."""
     found = _leftovers(inventory.store, began)
-    if not any(run.is_going_on for run in inventory.runs):
+    if not any(map(_goes_on_here, inventory.runs)):
         found |= {p: n for p, n in _unneeded(inventory, kept).items() if _time(p) < began}
     return found
 
 
-def _unneeded(inventory: Inventory, kept: Collection[StoredRun]) -> dict[Path, int]:
+def _unneeded(inventory: Inventory, kept: Collection[Stored]) -> dict[Path, int]:
     needed = inventory.needed(kept)
     return {
         path: size
@@ -196,8 +210,8 @@ def _leftovers(store: Store, began: float) -> dict[Path, int]:
 
 def _cleaning(
     before: Inventory,
-    runs: Collection[StoredRun],
-    kept: Collection[StoredRun],
+    runs: Collection[Stored],
+    kept: Collection[Stored],
     files: Mapping[Path, int],
     freed: int,
 ) -> Cleaning:
@@ -211,7 +225,7 @@ def _cleaning(
         files={kind: tuple(paths) for kind, paths in kinds.items()},
         freed=freed,
         left=before.size - freed,
-        going_on=tuple(run.id for run in kept if run.is_going_on),
+        going_on=tuple(run.id for run in kept if _goes_on_here(run)),
     )
 
 
@@ -221,13 +235,15 @@ def _kind(store: Store, path: Path) -> str:
     return path.relative_to(store.folder).parts[0]
 
 
-def _lead_links(store: Store, kept: Sequence[StoredRun]) -> None:
+def _lead_links(store: Store, kept: Sequence[Stored]) -> None:
     """No link may lead to a run that is gone."""
-    for link in store.runs.glob("latest*"):
-        if link.is_symlink() and not link.exists():
-            _remove(link)
-    if kept and not (store.runs / "latest").exists():
-        store.make_latest(kept[-1].folder, kept[-1].pipeline)
+    for place in (store.runs, store.sweeps):
+        for link in place.glob("latest*"):
+            if link.is_symlink() and not link.exists():
+                _remove(link)
+        here = [run for run in kept if run.folder.parent == place and run.folder.exists()]
+        if here and not (place / "latest").exists():
+            store.make_latest(here[-1].folder, here[-1].pipeline)
 
 
 def _remove_folder(store: Store, folder: Path) -> None:

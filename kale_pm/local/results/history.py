@@ -1,4 +1,4 @@
-"""The runs that a store holds, the newest first."""
+"""The runs and the sweeps that a store holds, the newest first."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 
 from kale_pm import strict_json
 from kale_pm.errors import NotebookError, StoreError, UsageError
-from kale_pm.local.store import Store, find_store, read_run
+from kale_pm.local.results.trial_rows import best_of
+from kale_pm.local.store import Store, find_store, is_trial, read_run
+from kale_pm.local.sweep_files import read_sweep
 from kale_pm.notebook import read
-from kale_pm.record import RunRecord, State
+from kale_pm.record import RunRecord, State, SweepRecord, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,56 @@ class PastRun:
 
 
 @dataclass(frozen=True)
+class PastSweep:
+    """A sweep as a list of runs tells it: in one line, however many trials it has.
+
+    ``links`` are the names that lead to it besides its id.
+    """
+
+    record: SweepRecord
+    folder: Path
+    links: tuple[str, ...] = ()
+
+    @property
+    def states(self) -> dict[State, int]:
+        """How many trials stand where."""
+        return dict(Counter(trial.state for trial in self.record.trials))
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best trial; None where the sweep has no goal, or no trial has its metric."""
+        return best_of(self.record)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a program: what ``runs --json`` prints of each sweep."""
+        record, best = self.record, self.best
+        return {
+            "id": record.id,
+            "pipeline": record.pipeline,
+            "notebook": record.notebook,
+            "folder": str(self.folder),
+            "links": list(self.links),
+            "state": record.state.value,
+            "started": record.started,
+            "seconds": record.seconds,
+            "trials": {state.value: count for state, count in self.states.items()},
+            "varied": list(record.varied),
+            "goal": record.goal or None,
+            "best": {**vars(best), "state": best.state.value} if best else None,
+        }
+
+
+@dataclass(frozen=True)
 class History:
-    """All runs of a store, or of one pipeline in it; ``damaged`` are those that cannot be read."""
+    """All runs of a store, or of one pipeline in it; ``damaged`` are those that cannot be read.
+
+    The trials of sweeps are no runs by themselves: ``sweeps`` tells of them.
+    """
 
     store: Store
     runs: tuple[PastRun, ...]
     damaged: Mapping[Path, StoreError]
+    sweeps: tuple[PastSweep, ...] = ()
 
 
 def locate(where: Path | None, near: Path | None = None) -> tuple[Store, str | None]:
@@ -84,12 +130,17 @@ def locate(where: Path | None, near: Path | None = None) -> tuple[Store, str | N
     )
 
 
-def read_history(store: Store, pipeline: str | None = None) -> History:
-    """The runs of the store, the newest first; with ``pipeline`` only those of this name."""
+def read_history(store: Store, pipeline: str | None = None, *, trials: bool = False) -> History:
+    """The runs of the store, the newest first; with ``pipeline`` only those of this name.
+
+    With ``trials`` the trials of sweeps are among the runs.
+    """
     runs: list[PastRun] = []
     damaged: dict[Path, StoreError] = {}
     links = links_of(store)
     for folder in run_folders(store):
+        if is_trial(folder.name) and not trials:
+            continue
         if not (folder / "run.json").exists():
             continue  # a run that begins just now, or never came to begin
         try:
@@ -102,22 +153,24 @@ def read_history(store: Store, pipeline: str | None = None) -> History:
             runs.append(PastRun(record, folder, links.get(folder.name, ()), _changed(record)))
     runs.sort(key=lambda run: (run.record.started, run.record.id), reverse=True)
     _defaults.cache_clear()
-    return History(store, tuple(runs), damaged)
+    return History(store, tuple(runs), damaged, tuple(_sweeps(store, pipeline, damaged)))
 
 
 def run_folders(store: Store) -> list[Path]:
     """The folders of all runs, in no order."""
-    if not store.runs.is_dir():
-        return []
-    inner = (path for path in store.runs.iterdir() if not path.name.startswith("."))
-    return [path for path in inner if path.is_dir() and not path.is_symlink()]
+    return _folders(store.runs)
+
+
+def sweep_folders(store: Store) -> list[Path]:
+    """The folders of all sweeps, in no order."""
+    return _folders(store.sweeps)
 
 
 def links_of(store: Store) -> dict[str, tuple[str, ...]]:
-    """Run id -> the links that lead to it, ``latest`` first."""
+    """Id of a run or of a sweep -> the links that lead to it, ``latest`` first."""
     found: dict[str, tuple[str, ...]] = {}
-    if store.runs.is_dir():
-        for link in sorted(store.runs.glob("latest*")):
+    for place in (store.runs, store.sweeps):
+        for link in sorted(place.glob("latest*")):
             if link.is_symlink():
                 target = link.resolve().name
                 found[target] = (*found.get(target, ()), link.name)
@@ -125,12 +178,35 @@ def links_of(store: Store) -> dict[str, tuple[str, ...]]:
 
 
 def pipeline_of(run: str) -> str:
-    """The pipeline that a run's id names.
+    """The pipeline that the id of a run or of a sweep names.
 
     >>> pipeline_of("my-wine-20261121-045219-7ffa")
     'my-wine'
     """
     return run.rsplit("-", 3)[0]
+
+
+def _folders(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return []
+    inner = (path for path in place.iterdir() if not path.name.startswith("."))
+    return [path for path in inner if path.is_dir() and not path.is_symlink()]
+
+
+def _sweeps(store: Store, pipeline: str | None, damaged: dict[Path, StoreError]) -> list[PastSweep]:
+    """The sweeps, the newest first; those that cannot be read go to the ``damaged``."""
+    found: list[PastSweep] = []
+    links = links_of(store)
+    for folder in sweep_folders(store):
+        if pipeline not in (None, pipeline_of(folder.name)):
+            continue
+        if not (folder / "sweep.json").exists():
+            continue  # one that begins just now, or never came to begin
+        try:
+            found.append(PastSweep(read_sweep(folder), folder, links.get(folder.name, ())))
+        except StoreError as error:
+            damaged[folder] = error
+    return sorted(found, key=lambda sweep: (sweep.record.started, sweep.record.id), reverse=True)
 
 
 def _changed(record: RunRecord) -> dict[str, Any]:

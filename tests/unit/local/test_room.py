@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from kale_pm.local.room import Room
 
 GIB = 1 << 30
@@ -79,3 +81,79 @@ def test_the_bell_rings_when_somebody_leaves() -> None:
     room.leave("a")
     assert bell.done()
     assert not room.bell.done()
+
+
+def test_a_full_room_says_so() -> None:
+    room = Room(1)
+    assert not room.is_full
+    room.enter("a")
+    assert room.is_full
+    room.leave("a")
+    assert not room.is_full
+
+
+def test_who_waits_lets_another_in_and_comes_back() -> None:
+    room = Room(1)
+    assert room.enter("a")
+    with room.left("a", lambda: False):
+        assert room.enter("b")
+        room.leave("b")
+    assert not room.enter("c")
+
+
+def test_who_comes_back_is_before_those_that_have_not_been_inside() -> None:
+    room = Room(1)
+    assert room.enter("a")
+    is_waiting, is_back = threading.Event(), threading.Event()
+
+    def is_over() -> bool:
+        is_waiting.set()
+        return False
+
+    def come_back() -> None:
+        with room.left("a", is_over):
+            assert room.enter("b")
+        is_back.set()
+
+    thread = threading.Thread(target=come_back)
+    thread.start()
+    assert is_waiting.wait(30)
+    assert room.is_full
+    room.leave("b")
+    assert not room.enter("c")
+    assert is_back.wait(30)
+    thread.join()
+    room.leave("a")
+    assert room.enter("c")
+
+
+def test_who_comes_back_with_too_much_memory_lets_small_ones_pass() -> None:
+    room = Room(3, 10, {"a": 6, "b": 6})
+    is_waiting, over = threading.Event(), threading.Event()
+    assert room.enter("a")
+
+    def is_over() -> bool:
+        is_waiting.set()
+        return over.is_set()
+
+    def come_back() -> None:
+        with room.left("a", is_over):
+            assert room.enter("b")
+
+    thread = threading.Thread(target=come_back)
+    thread.start()
+    assert is_waiting.wait(30)
+    assert not room.is_full
+    assert room.enter("small")
+    over.set()
+    thread.join()
+
+
+def test_nobody_waits_to_come_back_when_all_is_over() -> None:
+    room = Room(1)
+    room.enter("a")
+    with room.left("a", lambda: True):
+        room.enter("b")
+    assert room.is_full
+    room.leave("b")
+    assert room.enter("c"), "it did not come back"

@@ -208,3 +208,108 @@ def test_a_step_that_left_early_is_not_waited_for_by_those_beside_it() -> None:
     parents: dict[str, tuple[str, ...]] = {"first": (), "second": ()}
     schedule(list(parents), parents, work, lambda *_: None, room=room)
     assert met == [True]
+
+
+def test_when_it_is_enough_what_runs_ends_and_nothing_new_starts() -> None:
+    ended: list[str] = []
+    skipped: list[str] = []
+
+    def work(name: str) -> State:
+        ended.append(name)
+        return State.DONE
+
+    parents: dict[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("b",)}
+    schedule(
+        list(parents),
+        parents,
+        work,
+        lambda name, _: skipped.append(name),
+        room=Room(2),
+        is_enough=lambda: "b" in ended,
+        stop=lambda: pytest.fail("what runs may end"),
+    )
+    assert (ended, skipped) == (["a", "b"], [])
+
+
+def test_what_runs_when_it_is_enough_is_waited_for() -> None:
+    both, enough = threading.Barrier(2, timeout=30), threading.Event()
+    ended: list[str] = []
+
+    def work(name: str) -> State:
+        both.wait()
+        if name == "quick":
+            enough.set()
+        else:
+            assert enough.wait(30)
+        ended.append(name)
+        return State.DONE
+
+    order = ["quick", "slow", "late"]
+    parents: dict[str, tuple[str, ...]] = {"quick": (), "slow": (), "late": ("quick",)}
+    schedule(order, parents, work, lambda *_: None, room=Room(2), is_enough=enough.is_set)
+    assert sorted(ended) == ["quick", "slow"]
+
+
+def test_anything_hashable_is_a_key() -> None:
+    done: list[tuple[int, str]] = []
+    parents: dict[tuple[int, str], list[tuple[int, str]]] = {
+        (1, "load"): [],
+        (1, "train"): [(1, "load")],
+        (2, "train"): [(1, "load")],
+    }
+
+    def work(task: tuple[int, str]) -> State:
+        done.append(task)
+        return State.DONE
+
+    schedule(list(parents), parents, work, lambda *_: None, room=Room(1))
+    assert done == list(parents)
+
+
+def test_a_long_chain_is_skipped_in_order() -> None:
+    names = [str(number) for number in range(5000)]
+    parents = {name: tuple(names[max(0, i - 1) : i]) for i, name in enumerate(names)}
+    ended, skipped = run(parents, lambda _: State.FAILED)
+    assert ended == ["0"]
+    assert list(skipped) == names[1:]
+    assert list(skipped.values()) == names[:-1]
+
+
+class CountingRoom(Room[int]):
+    """Counts how often it is asked for room."""
+
+    asked = 0
+
+    def enter(self, step: int) -> bool:
+        self.asked += 1
+        return super().enter(step)
+
+
+def test_of_many_each_is_asked_for_once() -> None:
+    many, jobs = 50_000, 4
+    room = CountingRoom(jobs)
+    done: list[int] = []
+
+    def work(number: int) -> State:
+        done.append(number)
+        return State.DONE
+
+    # Those of the second half follow one of the first each.
+    parents = {n: (n - many // 2,) if n >= many // 2 else () for n in range(many)}
+    schedule(range(many), parents, work, lambda *_: None, room=room)
+    assert sorted(done) == list(range(many))
+    assert room.asked == many
+
+
+def test_those_that_ask_for_the_same_wait_in_one_line() -> None:
+    many = 2000
+    room = CountingRoom(4, 10, dict.fromkeys(range(many), 6))
+    done: list[int] = []
+
+    def work(number: int) -> State:
+        done.append(number)
+        return State.DONE
+
+    schedule(range(many), dict.fromkeys(range(many), ()), work, lambda *_: None, room=room)
+    assert done == list(range(many))
+    assert room.asked < 10 * many, "where one does not fit, those behind it are not asked for"

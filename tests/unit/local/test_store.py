@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from kale_pm.errors import StoreError
-from kale_pm.events import CellOutput, RunStarted
+from kale_pm.events import CellOutput, RunStarted, StepStarted, SweepStarted
 from kale_pm.local.cache import entries
 from kale_pm.local.cache.entries import CachedStep
 from kale_pm.local.cache.watched import FileState
+from kale_pm.local.files import write_text
 from kale_pm.local.journal import Journal, read_journal
-from kale_pm.local.store import Store, find_store, read_run, write_run, write_text
+from kale_pm.local.store import Store, find_store, is_trial, read_run, write_run
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 from kale_pm.runtime.manifest import Made, Variable, Version
 from kale_pm.runtime.storage.pack.writer import write_pack
@@ -75,6 +76,63 @@ def test_a_beginning_that_fits_several_runs_lists_them(store: Store) -> None:
     with pytest.raises(StoreError, match="any of 2 runs") as caught:
         store.find_run("wine")
     assert all(name in caught.value.hint for name in names)
+
+
+# -- sweeps ---------------------------------------------------------------------------------
+
+
+def test_a_trial_is_a_run_that_carries_its_sweep_and_its_number(store: Store) -> None:
+    sweep = store.new_sweep("wine").name
+    first, again = store.trial_run(sweep, 7), store.trial_run(sweep, 7, attempt=2)
+    assert [first.name, again.name] == [f"{sweep}.0007", f"{sweep}.0007r2"]
+    assert store.trial_run(sweep, 12345).name == f"{sweep}.12345"
+    for folder in (first, again):
+        assert folder.parent == store.runs
+        assert (folder / "notebooks").is_dir()
+        assert is_trial(folder.name)
+    assert not is_trial(sweep)
+    assert not is_trial(store.new_run("wine.2024").name)
+
+
+def test_a_trial_that_is_there_already_is_not_begun_again(store: Store) -> None:
+    sweep = store.new_sweep("wine").name
+    store.trial_run(sweep, 1)
+    with pytest.raises(StoreError, match="exists"):
+        store.trial_run(sweep, 1)
+
+
+def test_trials_are_found_by_their_whole_id_alone(store: Store) -> None:
+    trial = store.trial_run(store.new_sweep("wine").name, 1)
+    run = store.new_run("wine")
+    for folder in (trial, run):
+        write_run(record(), folder)
+    assert store.find_run("wine") == run
+    assert store.find_run(trial.name) == trial
+    with pytest.raises(StoreError, match="no run"):
+        store.find_run(trial.name[:-1])
+
+
+def test_a_sweep_is_found_by_its_id_its_beginning_or_as_the_latest(store: Store) -> None:
+    first, second = store.new_sweep("wine"), store.new_sweep("beer")
+    for folder in (first, second):
+        (folder / "sweep.json").write_text("{}")
+        store.make_latest(folder, folder.name.partition("-")[0])
+    assert store.find_sweep() == second
+    assert store.find_sweep("latest-wine") == first
+    assert store.find_sweep("wine") == first
+    assert store.find_sweep(second.name) == second
+    with pytest.raises(StoreError, match="no sweep 'tea'") as caught:
+        store.find_sweep("tea")
+    assert second.name in caught.value.hint
+    with pytest.raises(StoreError, match="no run 'latest'"):
+        store.find_run()
+
+
+def test_a_store_without_sweeps_says_how_to_begin_one(store: Store) -> None:
+    with pytest.raises(StoreError, match="no sweep") as caught:
+        store.find_sweep()
+    assert caught.value.hint == "sweep a notebook first: kale-pm sweep"
+    assert not store.sweeps.exists()
 
 
 def test_the_nearest_store_upwards_is_found(store: Store, tmp_path: Path) -> None:
@@ -256,6 +314,20 @@ def test_packs_are_whole_as_long_as_their_content_is(store: Store) -> None:
 
 
 # -- the journal ----------------------------------------------------------------------------
+
+
+def test_a_journal_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot write the journal"):
+        Journal(tmp_path / "gone" / "journal.jsonl")
+
+
+def test_the_journal_of_a_sweep_says_in_which_trial_it_was(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        journal.write(SweepStarted("s-1", "s", 2, 3))
+        journal.write(StepStarted("a", 1, ""), trial=2)
+    first, second = read_journal(tmp_path / "journal.jsonl")
+    assert (first["event"], first["executions"]) == ("SweepStarted", 3)
+    assert (second["event"], second["trial"], second["step"]) == ("StepStarted", 2, "a")
 
 
 def test_the_journal_tells_the_events_but_not_what_cells_print(tmp_path: Path) -> None:

@@ -10,13 +10,8 @@ from typing import Any
 import pytest
 
 from kale_pm.analysis import understand
-from kale_pm.local.cache.fingerprint import (
-    all_imports,
-    code_trees,
-    fingerprint,
-    imported_names,
-    missing_modules,
-)
+from kale_pm.local.cache.code import imported_names, running_code
+from kale_pm.local.cache.fingerprint import all_imports, fingerprint, missing_modules
 from kale_pm.local.kernels.environment import Environment, describe
 from kale_pm.model import Pipeline
 from kale_pm.notebook import read
@@ -264,4 +259,12 @@ def test_modules_are_missing_that_neither_the_kernel_nor_the_notebooks_folder_ha
 def test_imports_of_the_standard_library_are_no_packages(tmp_path: Path) -> None:
     cells = [("block:a", "import os, numpy.linalg\nfrom pandas.api import types\nimport json as j")]
     found = pipeline(tmp_path, cells)
-    assert imported_names(code_trees(found, found.step("a"))) == {"numpy", "pandas"}
+    assert imported_names(running_code(found, found.step("a")).trees) == {"numpy", "pandas"}
+
+
+def test_the_code_of_a_step_is_read_once(tmp_path: Path) -> None:
+    first, again = pipeline(tmp_path, CELLS), pipeline(tmp_path, CELLS)
+    code = running_code(first, first.step("b"), ["used"])
+    assert running_code(again, again.step("b"), ["used"]) is code
+    assert running_code(first, first.step("b"), ["spare"]) is not code
+    assert running_code(first, first.step("a"), ["used"]) is not code

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -376,6 +376,19 @@ def test_a_run_that_goes_on_stays_and_so_does_all_that_it_may_use(past: Past) ->
     assert past.runs == [running.name]
     assert done.going_on == (running.name,)
     assert past.files() == before
+
+
+def test_a_run_that_was_fetched_while_it_went_on_elsewhere_is_like_any_other(past: Past) -> None:
+    fetched = past.run("beer", age=10 * DAY, state=State.RUNNING)
+    write_run(replace(read_run(fetched), process=None), fetched)
+    past.run("beer", age=DAY)
+    past.run("wine", code={"a": 1}, age=2, size=50_000)
+    past.run("wine", code={"a": 2}, age=1, size=50_000)
+    assert read_run(fetched).state is State.RUNNING
+    done = clean(past.store, Rules(keep=1))
+    assert fetched.name in done.runs
+    assert done.going_on == ()
+    assert done.freed > 50_000
 
 
 def test_a_run_that_is_about_to_begin_counts_as_going_on(past: Past) -> None:

@@ -16,7 +16,8 @@ from rich.console import Console
 from kale_pm.errors import NotebookError, StoreError, UsageError
 from kale_pm.local.results.history import History, locate, pipeline_of, read_history
 from kale_pm.local.store import Store, write_run
-from kale_pm.record import RunRecord, State, StepRecord
+from kale_pm.local.sweep_files import write_sweep
+from kale_pm.record import RunRecord, State, StepRecord, SweepRecord, TrialRecord
 from kale_pm.terminal import history_view
 from kale_pm.terminal.history import age, value_text
 
@@ -224,3 +225,85 @@ def test_ages_and_values_are_as_people_say_them() -> None:
         *("0.3", "12", "True", "None", "x", "''", "a b", "nan"),
         "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …",
     ]
+
+
+# -- sweeps -----------------------------------------------------------------------------------
+
+
+def add_sweep(store: Store, pipeline: str = "wine", **fields: Any) -> Path:
+    """A sweep of three trials, of which the last failed, unless ``fields`` say otherwise."""
+    folder = store.new_sweep(pipeline)
+    trials = []
+    for number, score in enumerate((0.5, 0.7), 1):
+        run = store.trial_run(folder.name, number)
+        record = RunRecord(run.name, pipeline, "wine.ipynb", State.DONE, {}, {}, NOW)
+        write_run(record, run)
+        parameters = {"depth": number}
+        trials.append(
+            TrialRecord(number, parameters, State.DONE, run.name, {"score": score}, seconds=1.0)
+        )
+    values = {
+        "state": State.FAILED,
+        "varied": ("depth",),
+        "fixed": {},
+        "trials": (*trials, TrialRecord(3, {"depth": 3}, State.FAILED, error="no")),
+        "executions": 3,
+        "started": NOW - 50,
+        "goal": "score:max",
+        "seconds": 4.0,
+    }
+    record = SweepRecord(
+        id=folder.name, pipeline=pipeline, notebook="wine.ipynb", **{**values, **fields}
+    )
+    write_sweep(record, folder)
+    store.make_latest(folder, pipeline)
+    return folder
+
+
+def test_a_sweep_is_one_line_and_its_trials_are_none(store: Store) -> None:
+    run, folder = add(store), add_sweep(store)
+    history = read_history(store)
+    assert ids(history) == [run.name]
+    (sweep,) = history.sweeps
+    assert sweep.record.id == folder.name
+    assert sweep.folder == folder
+    assert sweep.links == ("latest", "latest-wine")
+    assert sweep.states == {State.DONE: 2, State.FAILED: 1}
+    assert sweep.best is not None
+    assert sweep.best.number == 2
+    content = sweep.to_dict()
+    assert content["trials"] == {"done": 2, "failed": 1}
+    assert content["best"]["metrics"] == {"score": 0.7}
+    json.dumps(content)
+
+
+def test_the_trials_are_told_if_asked_for(store: Store) -> None:
+    run, folder = add(store, started=NOW + 1), add_sweep(store)
+    told = ids(read_history(store, trials=True))
+    assert told[0] == run.name
+    assert sorted(told[1:]) == [f"{folder.name}.0001", f"{folder.name}.0002"]
+
+
+def test_sweeps_of_one_pipeline_alone_the_newest_first(store: Store) -> None:
+    older = add_sweep(store, started=100.0)
+    newer = add_sweep(store, started=200.0)
+    other = add_sweep(store, "beer")
+    assert [s.record.id for s in read_history(store, "wine").sweeps] == [newer.name, older.name]
+    assert [s.record.id for s in read_history(store, "beer").sweeps] == [other.name]
+
+
+def test_a_sweep_without_a_goal_has_no_best(store: Store) -> None:
+    add_sweep(store, goal="")
+    (sweep,) = read_history(store).sweeps
+    assert sweep.best is None
+    assert sweep.to_dict()["best"] is None
+
+
+def test_a_damaged_sweep_is_named_and_hides_no_other(store: Store) -> None:
+    bad, good = add_sweep(store), add_sweep(store)
+    (bad / "sweep.json").write_text("{")
+    store.new_sweep("wine")  # one that begins just now
+    history = read_history(store)
+    assert [sweep.record.id for sweep in history.sweeps] == [good.name]
+    assert list(history.damaged) == [bad]
+    assert read_history(store, "beer").damaged == {}

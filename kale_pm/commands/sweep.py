@@ -1,0 +1,364 @@
+"""``sweep``: many runs of the notebook, which differ in the values of its parameters."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kale_pm.commands.options import Folder, Infer, Json, Strict
+from kale_pm.commands.shared import INTERRUPTED, load_pipeline, refuse_errors
+from kale_pm.console import (
+    mention_warnings,
+    say,
+    show_error,
+    show_json,
+    show_view,
+    sweep_progress,
+)
+from kale_pm.errors import KalePmError, UsageError
+
+if TYPE_CHECKING:
+    from kale_pm.events import SweepEvent, SweepListener
+    from kale_pm.face import Pipeline, Sweep
+    from kale_pm.local.sweeping import SweepOptions
+    from kale_pm.sweep import Plan
+    from kale_pm.trials.goal import Goal
+
+_SPACE = "The trials"
+_GOAL = "The best of them"
+_ASKED_OF_STORE = 20_000  # executions: to look up more of them takes longer than it is worth
+
+
+def sweep(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NOTEBOOK|SWEEP",
+            help="The tagged notebook; with --retry also the id of a sweep.",
+        ),
+    ],
+    *,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-p",
+            "--parameter",
+            metavar="NAME=VALUES",
+            help="The values of a parameter: 'lr=0.1,0.01', 'depth=3:9:2' as Python's range, or "
+            "'rate=1e-4..1e-1 log 7' for seven from end to end. May be repeated.",
+            rich_help_panel=_SPACE,
+        ),
+    ] = None,
+    trials: Annotated[
+        Path | None,
+        typer.Option(
+            "--trials",
+            metavar="FILE",
+            help="A file of trials: CSV, JSON or JSON lines.",
+            rich_help_panel=_SPACE,
+        ),
+    ] = None,
+    random: Annotated[
+        int | None,
+        typer.Option(
+            "--random",
+            min=1,
+            metavar="N",
+            help="Draw N trials at random, also between two ends: 'rate=1e-4..1e-1 log'.",
+            rich_help_panel=_SPACE,
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            metavar="S",
+            help="Another one draws other trials.",
+            rich_help_panel=_SPACE,
+        ),
+    ] = 0,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Run nothing; list the trials, and how often each step is executed.",
+            rich_help_panel=_SPACE,
+        ),
+    ] = False,
+    best: Annotated[
+        str | None,
+        typer.Option(
+            "--best",
+            metavar="METRIC:max|min",
+            help="Which trial is the best, such as accuracy:max.",
+            rich_help_panel=_GOAL,
+        ),
+    ] = None,
+    stop_when: Annotated[
+        str | None,
+        typer.Option(
+            "--stop-when",
+            metavar="CONDITION",
+            help="Begin no other trial once one is so, such as 'accuracy>=0.95'.",
+            rich_help_panel=_GOAL,
+        ),
+    ] = None,
+    reports: Annotated[
+        str,
+        typer.Option(
+            "--reports",
+            metavar="N|all",
+            help="How many of the best trials get a report of their own, and of the failed ones.",
+            rich_help_panel=_GOAL,
+        ),
+    ] = "32",
+    retry: Annotated[
+        bool,
+        typer.Option("--retry", help="Only what is not done, in the newest sweep or in SWEEP."),
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("-j", "--jobs", min=1, metavar="N", help="Steps at a time; default: cores."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Reuse nothing of earlier runs.")] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="End everything at the first failure.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every stored byte that is used.")
+    ] = False,
+    kernel: Annotated[
+        str | None,
+        typer.Option("--kernel", metavar="NAME", help="Another kernel than the notebook's."),
+    ] = None,
+    folder: Folder = None,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Print what the cells print.")
+    ] = False,
+    as_json: Json = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the table of trials as CSV.")
+    ] = False,
+    strict: Strict = False,
+    infer_edges: Infer = False,
+) -> None:
+    """Run the notebook once for each trial, and find the best one.
+
+    The trials are all combinations of the values. What the same values reach is
+    executed once for all of them. The same command again takes up what is done.
+    """
+    from kale_pm.local import RunOptions
+    from kale_pm.local.sweeping import SweepOptions
+    from kale_pm.trials.goal import read_condition, read_goal
+
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other")
+    options = SweepOptions(
+        RunOptions(
+            folder=folder,
+            jobs=jobs,
+            kernel=kernel,
+            fresh=fresh,
+            fail_fast=fail_fast,
+            verify=verify,
+        ),
+        goal=read_goal(best) if best is not None else None,
+        stop_when=read_condition(stop_when) if stop_when is not None else None,
+        reports=_reports(reports),
+    )
+    output = _Output(verbose, as_json, as_csv)
+    asked = {"-p": parameter, "--trials": trials, "--random": random, "--dry-run": dry_run}
+    for option in filter(asked.get, asked) if retry else ():
+        raise UsageError(f"{option} goes not with --retry: the trials are those of then")
+    if retry:
+        _retry(name, options, output, strict, infer_edges)
+        return
+    pipeline = load_pipeline(_notebook(name, folder), strict, infer_edges)
+    refuse_errors(pipeline)
+    values = _values(pipeline, parameter or [])
+    plan = pipeline.plan_sweep(trials=trials, random=random, seed=seed, parameters=values)
+    plan = _doubted(pipeline, plan, options)
+    if dry_run:
+        _show_plan(pipeline, plan, options, output)
+        return
+    if not output.is_quiet:
+        mention_warnings(pipeline)
+        _announce(plan)
+    carry_out = partial(pipeline.attempt_sweep, plan, options)
+    _follow(carry_out, pipeline, options.goal, folder, output)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What of a sweep is printed."""
+
+    verbose: bool
+    as_json: bool
+    as_csv: bool
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether a program reads it, not people."""
+        return self.as_json or self.as_csv
+
+
+def _reports(text: str) -> int:
+    if text == "all":
+        return sys.maxsize
+    if not text.isdecimal():
+        raise UsageError(f"--reports: '{text}' is no number", hint="--reports 10, or all")
+    return int(text)
+
+
+def _notebook(name: str, folder: Path | None) -> Path:
+    """The notebook of this name; a sweep is none."""
+    from kale_pm.face import find_sweep
+
+    if Path(name).exists():
+        return Path(name)
+    try:
+        found = find_sweep(name, near=folder)
+    except (KalePmError, OSError):
+        return Path(name)
+    raise UsageError(
+        f"{name} is a sweep",
+        hint=f"--retry tries again what of it is not done; for other trials name its notebook, "
+        f"{found.record.notebook}",
+    )
+
+
+def _values(pipeline: Pipeline, assignments: Sequence[str]) -> Mapping[str, object]:
+    from kale_pm.notebook import parse_assignment
+    from kale_pm.sweep import read_assignments
+
+    given: dict[str, str] = {}
+    for name, text in map(parse_assignment, assignments):
+        if name in given:
+            right = f"-p '{name}={given[name]},{text}'"
+            raise UsageError(f"-p {name} is given twice", hint=f"for all of the values: {right}")
+        given[name] = text
+    return read_assignments(pipeline.parameters, given, pipeline.language)
+
+
+def _doubted(pipeline: Pipeline, plan: Plan, options: SweepOptions) -> Plan:
+    """The plan, with warnings of metrics that are asked for and that no cell seems to give."""
+    from kale_pm.face.planning import doubts
+
+    metrics = [each.metric for each in (options.goal, options.stop_when) if each is not None]
+    return replace(plan, warnings=(*plan.warnings, *doubts(pipeline, metrics)))
+
+
+def _show_plan(pipeline: Pipeline, plan: Plan, options: SweepOptions, output: _Output) -> None:
+    from kale_pm.face.planning import varied_in
+    from kale_pm.local.sweeping import stored
+    from kale_pm.terminal import plan_view, warning_view
+
+    varied = varied_in(plan)
+    done = stored(pipeline, plan, options.run) if plan.count <= _ASKED_OF_STORE else None
+    if output.as_json:
+        show_json(
+            {
+                "trials": [
+                    {"number": trial.number, "parameters": trial.parameters}
+                    for trial in plan.trials
+                ],
+                "varied": varied,
+                "reach": plan.reach,
+                "by_step": plan.by_step,
+                "executions": plan.count,
+                "unshared": plan.unshared,
+                "stored": done,
+                "warnings": plan.warnings,
+            }
+        )
+        return
+    show_view(plan_view(plan, varied, stored=done or 0))
+    for warning in plan.warnings:
+        show_view(warning_view(warning), error=True)
+
+
+def _announce(plan: Plan) -> None:
+    from kale_pm.terminal import plan_line, warning_view
+
+    show_view(plan_line(plan), error=True)
+    for warning in plan.warnings:
+        show_view(warning_view(warning), error=True)
+
+
+def _retry(
+    name: str, options: SweepOptions, output: _Output, strict: bool, infer_edges: bool
+) -> None:
+    """Take up a sweep; its notebook is what it is now."""
+    from kale_pm.face import find_sweep
+
+    folder = options.run.folder
+    before = find_sweep(name, near=folder)
+    pipeline = load_pipeline(Path(before.record.notebook), strict, infer_edges)
+    refuse_errors(pipeline)
+    carry_out = partial(pipeline.retry_sweep, before, options)
+    _follow(carry_out, pipeline, options.goal or before.goal, folder, output)
+
+
+def _follow(
+    carry_out: Callable[[SweepListener, Callable[[int, int], None]], Sweep],
+    pipeline: Pipeline,
+    goal: Goal | None,
+    folder: Path | None,
+    output: _Output,
+) -> None:
+    """Carry out a sweep, show how it goes and what it gave, and end with its exit code."""
+    from kale_pm.events import SweepStarted
+    from kale_pm.face import find_sweep
+    from kale_pm.local.interruption import interruptible
+
+    begun: list[str] = []
+    try:
+        with (
+            interruptible(),
+            sweep_progress(pipeline.order, goal, output.verbose, output.is_quiet) as progress,
+        ):
+
+            def hear(event: SweepEvent) -> None:
+                if isinstance(event, SweepStarted):
+                    begun.append(event.sweep)
+                progress.hear(event)
+
+            finished = carry_out(hear, progress.tell)
+    except KeyboardInterrupt:
+        for sweep in begun:
+            _show(find_sweep(sweep, near=folder or pipeline.folder), output)
+        say("interrupted; the same command takes up what is done", error=True)
+        raise typer.Exit(INTERRUPTED) from None
+    _show(finished, output)
+    _check(finished)
+
+
+def _show(sweep: Sweep, output: _Output) -> None:
+    from kale_pm.terminal import places_view, sweep_view
+
+    if output.as_json:
+        show_json(sweep.to_dict())
+    elif output.as_csv:
+        say(sweep.as_csv().removesuffix("\n"))
+    else:
+        show_view(sweep_view(sweep))
+        show_view("")
+        show_view(places_view(sweep), soft_wrap=True)
+
+
+def _check(sweep: Sweep) -> None:
+    """End with exit code 1 if a trial failed, or none has the metric of the goal."""
+    if sweep.goal is not None:
+        try:
+            _ = sweep.best
+        except KalePmError as error:
+            show_error(error)
+            raise typer.Exit(1) from None
+    if sweep.failures:
+        raise typer.Exit(1)
