@@ -11,7 +11,7 @@ import math
 import pprint
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kale_pm.errors import ParameterError
@@ -54,9 +54,34 @@ def encode(value: Any, parameter: Parameter) -> bool | int | float | str:
                 (parameter.name,),
             )
         return float(value) if parameter.type == "float" else value
+    return encode_as_text(value, parameter)
+
+
+def encode_as_text(value: Any, parameter: Parameter) -> str:
+    """``value`` as a text, which carries any value of any parameter."""
     if parameter.type == "str" and not parameter.optional and _is_plain(value, "str"):
         return str(value)
-    return PREFIX + _json(value)
+    return PREFIX + json_text(value)
+
+
+def json_text(value: Any) -> str:
+    """``value`` as JSON that KFP leaves alone; of what JSON has no form for, its text."""
+    try:
+        text = json.dumps(value, default=_as_text)
+    except (TypeError, ValueError):
+        text = json.dumps(_as_text(value))
+    # Braces of strings are escaped, so that no {{ is ever seen by KFP.
+    return re.sub(
+        r'"(?:[^"\\]|\\.)*"',
+        lambda found: found[0].replace("{", r"\u007b").replace("}", r"\u007d"),
+        text,
+    )
+
+
+def as_text(parameter: KfpParameter) -> KfpParameter:
+    """The same parameter, but one that is a text for KFP whatever its type in the notebook."""
+    default = encode_as_text(parameter.parameter.default, parameter.parameter)
+    return replace(parameter, type="str", default=default)
 
 
 def kfp_type(parameter: Parameter) -> str:
@@ -122,19 +147,6 @@ def _is_plain(value: Any, type_name: str) -> bool:
     if isinstance(value, int):
         return abs(value) <= LARGEST_INTEGER
     return type_name == "float" and isinstance(value, float) and math.isfinite(value)
-
-
-def _json(value: Any) -> str:
-    try:
-        text = json.dumps(value, default=_as_text)
-    except (TypeError, ValueError):
-        text = json.dumps(_as_text(value))
-    # Braces of strings are escaped, so that no {{ is ever seen by KFP.
-    return re.sub(
-        r'"(?:[^"\\]|\\.)*"',
-        lambda found: found[0].replace("{", r"\u007b").replace("}", r"\u007d"),
-        text,
-    )
 
 
 def _as_text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Large pipelines: steps of one kind share a component, and the package stays small."""
+"""Large pipelines: steps of one kind share an executor, and the package stays small."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import yaml
 
 from kale_pm import Pipeline
 from kale_pm.kfp.compiling import plan
+from kale_pm.kfp.compiling.folding import fold
 from kale_pm.kfp.compiling.functions import FOLDED_ABOVE
-from kale_pm.kfp.compiling.package import Package, folded
+from kale_pm.kfp.compiling.sizes import argument_size
 from kale_pm.kfp.server.record import tasks_of
 
 Make = Callable[..., Pipeline]
@@ -44,9 +45,13 @@ def documents(path: Path) -> list[Mapping[str, Any]]:
     return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
 
 
+def graphs(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    parts = [spec["root"], *spec["components"].values()]
+    return [part["dag"] for part in parts if "dag" in part]
+
+
 def tasks(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = spec["root"]["dag"]["tasks"]
-    return found
+    return {key: task for graph in graphs(spec) for key, task in graph["tasks"].items()}
 
 
 @pytest.fixture
@@ -64,6 +69,22 @@ def test_a_folded_pipeline_gives_what_a_plain_one_gives(pipeline: Make, run_unde
     assert {path.stem for path in folder.glob("*/notebook/*.ipynb")} == {
         "load", "double", "triple", "join", "last"
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("folding")
+def test_what_steps_of_one_kind_give_stays_apart(pipeline: Make, run_under_kfp: Run) -> None:
+    made = pipeline(
+        [
+            ("step:start", "numbers = [1, 2]"),
+            ("step:a prev:start", "low = min(numbers)"),
+            ("step:b prev:start", "high = max(numbers)"),
+            ("step:c prev:start", "count = len(numbers)"),
+            ("step:both prev:a prev:b prev:c", "print(low, high, count)"),
+        ]
+    )
+    folder, _ = run_under_kfp(made)
+    assert "1 2 2" in (folder / "step-both" / "notebook" / "both.ipynb").read_text()
+    assert "max" in (folder / "step-b" / "html").read_text()
 
 
 @pytest.mark.usefixtures("folding")
@@ -93,7 +114,11 @@ def test_two_hundred_steps_fit_into_a_cluster(pipeline: Make, tmp_path: Path, sh
     result = pipeline(long_chain(200, shared)).compile(tmp_path / "p.yaml")
     spec = documents(tmp_path / "p.yaml")[0]
     assert len(json.dumps(spec, separators=(",", ":"))) == result.size <= 700_000
-    assert len(tasks(spec)) == 201
+    assert len([key for key in tasks(spec) if key.startswith("step-")]) == 200
+    # Each of these is one argument of a pod.
+    executors = spec["deploymentSpec"]["executors"].values()
+    parts = [spec["root"], *spec["components"].values(), *tasks(spec).values(), *executors]
+    assert max(map(argument_size, parts)) < 120_000
 
 
 def test_a_small_pipeline_has_a_component_for_every_step(pipeline: Make, tmp_path: Path) -> None:
@@ -113,28 +138,42 @@ def test_every_step_is_found_by_what_the_package_calls_it(pipeline: Make, tmp_pa
 
 def test_the_order_in_which_kfp_gives_components_does_not_matter() -> None:
     command = {"container": {"image": "i", "command": ["run"]}}
-    names = ["steps-1", "steps-1-2", "steps-1-3"]
 
-    def package(order: list[str]) -> Package:
-        components = {f"comp-{n}": {"executorLabel": f"exec-{n}"} for n in order}
-        dag = {"tasks": {n: {"componentRef": {"name": f"comp-{n}"}} for n in order}}
+    def folded(steps: dict[str, str]) -> dict[str, Any]:
+        """A pipeline of equal tasks that say, by what KFP calls them, which step they are."""
         spec = {
-            "components": components,
-            "deploymentSpec": {"executors": {f"exec-{n}": command for n in order}},
-            "pipelineInfo": {"name": "p"},
-            "root": {"dag": dag},
+            "components": {f"comp-{n}": {"executorLabel": f"exec-{n}"} for n in steps},
+            "deploymentSpec": {"executors": {f"exec-{n}": command for n in steps}},
+            "root": {
+                "dag": {
+                    "tasks": {
+                        n: {"componentRef": {"name": f"comp-{n}"}, "taskInfo": {"name": step}}
+                        for n, step in steps.items()
+                    }
+                }
+            },
         }
-        return folded(Package(spec, {}))
+        fold(spec, {})
+        return spec
 
-    assert package(names).to_yaml() == package(names[::-1]).to_yaml()
-    assert len(package(names).spec["components"]) == 1
+    made = folded({"steps-1": "a", "steps-1-2": "b", "steps-1-3": "c"})
+    assert made == folded({"steps-1-3": "a", "steps-1": "b", "steps-1-2": "c"})
+    assert len(made["deploymentSpec"]["executors"]) == 1
+    assert set(made["root"]["dag"]["tasks"]) == {"step-a", "step-b", "step-c"}
 
 
-def test_a_large_graph_is_warned_of(pipeline: Make, tmp_path: Path) -> None:
-    small = pipeline(long_chain(FOLDED_ABOVE, shared=False)).compile(tmp_path / "s.yaml")
-    assert not [text for text in small.warnings if "graph" in text]
-    large = pipeline(long_chain(200, shared=False)).compile(tmp_path / "l.yaml")
-    assert [text for text in large.warnings if "the graph of the steps takes" in text]
+@pytest.mark.usefixtures("folding")
+def test_tasks_are_called_as_in_a_pipeline_that_is_not_folded(
+    pipeline: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pipeline(CELLS)
+    made.compile(tmp_path / "folded.yaml")
+    monkeypatch.setattr(plan, "FOLDED_ABOVE", FOLDED_ABOVE)
+    made.compile(tmp_path / "plain.yaml")
+    (folded,), (plain,) = documents(tmp_path / "folded.yaml"), documents(tmp_path / "plain.yaml")
+    assert tasks(folded).keys() == tasks(plain).keys()
+    for key, task in tasks(folded).items():
+        assert task.get("dependentTasks") == tasks(plain)[key].get("dependentTasks")
 
 
 @pytest.mark.usefixtures("folding")

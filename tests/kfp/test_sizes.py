@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,14 @@ import pytest
 
 from kale_pm import Pipeline
 from kale_pm.errors import CompileError
+from kale_pm.kfp.compiling.package import Package
 from kale_pm.kfp.compiling.sizes import (
     LARGE_PACKAGE,
+    LARGEST_ARGUMENT,
     LARGEST_PACKAGE,
     StepSize,
     argument_size,
+    check_graph,
     check_sizes,
 )
 
@@ -31,6 +35,33 @@ def test_a_large_pipeline_is_announced_with_the_sizes_of_its_steps() -> None:
     (warning,) = check_sizes(SIZES, LARGE_PACKAGE + 1, {})
     assert "load" in warning
     assert "68.4 KiB" in warning
+
+
+def test_components_of_one_executor_count_once() -> None:
+    component = {"executorLabel": "exec-a", "inputDefinitions": {"parameters": {}}}
+    spec = {
+        "components": {"comp-a": component, "comp-b": component, "comp-part": {"dag": {}}},
+        "root": {"dag": {"tasks": {}}},
+    }
+    alone = {**spec, "components": {"comp-a": component, "comp-part": {"dag": {}}}}
+    package = Package(spec)
+    assert package.size - package.kept == len(json.dumps(component, separators=(",", ":")))
+    assert Package(alone).kept == Package(alone).size
+
+
+def test_only_the_largest_steps_are_shown() -> None:
+    sizes = {f"s{n}": StepSize(n, n, 0) for n in range(200)}
+    (warning,) = check_sizes(sizes, LARGE_PACKAGE + 1, {})
+    rows = warning.splitlines()[2:]
+    assert [row.split()[0] for row in rows[:-1]] == [f"s{n}" for n in range(199, 189, -1)]
+    assert rows[-1] == "and 190 smaller steps"
+
+
+def test_a_graph_that_no_process_can_be_given_is_refused_with_a_way_out() -> None:
+    check_graph(LARGEST_ARGUMENT)
+    with pytest.raises(CompileError, match=r"120\.0 KiB") as caught:
+        check_graph(LARGEST_ARGUMENT + 1)
+    assert "fewer steps" in caught.value.hint
 
 
 def test_a_pipeline_that_no_cluster_keeps_is_refused_with_the_sizes() -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,12 +14,13 @@ from kale_pm.kfp.compiling.bundle import archive
 from kale_pm.kfp.compiling.distributions import owners
 from kale_pm.kfp.compiling.imports import Imports, imports
 from kale_pm.kfp.compiling.plan import plan
+from kale_pm.runtime.pod.packing import unpacked
 
 Make = Callable[..., Pipeline]
 
 
 def files(made: Pipeline, step: str) -> set[str]:
-    bundle = json.loads(zlib.decompress(base64.b64decode(plan(made).bundles[step])))
+    bundle = unpacked(plan(made).bundles[step])
     return set(bundle["files"])
 
 

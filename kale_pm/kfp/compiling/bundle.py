@@ -8,10 +8,8 @@ from __future__ import annotations
 import ast
 import base64
 import io
-import json
 import lzma
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.component import Component
 from kale_pm.kfp.compiling.volumes import SharedVolume
+from kale_pm.runtime.pod.packing import packed
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 # A zip archive cannot hold an earlier time, and a real one would change its bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
+# All of it fits into the window; that of preset 9 would take 64 MiB in each pod, and time.
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 20}]
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -77,8 +78,7 @@ def step_bundle(
         "notebook": slice_,
         "files": {name: base64.b64encode(data).decode() for name, data in files.items()},
     }
-    text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return base64.b64encode(zlib.compress(text.encode(), level=9)).decode()
+    return packed(content)
 
 
 def named_files(folder: Path, globs: Iterable[str]) -> tuple[dict[str, bytes], tuple[str, ...]]:
@@ -149,7 +149,7 @@ def _with_imports(files: Sequence[Path]) -> str:
             waiting += _own_modules(tree, package)
             found[name] = _bare(tree).encode()
     # Many small files of one language: packed as a whole they take a third less.
-    packed = lzma.compress(archive(found, zipfile.ZIP_STORED), preset=9)
+    packed = lzma.compress(archive(found, zipfile.ZIP_STORED), filters=_FILTERS)
     return base64.b64encode(packed).decode()
 
 

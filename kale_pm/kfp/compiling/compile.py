@@ -6,13 +6,14 @@ compiler.  So what ``--py`` shows is what was compiled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.dsl_source import dsl_source
-from kale_pm.kfp.compiling.package import Package, compiled, folded
+from kale_pm.kfp.compiling.package import Package, compiled
+from kale_pm.kfp.compiling.parts import Part
 from kale_pm.kfp.compiling.plan import Plan, plan
 from kale_pm.kfp.compiling.sizes import StepSize, argument_size, check_graph, check_sizes
 from kale_pm.model import Pipeline
@@ -63,13 +64,12 @@ def compile_pipeline(
     planned = plan(pipeline, install=install, image=image)
     source = dsl_source(planned)
     package = compiled(source)
-    if planned.folded:
-        package = folded(package)
     sizes = _sizes(planned, package)
+    check_graph(package.largest_graph)
     warnings = (
         *planned.warnings,
-        *check_sizes(sizes, package.size, planned.bundles),
-        *check_graph(package.largest_graph),
+        *_divided(planned.parts),
+        *check_sizes(sizes, package.kept, planned.bundles),
     )
     if dsl is not None:
         _write(dsl, source.encode())
@@ -89,10 +89,21 @@ def _refuse_overwriting(pipeline: Pipeline, output: Path, dsl: Path | None) -> N
         taken[path.resolve()] = "the compiled pipeline"
 
 
+def _divided(parts: Sequence[Part]) -> tuple[str, ...]:
+    """What the user should know of the parts, if there are any."""
+    if not parts:
+        return ()
+    text = (
+        f"the steps are divided into {len(parts)} parts, each a node of its own in the user "
+        "interface; a part starts when the parts have ended from which it takes anything"
+    )
+    return (text,)
+
+
 def _sizes(planned: Plan, package: Package) -> dict[str, StepSize]:
     sizes = {}
     for part in planned.components:
-        task = package.task(part.step.name)
+        task = package.task(part.kfp_name)
         sizes[part.step.name] = StepSize(
             argument=max(argument_size(task), argument_size(package.container(task))),
             bundle=len(planned.bundles[part.step.name]),

@@ -24,6 +24,8 @@ OUTPUTS = {
 ANY_TASK = "task"
 # The exit task, as the generated file calls it.
 EXIT_TASK = "closing"
+# What the generated file calls a part of the pipeline, its task and its outputs, by its number.
+PART_NAMES = ("part_{}".format, "part_{}_task".format, "Part{}".format)
 # The task that carries the runtime for all steps, as the generated file calls it.
 RUNTIME_TASK = "kale_pm_runtime"
 
@@ -64,6 +66,7 @@ def reserved_names(pipeline: Pipeline) -> tuple[str, ...]:
         *(f"step_{name}" for name in names_of_steps),
         *(f"steps_{number}" for number, _ in enumerate(names_of_steps, start=1)),
         *(f"bundle_{name}" for name in names_of_steps),
+        *(name(n) for n, _ in enumerate(names_of_steps, start=1) for name in PART_NAMES),
     ]
     claims = (claim.variable for claim in new_claims(pipeline.configuration))
     names = ("dsl", "kubernetes", "carry_runtime", RUNTIME_TASK, *functions)
@@ -76,10 +79,15 @@ def components(pipeline: Pipeline, parameters: Mapping[str, KfpParameter]) -> tu
     Raises CompileError ``name-collision`` if KFP would take two steps for one.
     """
     _refuse_collisions(pipeline)
+    names = [parameter.kfp_name for parameter in parameters.values()]
     reserved = {
         *reserved_names(pipeline),
-        *(parameter.kfp_name for parameter in parameters.values()),
+        *names,
+        *(f"p_{name}" for name in names),
+        "runtime",
+        "part",
     }
+    reserved |= {f"{output}_{name}" for output in ("state", "context") for name in pipeline.order}
     tasks: dict[str, str] = {}
     for name in pipeline.order:
         task = name

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from inspect import getsource
 from textwrap import fill, indent
 
 from kale_pm import __version__
 from kale_pm.kfp.compiling.bundle import closing_archive
 from kale_pm.kfp.compiling.claims import CLAIMS_TASK, INDENT, naming
 from kale_pm.kfp.compiling.component import ANY_TASK, EXIT_TASK, OUTPUTS, RUNTIME_TASK, Component
+from kale_pm.kfp.compiling.folding import fold, rename_steps
 from kale_pm.kfp.compiling.functions import bundle_name
+from kale_pm.kfp.compiling.package import heading
+from kale_pm.kfp.compiling.parts import Part
 from kale_pm.kfp.compiling.plan import Plan
-from kale_pm.kfp.compiling.python_text import WIDTH, block, call, docstring, literal
+from kale_pm.kfp.compiling.python_text import WIDTH, block, call, docstring, literal, printable
+
+# The expression for an artifact, by the step that gives it and its output.
+Source = Callable[[str, str], str]
+_RUNTIME = f'{RUNTIME_TASK}.outputs["archive"]'
 
 
 def dsl_source(plan: Plan) -> str:
@@ -25,28 +34,47 @@ def dsl_source(plan: Plan) -> str:
         autoescape=False,
     )
     environment.filters.update(block=block, call=call, docstring=docstring, literal=literal)
+    description = printable(plan.pipeline.configuration.description)
+    body = _body(plan)
+    parts = [_part_source(plan, part) for part in plan.parts]
+    tasks = [body, *(part.body for part in parts)]
     return environment.get_template("pipeline.py.j2").render(
         title=plan.pipeline.name,
         notebook=plan.pipeline.path.name,
         version=__version__,
         name=plan.name,
-        description=plan.pipeline.configuration.description,
+        description=description,
         pipeline_config=list(_pipeline_config(plan)),
         parameters=plan.parameters,
         outputs=OUTPUTS,
-        body=_body(plan),
-        uses_kubernetes="kubernetes." in _body(plan),
+        body=body,
+        parts=parts,
+        folded=plan.folded,
+        fold=f"{getsource(fold)}\n\n{getsource(rename_steps)}".rstrip(),
+        heading=heading(plan.name, description),
+        experiment=plan.pipeline.configuration.experiment,
+        uses_kubernetes=any("kubernetes." in text for text in tasks),
         has_volume=plan.volumes.shared is not None,
         claim_names=naming(plan.volumes.claims),
         closing=plan.closing,
         closing_archive=closing_archive() if plan.closing else "",
         closing_packages=plan.closing_packages,
         functions=tuple({each.name: each for each in plan.functions.values()}.values()),
-        bundles={bundle_name(part): plan.bundles[part.step.name] for part in plan.components},
+        bundles={bundle_name(each): plan.bundles[each.step.name] for each in plan.components},
         runtime=plan.runtime,
         shared=plan.shared,
         default=plan.default,
     )
+
+
+@dataclass(frozen=True)
+class PartSource:
+    """A part as the template writes it: ``arguments`` with their types, ``outputs`` by name."""
+
+    part: Part
+    arguments: tuple[str, ...]
+    outputs: tuple[str, ...]
+    body: str
 
 
 def _pipeline_config(plan: Plan) -> Iterator[str]:
@@ -57,18 +85,15 @@ def _pipeline_config(plan: Plan) -> Iterator[str]:
 
 def _body(plan: Plan) -> str:
     """What the pipeline function does: all tasks, in paragraphs, within that of the exit task."""
-    variables = {part.step.name: part.task for part in plan.components}
     paragraphs = []
     if plan.shared:
         paragraphs.append([f"{RUNTIME_TASK} = carry_runtime()", *plan.service[RUNTIME_TASK]])
     if plan.volumes.before:
         paragraphs.append([*plan.volumes.before, *plan.service[CLAIMS_TASK]])
-    for part in plan.components:
-        paragraphs.append([_task(plan, part, variables), *plan.settings[part.step.name]])
-    if lines := plan.volumes.for_task(ANY_TASK):
-        tasks = ", ".join(part.task for part in plan.components)
-        loop = fill(f"for {ANY_TASK} in [{tasks}]:", WIDTH, subsequent_indent=INDENT * 2)
-        paragraphs.append([loop, *(indent(line, INDENT) for line in lines)])
+    if plan.parts:
+        paragraphs += _part_calls(plan)
+    else:
+        paragraphs += _tasks(plan, plan.components, _outputs_of(plan.components), _RUNTIME)
     body = _indented(paragraphs)
     if plan.closing is None:
         return body
@@ -77,22 +102,93 @@ def _body(plan: Plan) -> str:
     return f"{opening}\n{indent(body, INDENT)}"
 
 
+def _part_source(plan: Plan, part: Part) -> PartSource:
+    """The function of a part.
+
+    Its parameters are prefixed as those of steps are, so that none is called like an artifact.
+    """
+    own = _outputs_of(part.components)
+    taken = {source: name for name, source in part.takes.items()}
+
+    def source(step: str, output: str) -> str:
+        return taken.get((step, output)) or own(step, output)
+
+    paragraphs = _tasks(plan, part.components, source, "runtime", parameter="p_{}".format)
+    if part.gives:
+        outputs = [f"{name}={own(*origin)}" for name, origin in part.gives.items()]
+        paragraphs.append([call(f"return {part.outputs}", outputs, INDENT)])
+    body = _indented(paragraphs)
+    for claim in plan.volumes.claims:
+        body = body.replace(claim.name, claim.variable)
+    arguments = [f"{claim.variable}: str" for claim in plan.volumes.claims]
+    arguments += [f"p_{p.kfp_name}: {p.type}" for p in part.parameters]
+    arguments = arguments or ["part: int"]
+    arguments += [f"{name}: dsl.Input[dsl.Artifact]" for name in (*part.takes, "runtime")]
+    return PartSource(part, tuple(arguments), tuple(part.gives), body)
+
+
+def _part_calls(plan: Plan) -> Iterator[list[str]]:
+    tasks = {each.step.name: part.task for part in plan.parts for each in part.components}
+    for part in plan.parts:
+        arguments = [f"{claim.variable}={claim.name}" for claim in plan.volumes.claims]
+        arguments += [f"p_{p.kfp_name}={p.kfp_name}" for p in part.parameters]
+        # Without any parameter kfp.local would bring it no artifact either.
+        arguments = arguments or [f"part={part.number}"]
+        arguments += [
+            f'{name}={tasks[step]}.outputs["{name}"]' for name, (step, _) in part.takes.items()
+        ]
+        arguments.append(f"runtime={_RUNTIME}")
+        yield [
+            call(f"{part.task} = {part.function}", arguments, INDENT),
+            call(f"{part.task}.set_display_name", [literal(part.title)]),
+        ]
+
+
+def _outputs_of(components: Sequence[Component]) -> Source:
+    variables = {component.step.name: component.task for component in components}
+    return lambda step, output: f'{variables[step]}.outputs["{output}"]'
+
+
+def _tasks(
+    plan: Plan,
+    components: Sequence[Component],
+    source: Source,
+    runtime: str,
+    parameter: Callable[[str], str] = str,
+) -> list[list[str]]:
+    """The tasks with their settings, a paragraph each.
+
+    ``runtime`` is the expression for the carried runtime, ``parameter`` gives that for a
+    parameter of the pipeline.
+    """
+    paragraphs = []
+    for component in components:
+        arguments = list(_arguments(plan, component, source, parameter))
+        if plan.shared:
+            arguments.append(f"runtime={runtime}")
+        step = component.step.name
+        task = call(f"{component.task} = {plan.functions[step].name}", arguments, INDENT)
+        paragraphs.append([task, *plan.settings[step]])
+    if lines := plan.volumes.for_task(ANY_TASK):
+        tasks = ", ".join(component.task for component in components)
+        loop = fill(f"for {ANY_TASK} in [{tasks}]:", WIDTH, subsequent_indent=INDENT * 2)
+        paragraphs.append([loop, *(indent(line, INDENT) for line in lines)])
+    return paragraphs
+
+
+def _arguments(
+    plan: Plan, component: Component, source: Source, parameter: Callable[[str], str]
+) -> Iterator[str]:
+    function = plan.functions[component.step.name]
+    own = {"step": literal(component.step.name), "bundle": f"{bundle_name(component)}()"}
+    yield from (f"{name}={own[name]}" for name in function.arguments)
+    yield from (f"p_{p.kfp_name}={parameter(p.kfp_name)}" for p in component.parameters)
+    for name, (step, output) in zip(function.inputs, component.inputs.values(), strict=True):
+        yield f"{name}={source(step, output)}"
+    if plan.volumes.shared is not None:
+        yield f"volume={plan.volumes.shared.path}"
+
+
 def _indented(paragraphs: list[list[str]]) -> str:
     # The lines after the first of a long call are indented already.
     return "\n\n".join("\n".join(INDENT + line for line in lines) for lines in paragraphs)
-
-
-def _task(plan: Plan, component: Component, variables: Mapping[str, str]) -> str:
-    function = plan.functions[component.step.name]
-    own = {"step": literal(component.step.name), "bundle": f"{bundle_name(component)}()"}
-    arguments = [f"{name}={own[name]}" for name in function.arguments]
-    arguments += [f"p_{p.kfp_name}={p.kfp_name}" for p in component.parameters]
-    arguments += [
-        f'{name}={variables[step]}.outputs["{output}"]'
-        for name, (step, output) in zip(function.inputs, component.inputs.values(), strict=True)
-    ]
-    if plan.volumes.shared is not None:
-        arguments.append(f"volume={plan.volumes.shared.path}")
-    if plan.shared:
-        arguments.append(f'runtime={RUNTIME_TASK}.outputs["archive"]')
-    return call(f"{component.task} = {function.name}", arguments, indent="    ")

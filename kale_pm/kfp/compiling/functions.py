@@ -61,17 +61,17 @@ def functions(
 ) -> dict[str, Function]:
     """The function of every step, by the step's name."""
     if not folded:
-        return {part.step.name: _own(part, surroundings[part.step.name]) for part in components}
+        return {each.step.name: _own(each, surroundings[each.step.name]) for each in components}
     kinds: dict[object, list[Component]] = {}
-    for part in components:
-        place = surroundings[part.step.name]
-        names = tuple(parameter.name for parameter in part.parameters)
-        kinds.setdefault((names, len(part.inputs), place), []).append(part)
+    for component in components:
+        place = surroundings[component.step.name]
+        names = tuple(parameter.name for parameter in component.parameters)
+        kinds.setdefault((names, len(component.inputs), place), []).append(component)
     return {
-        part.step.name: function
-        for number, parts in enumerate(kinds.values(), start=1)
-        for function in [_shared(number, parts, surroundings[parts[0].step.name])]
-        for part in parts
+        component.step.name: function
+        for number, similar in enumerate(kinds.values(), start=1)
+        for function in [_shared(number, similar, surroundings[similar[0].step.name])]
+        for component in similar
     }
 
 

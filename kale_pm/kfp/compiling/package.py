@@ -7,10 +7,12 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.sizes import argument_size
 
 MODULE = "kale_pm_compiled_pipeline"
@@ -25,29 +27,44 @@ class Package:
     """
 
     spec: Mapping[str, Any]
-    platform: Mapping[str, Any]
+    platform: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
 
     @property
     def size(self) -> int:
-        """Bytes as compact JSON, which is how a cluster keeps it."""
-        return sum(len(json.dumps(each, separators=(",", ":"))) for each in self._documents)
+        """Bytes as compact JSON."""
+        return sum(map(_bytes, self._documents))
+
+    @property
+    def kept(self) -> int:
+        """Bytes that a cluster keeps: of components with one executor it keeps one.
+
+        KFP's backend knows a component by its container (argocompiler/argo.go).
+        """
+        components = self.spec["components"].values()
+        executed = [each for each in components if "executorLabel" in each]
+        distinct = {each["executorLabel"]: each for each in executed}
+        return self.size - sum(map(_bytes, executed)) + sum(map(_bytes, distinct.values()))
 
     @property
     def largest_graph(self) -> int:
         """Bytes of the largest graph of tasks: KFP hands it to a driver as one argument."""
-        graphs = [self.spec["root"], *self.spec["components"].values()]
-        return max(argument_size(graph) for graph in graphs if "dag" in graph)
+        return max(map(argument_size, self._graphs))
+
+    @property
+    def _graphs(self) -> list[Mapping[str, Any]]:
+        found = [self.spec["root"], *self.spec["components"].values()]
+        return [graph for graph in found if "dag" in graph]
 
     @property
     def _documents(self) -> list[Mapping[str, Any]]:
         return [self.spec, self.platform] if self.platform else [self.spec]
 
-    def task(self, name: str) -> Mapping[str, Any]:
-        """The task that the user interface calls ``name``."""
-        graphs = [self.spec["root"], *self.spec["components"].values()]
-        tasks = (t for graph in graphs if "dag" in graph for t in graph["dag"]["tasks"].values())
-        found: Mapping[str, Any] = next(t for t in tasks if t["taskInfo"]["name"] == name)
+    def task(self, key: str) -> Mapping[str, Any]:
+        """The task that KFP calls ``key``, in whatever part of the pipeline it is."""
+        found: Mapping[str, Any] = next(
+            graph["dag"]["tasks"][key] for graph in self._graphs if key in graph["dag"]["tasks"]
+        )
         return found
 
     def container(self, task: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -64,19 +81,19 @@ class Package:
         # What libyaml writes in a tenth of a second takes Python's own writer seconds.
         dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
         text = yaml.dump_all(self._documents, Dumper=dumper, sort_keys=True, width=1 << 20)
-        # KFP reads the description of a pipeline out of the third line of such a comment.
-        name = self.spec["pipelineInfo"]["name"]
-        heading = [f"# PIPELINE DEFINITION\n# Name: {name}\n"]
-        if self.description:
-            lines = self.description.splitlines()
-            heading.append("# Description: " + "\n#              ".join(lines) + "\n")
-        return "".join([*heading, text]).encode()
+        comment = heading(self.spec["pipelineInfo"]["name"], self.description)
+        return f"{comment}{text}".encode()
+
+
+def _bytes(document: Mapping[str, Any]) -> int:
+    return len(json.dumps(document, separators=(",", ":")))
 
 
 def compiled(source: str) -> Package:
-    """Import the DSL file ``source``, and let KFP compile its ``pipeline``."""
-    from google.protobuf.json_format import MessageToDict
+    """Import the DSL file ``source``, and take the package that it makes.
 
+    Raises CompileError for what KFP refuses.
+    """
     with tempfile.TemporaryDirectory(prefix="kale-pm-") as folder:
         file = Path(folder) / f"{MODULE}.py"
         file.write_text(source, encoding="utf-8")
@@ -88,64 +105,21 @@ def compiled(source: str) -> Package:
         sys.modules[MODULE] = module
         try:
             spec.loader.exec_module(module)
+            pipeline_spec, platform = module.documents()
+        # What KFP raises has no class in common: TypeError, ValueError, RuntimeError, its own.
+        except Exception as error:
+            raise CompileError(
+                f"KFP {version('kfp')} refuses the pipeline: {type(error).__name__}: {error}",
+                hint="change what it names; if it names nothing of yours, report a bug of kale-pm",
+            ) from error
         finally:
             del sys.modules[MODULE]
-        pipeline = module.pipeline
-        return Package(
-            MessageToDict(pipeline.pipeline_spec),
-            MessageToDict(pipeline.platform_spec),
-            pipeline.description or "",
-        )
+        return Package(pipeline_spec, platform, module.pipeline.description or "")
 
 
-def folded(package: Package) -> Package:
-    """The same pipeline, with equal components written down once.
-
-    KFP's compiler repeats a component for every task that it makes of it.
-    """
-    executors = package.spec["deploymentSpec"]["executors"]
-    kubernetes = package.platform.get("platforms", {}).get("kubernetes", {})
-    settings = kubernetes.get("deploymentSpec", {}).get("executors", {})
-    first: dict[str, str] = {}
-    same: dict[str, str] = {}
-    # Sorted, because KFP gives them in another order each time.
-    for name, component in sorted(package.spec["components"].items()):
-        label = component.get("executorLabel")
-        content = [{**component, "executorLabel": None}, executors.get(label), settings.get(label)]
-        same[name] = first.setdefault(json.dumps(content, sort_keys=True), name)
-    components = {
-        name: _referring(component, same)
-        for name, component in package.spec["components"].items()
-        if same[name] == name
-    }
-    labels = {component.get("executorLabel") for component in components.values()}
-    spec = {
-        **package.spec,
-        "components": components,
-        "deploymentSpec": {
-            **package.spec["deploymentSpec"],
-            "executors": {n: e for n, e in executors.items() if n in labels},
-        },
-        "root": _referring(package.spec["root"], same),
-    }
-    platform = package.platform
-    if settings:
-        kept = {n: e for n, e in settings.items() if n in labels}
-        deployment = {**kubernetes["deploymentSpec"], "executors": kept}
-        platforms = {
-            **platform["platforms"],
-            "kubernetes": {**kubernetes, "deploymentSpec": deployment},
-        }
-        platform = {**platform, "platforms": platforms}
-    return Package(spec, platform, package.description)
-
-
-def _referring(graph: Mapping[str, Any], same: Mapping[str, str]) -> Mapping[str, Any]:
-    """The pipeline or part of one, in which tasks refer to the first of equal components."""
-    if "dag" not in graph:
-        return graph
-    tasks = {
-        name: {**task, "componentRef": {"name": same[task["componentRef"]["name"]]}}
-        for name, task in graph["dag"]["tasks"].items()
-    }
-    return {**graph, "dag": {**graph["dag"], "tasks": tasks}}
+def heading(name: str, description: str) -> str:
+    """The comment before the documents: KFP reads the description out of its third line."""
+    lines = [f"# PIPELINE DEFINITION\n# Name: {name}\n"]
+    if description:
+        lines.append("# Description: " + "\n#              ".join(description.splitlines()) + "\n")
+    return "".join(lines)

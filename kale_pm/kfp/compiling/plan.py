@@ -22,7 +22,8 @@ from kale_pm.kfp.compiling.functions import FOLDED_ABOVE, Function, Surroundings
 from kale_pm.kfp.compiling.images import places
 from kale_pm.kfp.compiling.imports import Imports, imports
 from kale_pm.kfp.compiling.options import not_carried, service_task_settings, task_settings
-from kale_pm.kfp.compiling.relays import with_relays
+from kale_pm.kfp.compiling.parts import Part, parts
+from kale_pm.kfp.compiling.relays import FEW_ASKED, MOST_ASKED, with_relays
 from kale_pm.kfp.compiling.sizes import KIB, LARGEST_ARGUMENT
 from kale_pm.kfp.compiling.volumes import VolumePlan, volume_plan
 from kale_pm.kfp.parameters import KfpParameter, kfp_parameters
@@ -44,14 +45,15 @@ class Plan:
     """A pipeline in the words of KFP; the mappings go by the name of the step.
 
     ``bundles`` and ``runtime`` are archives in base64; ``settings`` are lines of Python.
-    ``default`` is where a step runs that names no image of its own.  ``service`` are settings,
-    too, of tasks that are no steps.
+    ``parts`` is empty where one graph takes all steps.  ``default`` is where a step runs that
+    names no image of its own.  ``service`` are settings, too, of tasks that are no steps.
     """
 
     pipeline: Pipeline
     name: str
     parameters: tuple[KfpParameter, ...]
     components: tuple[Component, ...]
+    parts: tuple[Part, ...]
     functions: Mapping[str, Function]
     settings: Mapping[str, tuple[str, ...]]
     service: Mapping[str, tuple[str, ...]]
@@ -67,7 +69,7 @@ class Plan:
         """Does the runtime travel once, by a task of its own, or within every step?"""
         largest = max(map(len, self.bundles.values()))
         fits = len(self.runtime) + largest + _FRAME <= LARGEST_ARGUMENT
-        return len(self.components) > SHARED_ABOVE or not fits
+        return len(self.components) > SHARED_ABOVE or bool(self.parts) or not fits
 
     @property
     def closing_packages(self) -> tuple[str, ...]:
@@ -91,9 +93,10 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
     """
     if pipeline.errors:
         raise PipelineError(pipeline.path, pipeline.errors)
-    pipeline = with_relays(pipeline)
+    is_folded = len(pipeline.steps) > FOLDED_ABOVE
+    pipeline = with_relays(pipeline, FEW_ASKED if is_folded else MOST_ASKED)
     parameters, warnings = kfp_parameters(pipeline, reserved_names(pipeline))
-    parts = components(pipeline, parameters)
+    steps = components(pipeline, parameters)
     volumes = volume_plan(pipeline)
     shared, shared_warnings = named_files(pipeline.folder, pipeline.configuration.files)
     slices = {step.name: cut(pipeline, step.name) for step in pipeline.steps}
@@ -103,27 +106,30 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
         for name in sorted(set().union(*(found.files for found in needed.values())))
     }
     bundles = {
-        part.step.name: step_bundle(
-            part,
-            slices[part.step.name],
-            {name: modules[name] for name in needed[part.step.name].files} | shared,
-            pipeline.users(part.step.name),
+        each.step.name: step_bundle(
+            each,
+            slices[each.step.name],
+            {name: modules[name] for name in needed[each.step.name].files} | shared,
+            pipeline.users(each.step.name),
             volumes.shared,
         )
-        for part in parts
+        for each in steps
     }
     found = places(pipeline, needed, image=image, install=install)
     configuration = pipeline.configuration
     settings = {
-        part.step.name: task_settings(part.task, part.step, configuration) for part in parts
+        each.step.name: task_settings(each.task, each.step, configuration) for each in steps
     }
+    # Where steps share a function, the task of each carries its bundle.
+    divided = parts(steps, {name: len(text) * is_folded for name, text in bundles.items()})
     return Plan(
         pipeline=pipeline,
         # The configuration made it legal, but for its length.
         name=pipeline.name[:LONGEST_NAME].rstrip("-"),
         parameters=tuple(parameters.values()),
-        components=parts,
-        functions=functions(parts, found.steps, folded=len(parts) > FOLDED_ABOVE),
+        components=steps,
+        parts=divided,
+        functions=functions(steps, found.steps, folded=is_folded),
         settings={name: each.lines for name, each in settings.items()},
         service={
             task: service_task_settings(task, configuration)

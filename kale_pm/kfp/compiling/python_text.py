@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 
 WIDTH = 96  # characters on a line of the generated file
@@ -33,3 +34,12 @@ def docstring(text: str) -> str:
 def block(text: str) -> str:
     """A long text without spaces, broken into lines."""
     return "\n".join(textwrap.wrap(text, WIDTH))
+
+
+def printable(text: str) -> str:
+    """``text`` without control characters and lone surrogates, which no YAML file can hold."""
+    return "".join(
+        letter
+        for letter in text
+        if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cs")
+    )

@@ -12,6 +12,7 @@ from dataclasses import replace
 from kale_pm.model import Need, Pipeline, Source
 
 MOST_ASKED = 8  # steps, for one variable
+FEW_ASKED = 3  # where there are many steps, and little room for what each is given
 
 
 def with_relays(pipeline: Pipeline, most: int = MOST_ASKED) -> Pipeline:

@@ -11,15 +11,21 @@ from typing import Any
 
 from kale_pm.errors import CompileError
 from kale_pm.runtime.execution.monitor import source_number
+from kale_pm.runtime.pod.packing import unpacked
 
 KIB = 1024
-# Linux takes 131,071 bytes as one argument of a process, and KFP hands a whole container to
-# its driver as one; the rest is room for what the driver adds.
+# Linux takes 131,071 bytes as one argument of a process.  KFP's backend hands its driver a
+# container (--container), a task (--task), and a component (--component) as one each; the
+# component of a pipeline is its whole graph of tasks (argocompiler/dag.go and container.go).
+# Where both Argo (3.7.10 and 4.0) and KFP (pull request 12737) are new enough, a longer one goes
+# through a file; KFP 2.16 still came with Argo 3.7.3.  The rest is room for what is added.
 LARGEST_ARGUMENT = 120 * KIB
-# Argo keeps the workflow in one Kubernetes object. etcd takes 1.5 MiB, a busy run needs a
-# good part of it for its status, and Argo itself speaks of 700 kB.
+# Argo keeps the workflow in one Kubernetes object, and etcd takes 1.5 MiB.  There a task stands
+# twice, in the graph and as the argument of its driver (dag.go), with about 1 kB of templates
+# around it: 200 steps of 700 KiB are nearly all of it.  A busy run needs a part for its status.
 LARGE_PACKAGE = 400 * KIB
 LARGEST_PACKAGE = 700 * KIB
+_SHOWN = 10  # steps in a table
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def argument_size(container: Mapping[str, Any]) -> int:
 
 def largest_part(bundle: str) -> Part:
     """What weighs most in the bundle of a step, as it travels: packed, and in base64."""
-    content = json.loads(zlib.decompress(base64.b64decode(bundle)))
+    content = unpacked(bundle)
     cells = ((source_number(cell), cell["source"]) for cell in content["notebook"]["cells"])
     parts = [Part(number, None, _travelling(text.encode())) for number, text in cells if number]
     parts += [
@@ -73,7 +79,7 @@ def largest_part(bundle: str) -> Part:
 def check_sizes(
     sizes: Mapping[str, StepSize], package: int, bundles: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Warnings for a package of ``package`` bytes; CompileError if it is too large to run.
+    """Warnings for a package of ``package`` kept bytes; CompileError if it is too large to run.
 
     ``sizes`` and ``bundles`` go by the step.
     """
@@ -99,30 +105,31 @@ def check_sizes(
     return ()
 
 
-def check_graph(size: int) -> tuple[str, ...]:
-    """A warning for a graph of tasks of ``size`` bytes that may be too large for one argument.
+def check_graph(size: int) -> None:
+    """CompileError for a graph of tasks of ``size`` bytes that is too large for one argument.
 
-    Whether it is depends on the server: newer versions of Argo put long arguments into a file.
+    Many steps make none, since they are divided into parts: what crosses the borders does.
     """
-    if size <= LARGEST_ARGUMENT:
-        return ()
-    text = (
-        f"the graph of the steps takes {_kb(size)}: a server whose Argo hands it to KFP's driver "
-        f"as one argument takes {_kb(LARGEST_ARGUMENT)}; if the run fails before its first step, "
-        "make fewer steps"
-    )
-    return (text,)
+    if size > LARGEST_ARGUMENT:
+        raise CompileError(
+            f"the graph of the steps takes {_kb(size)}, and KFP hands it to a pod as one "
+            f"argument, of at most {_kb(LARGEST_ARGUMENT)}: too much goes from steps to others",
+            hint="let one step gather what many others need of many, or make fewer steps",
+        )
 
 
 def table(sizes: Mapping[str, StepSize]) -> str:
-    """The sizes of all steps, for people."""
-    width = max(len("step"), *map(len, sizes))
+    """The sizes of the largest steps, for people."""
+    shown = dict(sorted(sizes.items(), key=lambda item: -item[1].argument)[:_SHOWN])
+    width = max(len("step"), *map(len, shown))
     rows = [f"{'step':<{width}}  {'argument':>10}  {'files':>10}  {'runtime':>10}"]
     rows += [
         f"{name:<{width}}  {_kb(size.argument):>10}  {_kb(size.bundle):>10}  "
         f"{_kb(size.runtime):>10}"
-        for name, size in sizes.items()
+        for name, size in shown.items()
     ]
+    if len(sizes) > len(shown):
+        rows.append(f"and {len(sizes) - len(shown)} smaller steps")
     return "\n".join(rows)
 
 

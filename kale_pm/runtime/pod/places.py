@@ -36,6 +36,9 @@ class Places:
     ``notebook`` a folder for the executed notebook, ``html`` a page, ``state`` a folder with
     the manifest and the variables, ``context`` the manifest alone.  ``volume`` is the folder
     where a volume is mounted that all pods of the run share; empty if there is none.
+
+    In a sweep, ``summary`` is the file for what its last step is told, else empty; ``trial``
+    tells the values of varied parameters that reach the step, empty if none does.
     """
 
     parameters: Mapping[str, Any]
@@ -46,6 +49,8 @@ class Places:
     state: Artifact
     context: Artifact
     volume: str = ""
+    summary: str = ""
+    trial: str = ""
 
     @property
     def input_uris(self) -> dict[str, str]:
@@ -68,4 +73,6 @@ def sorted_places(given: Mapping[str, Any]) -> Places:
         inputs={n: value for n, value in given.items() if n.startswith(_INPUTS)},
         **{name: given[name] for name in _OUTPUTS},
         volume=given.get("volume", ""),
+        summary=given.get("summary", ""),
+        trial=given.get("trial", ""),
     )

@@ -7,7 +7,6 @@ machine does, between the files that KFP brings and those that it takes away.
 from __future__ import annotations
 
 import base64
-import math
 import os
 import tempfile
 import time
@@ -33,7 +32,8 @@ from kale_pm.runtime.pod.log import printer, report_failure
 from kale_pm.runtime.pod.packing import unpacked
 from kale_pm.runtime.pod.page import write_page
 from kale_pm.runtime.pod.parameters import changed
-from kale_pm.runtime.pod.places import Metrics, Places, sorted_places
+from kale_pm.runtime.pod.places import Places, sorted_places
+from kale_pm.runtime.pod.recording import record, write_summary
 from kale_pm.runtime.pod.volume import arriving, leaving
 from kale_pm.runtime.render import get_ready
 
@@ -129,7 +129,9 @@ def _run_step(
         raise StepFailed(step, f"{error.ename}{place}: {error.evalue}", notebook=str(executed))
     diary.copy(step, executed)
     diary.write(_record_of(step, outcome, started, seconds))
-    _record(outcome.metrics, places.metrics)
+    record(outcome.metrics, places.metrics, places.trial)
+    if places.summary:
+        write_summary(outcome.metrics, Path(places.summary), places.trial)
     manifest = read_manifest(state / MANIFEST).without_variables()
     write_manifest(manifest, Path(places.context.path))
     announce(
@@ -286,13 +288,3 @@ def _execute(
     if log.exists():
         print(log.read_text(encoding="utf-8"), end="", flush=True)
     return outcome
-
-
-def _record(values: Mapping[str, Any], metrics: Metrics) -> None:
-    """KFP draws finite numbers; the rest is kept as text beside them."""
-    for name, value in values.items():
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and math.isfinite(value):
-            metrics.log_metric(name, value)
-        else:
-            metrics.metadata[name] = str(value)
