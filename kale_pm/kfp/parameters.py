@@ -10,7 +10,7 @@ import json
 import math
 import pprint
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,9 @@ LARGEST_INTEGER = 2**53
 # The API server refuses a run whose parameters take more than this many bytes as JSON.
 LARGEST_RUN = 10_000
 NATIVE = ("bool", "int", "float", "str")
+
+# Values as KFP carries them, by their names in the compiled pipeline.
+Encoded = Mapping[str, bool | int | float | str]
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,17 @@ def kfp_parameters(
             "unless its administrator raised the limit: read large values from a file"
         )
     return found, tuple(warnings)
+
+
+def size_warnings(parameters: Encoded) -> Iterator[str]:
+    """A warning if a server would refuse the values of a run's parameters."""
+    size = len(json.dumps(parameters).encode())
+    if size > LARGEST_RUN:
+        largest = max(parameters, key=lambda name: len(json.dumps(parameters[name])))
+        yield (
+            f"the values of the parameters take {size} bytes, most of them '{largest}'; a KFP "
+            f"server takes {LARGEST_RUN} unless its administrator raised the limit"
+        )
 
 
 def _is_plain(value: Any, type_name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import tempfile
@@ -17,7 +16,7 @@ from kale_pm.kfp import own_volumes
 from kale_pm.kfp.cluster.snapshots import SnapshotEvent
 from kale_pm.kfp.compiling.compile import compile_pipeline
 from kale_pm.kfp.compiling.component import reserved_names
-from kale_pm.kfp.parameters import LARGEST_RUN, encode, kfp_parameters
+from kale_pm.kfp.parameters import Encoded, encode, kfp_parameters, size_warnings
 from kale_pm.kfp.server.access import Settled
 from kale_pm.kfp.server.connection import Connection
 from kale_pm.kfp.server.following import Pace, follow
@@ -61,7 +60,7 @@ class Prepared:
 
     pipeline: Pipeline
     package: bytes = field(repr=False)
-    parameters: Mapping[str, bool | int | float | str]
+    parameters: Encoded
     experiment: str
     name: str
     mark: str
@@ -87,6 +86,15 @@ class Prepared:
             "cron": self.cron,
             "warnings": list(self.warnings),
         }
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the server has before anything is started; ``tasks`` are the steps of the package."""
+
+    uploaded: Uploaded
+    experiment_id: str
+    tasks: tuple[Task, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -184,17 +192,11 @@ def prepare(pipeline: Pipeline, options: SubmitOptions) -> Prepared:
     """
     configuration = pipeline.configuration
     cron = kfp_cron(options.cron) if options.cron is not None else None
-    parameters = _encoded(pipeline, options.parameters)
+    values = bind(pipeline.parameters, options.parameters)
+    parameters = encoded(pipeline, {name: values[name] for name in options.parameters})
     package, warnings = _compiled(pipeline, options)
-    size = len(json.dumps(parameters).encode())
-    if size > LARGEST_RUN:
-        largest = max(parameters, key=lambda name: len(json.dumps(parameters[name])))
-        said = (
-            f"the values of the parameters take {size} bytes, most of them '{largest}'; a KFP "
-            f"server takes {LARGEST_RUN} unless its administrator raised the limit"
-        )
-        warnings = (*warnings, said)
-    mark = f"kale-pm {secrets.token_hex(6)}"
+    warnings = (*warnings, *size_warnings(parameters))
+    mark = new_mark()
     when = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{mark[-4:]}"
     name = pipeline.name if cron is not None else f"{pipeline.name}-{when}"
     return Prepared(
@@ -211,8 +213,21 @@ def prepare(pipeline: Pipeline, options: SubmitOptions) -> Prepared:
     )
 
 
+def new_mark() -> str:
+    """A word that no other run has, and by which it is found again."""
+    return f"kale-pm {secrets.token_hex(6)}"
+
+
 def submit(prepared: Prepared, connection: Connection) -> ClusterRun | Schedule:
     """Upload the package, unless the server has it, and start the run or its schedule.
+
+    Raises ServerError.
+    """
+    return start(prepared, send(prepared, connection), connection)
+
+
+def send(prepared: Prepared, connection: Connection) -> Sent:
+    """Upload the package, unless the server has it, and find or make the experiment.
 
     Raises ServerError.
     """
@@ -222,12 +237,19 @@ def submit(prepared: Prepared, connection: Connection) -> ClusterRun | Schedule:
         package = Path(folder) / f"{pipeline.name}.yaml"
         package.write_bytes(prepared.package)
         uploaded = upload_pipeline(connection, package, name=pipeline.name, description=description)
+    experiment = experiment_id(connection, prepared.experiment)
+    return Sent(uploaded, experiment, _tasks(pipeline, prepared.package))
+
+
+def start(prepared: Prepared, sent: Sent, connection: Connection) -> ClusterRun | Schedule:
+    """Start a run of what was sent, or its schedule.  Raises ServerError."""
+    pipeline, uploaded = prepared.pipeline, sent.uploaded
     order = Order(
         name=prepared.name,
         mark=prepared.mark,
         pipeline_id=uploaded.pipeline_id,
         version_id=uploaded.version_id,
-        experiment_id=experiment_id(connection, prepared.experiment),
+        experiment_id=sent.experiment_id,
         description=f"from {pipeline.path.name}",
         parameters=prepared.parameters,
         service_account=prepared.service_account,
@@ -245,7 +267,7 @@ def submit(prepared: Prepared, connection: Connection) -> ClusterRun | Schedule:
         link,
         prepared.experiment,
         uploaded,
-        _tasks(pipeline, prepared.package),
+        sent.tasks,
         connection,
         pipeline,
     )
@@ -271,11 +293,15 @@ def _compiled(pipeline: Pipeline, options: SubmitOptions) -> tuple[bytes, tuple[
         return result.path.read_bytes(), result.warnings
 
 
-def _encoded(pipeline: Pipeline, given: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
-    """The given values, converted as for a local run, by their names in the compiled pipeline."""
-    values = bind(pipeline.parameters, given)
+def encoded(pipeline: Pipeline, values: Mapping[str, Any]) -> Encoded:
+    """The values, which are of their parameters' types, by their names in the compiled pipeline.
+
+    Raises ParameterError for one that KFP cannot carry.
+    """
     known, _ = kfp_parameters(pipeline, reserved_names(pipeline))
-    return {known[name].kfp_name: encode(values[name], known[name].parameter) for name in given}
+    return {
+        known[name].kfp_name: encode(value, known[name].parameter) for name, value in values.items()
+    }
 
 
 def _described(found: ClusterRun | Schedule, what: str) -> dict[str, Any]:

@@ -76,3 +76,13 @@ def test_the_embedded_runtime_imports_nothing_that_it_lacks(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     parts = {name.split("/")[1].removesuffix(".py") for name in archive.namelist()}
     assert not parts & {"kfp", "local", "analysis", "notebook", "cli"}
+
+
+def test_the_code_that_travels_is_as_it_was_written_so_that_every_python_reads_it() -> None:
+    packed = lzma.decompress(base64.b64decode(runtime_archive()))
+    package = Path(kale_pm.__file__).parent
+    with zipfile.ZipFile(io.BytesIO(packed)) as travelling:
+        for name in filter(lambda name: name.endswith(".py"), travelling.namelist()):
+            written = (package.parent / name).read_text("utf-8").splitlines()
+            lines = travelling.read(name).decode().splitlines()
+            assert {line for line in lines if line.strip() not in ("", "pass")} <= set(written)

@@ -147,18 +147,38 @@ def _with_imports(files: Sequence[Path]) -> str:
         if path.suffix == ".py":
             tree = ast.parse(found[name])
             waiting += _own_modules(tree, package)
-            found[name] = _bare(tree).encode()
+            found[name] = _bare(found[name].decode(), tree).encode()
     # Many small files of one language: packed as a whole they take a third less.
     packed = lzma.compress(archive(found, zipfile.ZIP_STORED), filters=_FILTERS)
     return base64.b64encode(packed).decode()
 
 
-def _bare(tree: ast.Module) -> str:
-    """The same program without comments and docstrings."""
+def _bare(text: str, tree: ast.Module) -> str:
+    """The same program without docstrings and without lines of comments.
+
+    The code stays as it was written: f-strings that ``ast.unparse`` of Python 3.12 writes are
+    no code for 3.11.
+    """
+    lines = text.split("\n")
+    kept = {number for node in ast.walk(tree) for number in _inside_of_text(node)}
+    for number, line in enumerate(lines):
+        if line.lstrip().startswith("#") and number not in kept:
+            lines[number] = ""
     for node in _statements(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+            docstring = node.body[0]
+            last = docstring.end_lineno or docstring.lineno
+            lines[docstring.lineno - 1 : last] = [""] * (last - docstring.lineno + 1)
+            if len(node.body) == 1:
+                lines[docstring.lineno - 1] = " " * docstring.col_offset + "pass"
+    return "\n".join(lines)
+
+
+def _inside_of_text(node: ast.AST) -> range:
+    """The lines, from 0, that a text of many lines goes on in."""
+    if isinstance(node, ast.JoinedStr | ast.Constant):
+        return range(node.lineno, node.end_lineno or node.lineno)
+    return range(0)
 
 
 def _own_modules(tree: ast.Module, package: Path) -> list[Path]:
