@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import StoreError
+from kale_pm.local.results.disk import size_of
 from kale_pm.local.results.history import links_of
 from kale_pm.local.results.inventory import (
-    DAY,
     Inventory,
-    Stored,
     is_key,
     is_past,
     pasts_folder,
-    size_of,
     take_inventory,
 )
+from kale_pm.local.results.stored import DAY, Stored
 from kale_pm.local.store import Store
 
 

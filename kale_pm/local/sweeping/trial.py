@@ -29,19 +29,23 @@ class LiveTrial:
     def close(self, varied: Sequence[str], enough: str = "") -> TrialRecord:
         """Nothing of it is executed any more: write its run, and give its record.
 
-        ``enough`` says why steps that have not begun are not needed.  Raises StoreError.
+        ``enough`` says why steps that have not begun are not needed.  The record's seconds are
+        those of what was executed for this trial: those of its run have waiting in them, for
+        other trials as well.  Raises StoreError.
         """
         self.live.close(time.monotonic() - self.began, enough)
         run = self.live.record
+        steps = (step for step in run.steps.values() if step.name in self.own)
+        executed = [step.seconds or 0.0 for step in steps if step.state in _EXECUTED]
         return TrialRecord(
             number=self.number,
             parameters={name: run.parameters[name] for name in varied},
             state=run.state,
             run=run.id,
             metrics=dict(run.metrics),
-            seconds=run.seconds,
+            seconds=sum(executed, 0.0),
             why=self._why(run),
-            executed=sum(run.steps[step].state in _EXECUTED for step in self.own),
+            executed=len(executed),
             error=_error(run),
         )
 

@@ -155,6 +155,16 @@ def test_a_shared_step_says_where_it_was_executed(sweep: Sweeper) -> None:
     assert train.seconds == 0
 
 
+def test_the_seconds_of_a_trial_are_those_of_what_was_executed_for_it(sweep: Sweeper) -> None:
+    swept = sweep(rate=RATES)
+    for trial in swept.record.trials:
+        steps = swept.run(trial.number).steps.values()
+        assert trial.seconds == sum(s.seconds or 0 for s in steps if s.state is State.DONE)
+        assert trial.seconds > 0
+    again = sweep(rate=RATES)
+    assert [trial.seconds for trial in again.record.trials] == [0, 0]
+
+
 def test_what_is_shared_lies_on_the_disk_once(sweep: Sweeper) -> None:
     swept = sweep(rate=RATES)
     first, second = (swept.run_folder(number) / "notebooks/load.ipynb" for number in (1, 2))
