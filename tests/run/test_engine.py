@@ -326,6 +326,20 @@ def test_a_kernel_that_does_not_end_is_killed(
     assert not Path(f"/proc/{process}").exists() or "Z" in Path(f"/proc/{process}/stat").read_text()
 
 
+def test_what_has_been_done_is_not_interrupted_when_only_the_kernel_is_left_to_end(
+    tmp_path: Path,
+) -> None:
+    class Late(Monitor):
+        def kernel_ending(self) -> None:
+            super().kernel_ending()
+            self.interrupt()
+
+    monitor = Late()
+    executed = execute(tmp_path, "print(1)", monitor=monitor)
+    assert statuses(executed) == ["completed"]
+    assert not monitor.interrupted
+
+
 def test_output_is_heard_while_the_cell_runs(run: Runner) -> None:
     ran = run([("block:a", "print('one', flush=True)\nimport time\ntime.sleep(0.4)\nprint('two')")])
     heard = [event.text for event in ran.events if isinstance(event, CellOutput)]

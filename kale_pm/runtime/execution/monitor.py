@@ -39,6 +39,7 @@ class Monitor:
         self.exit_code: int | None = None
         self.memory: int | None = None
         self.interrupted = False
+        self._is_ending = False
         self.mask = Mask()
         self._kernel: Kernel | None = None
         self._group: int | None = None
@@ -67,6 +68,7 @@ class Monitor:
 
     def kernel_ending(self) -> None:
         """All cells are done: what follows is the end of the kernel."""
+        self._is_ending = True
 
     def kernel_failed(self, error: BaseException) -> None:
         """It was not the code of the cell that failed, but the kernel or its time."""
@@ -81,8 +83,11 @@ class Monitor:
             self.memory = max(self.memory or 0, int(pages) * os.sysconf("SC_PAGE_SIZE"))
 
     def interrupt(self) -> None:
-        """End the kernel and its children now, from any thread; nothing more is executed."""
-        self.interrupted = True
+        """End the kernel and its children now, from any thread; nothing more is executed.
+
+        What was done already, when only the end of the kernel was left, is not interrupted by it.
+        """
+        self.interrupted = self.interrupted or not self._is_ending
         self.end_processes()
 
     def end_processes(self) -> None:
@@ -112,6 +117,7 @@ class StepMonitor(Monitor):
         self._listener(KernelStarting(self._step))
 
     def kernel_ending(self) -> None:
+        super().kernel_ending()
         self._ending()
 
     def cell_started(self, cell: Mapping[str, Any]) -> None:
