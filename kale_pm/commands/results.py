@@ -115,7 +115,9 @@ def vars_(
     found = chosen_run(run_name, folder)
     if step is None:
         sections = {"variables": found.variables}
-        view = variables_view(found.id, found.state, found.variables, packs=verbose)
+        view = variables_view(
+            found.id, found.state, found.variables, packs=verbose, missing=found.unknown_steps
+        )
     else:
         chosen = found.step(step)
         sections = {"received": chosen.received, "gave": chosen.variables}

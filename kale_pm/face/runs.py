@@ -134,6 +134,11 @@ class Run:
         """
         return self._stored.final()
 
+    @property
+    def unknown_steps(self) -> tuple[str, ...]:
+        """Steps of a fetched run of which nobody knows what they gave: their manifests are gone."""
+        return self._stored.missing
+
     @cached_property
     def _stored(self) -> RunVariables:
         from kale_pm.local.results.variables import RunVariables

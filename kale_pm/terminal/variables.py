@@ -25,13 +25,25 @@ _SHARING = "variables joined by a line share objects; the size is that of all of
 
 
 def variables_view(
-    run: str, state: State, variables: Mapping[str, RunVariable], *, packs: bool
+    run: str,
+    state: State,
+    variables: Mapping[str, RunVariable],
+    *,
+    packs: bool,
+    missing: Sequence[str] = (),
 ) -> RenderableType:
-    """The variables of a run as they are at its end; ``packs`` adds the files they lie in."""
+    """The variables of a run as they are at its end; ``packs`` adds the files they lie in.
+
+    What the steps in ``missing`` gave is unknown.
+    """
     sizes = {(found.pack, found.component): found.size for found in variables.values()}
     number = f"{len(variables)} {'variable' if len(variables) == 1 else 'variables'}"
     told = f"{number}, {file_size(sum(sizes.values()))}"
-    return _listing(_head(run, state, told), {"": variables}, packs)
+    listing = _listing(_head(run, state, told), {"": variables}, packs)
+    if not missing:
+        return listing
+    steps = ", ".join(map(visible, missing))
+    return Group(listing, Text(), Text(f"what {steps} gave is unknown: fetch the run again", "yellow"))
 
 
 def step_variables_view(

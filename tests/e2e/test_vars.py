@@ -297,3 +297,10 @@ def test_sizes_and_types_are_as_people_say_them():
     assert short_type("pandas.core.frame.DataFrame") == "DataFrame"
     assert short_type("__main__.make.<locals>.Row") == "Row"
     assert short_type("int") == "int"
+
+
+def test_steps_of_a_fetched_run_that_nobody_knows_of_are_named() -> None:
+    console = Console(width=80, file=io.StringIO())
+    console.print(variables_view("r-1", State.FAILED, {}, packs=False, missing=["load", "train"]))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "what load, train gave is unknown: fetch the run again" in shown
