@@ -8,6 +8,8 @@
 >>> run.variables["models"].given_by   # what else is known of it, without loading it
 'evaluate'
 >>> run.steps["evaluate"].notebook     # the executed notebook
+>>> sweep = pipeline.sweep(trees=[50, 100, 200], best="accuracy:max")
+>>> sweep.best.run["models"]
 """
 
 from __future__ import annotations

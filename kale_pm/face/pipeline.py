@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kale_pm import model
 from kale_pm.analysis import understand
+from kale_pm.errors import NotebookError
 from kale_pm.events import Listener, ignore
 from kale_pm.face.runs import Run
 from kale_pm.face.sweeping import SweepVerbs
@@ -253,8 +254,21 @@ def load(
     make = _makers.get(Path(path).resolve()) if _makers else None
     if make is not None:
         return make(strict, settings)
-    pipeline = understand(read(Path(path), settings), infer=infer_edges, strict=strict)
+    try:
+        outlined = read(Path(path), settings)
+    except NotebookError as error:
+        raise _about_script(Path(path)) or error from None
+    pipeline = understand(outlined, infer=infer_edges, strict=strict)
     return Pipeline(**{name: getattr(pipeline, name) for name in pipeline.__dataclass_fields__})
+
+
+def _about_script(path: Path) -> NotebookError | None:
+    """What to say of a file that is no notebook, but a script: the way to run it."""
+    if path.suffix != ".py" or not path.is_file():
+        return None
+    if "kale_pm.sdk" not in path.read_text(encoding="utf-8", errors="replace"):
+        return None
+    return NotebookError(path, "it is a script, not a notebook", hint=f"run it: python {path}")
 
 
 def run(path: str | Path, **parameters: Any) -> Run:

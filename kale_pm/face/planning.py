@@ -60,18 +60,21 @@ def doubts(pipeline: Pipeline, metrics: Sequence[str]) -> Iterator[str]:
     for metric in dict.fromkeys(metrics):
         if metric not in known and metric not in texts:
             near = nearest(metric, known)
-            listing = f"did you mean '{near}'?" if near else ", ".join(known) or "there is none"
-            yield f"no cell names a metric '{metric}': {listing}"
+            others = f"; metrics: {', '.join(known)}" if known else ", nor any other"
+            advice = f": did you mean '{near}'?" if near else others
+            yield f"no cell names a metric '{metric}'{advice}"
 
 
 def varied_in(plan: Plan) -> tuple[str, ...]:
-    """The parameters by which the trials differ."""
+    """The parameters that vary: those that reach a step, and those that none reads."""
     first, *others = plan.trials
-    return tuple(
+    differing = (
         name
         for name, value in first.parameters.items()
         if any(repr(trial.parameters[name]) != repr(value) for trial in others)
     )
+    reaching = sorted(plan.reach.values(), key=len, reverse=True)
+    return tuple(dict.fromkeys([*(name for names in reaching for name in names), *differing]))
 
 
 def _rows(rows: Any) -> Sequence[Mapping[str, Any]]:

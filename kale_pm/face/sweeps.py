@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -17,7 +16,7 @@ from kale_pm.face.runs import Run
 from kale_pm.notebook import read
 from kale_pm.notebook.spelling import nearest
 from kale_pm.record import State, SweepRecord, TrialRecord
-from kale_pm.trials.goal import Goal, best, ranking, read_goal
+from kale_pm.trials.goal import Goal, best, read_goal
 from kale_pm.trials.table import TrialRow, metric_names
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 REPORTS = 32
 """Trials that get a report of their own, where nobody says how many."""
-
-_IN_NOTEBOOK = 20  # trials that a notebook shows
 
 
 @dataclass(frozen=True, repr=False)
@@ -236,24 +233,9 @@ class Sweep:
         return path
 
     def _repr_html_(self) -> str:
-        """The best trials as a table, or without a goal the first ones, and a picture of all."""
-        from kale_pm.trials.gallery import lines
-        from kale_pm.trials.table import flat
-        from kale_pm.trials.values import html_text
+        from kale_pm.face.sweep_html import html_of
 
-        goal, varied = self.goal, self.record.varied
-        chosen = best(self.rows, goal) if goal else None
-        table = flat(ranking(self.rows, goal), varied)
-        shown = table[:_IN_NOTEBOOK]
-        states = Counter(row["state"] for row in table)
-        told = f"{self.id}: {', '.join(f'{count:,} {state}' for state, count in states.items())}"
-        head = "".join(f"<th>{html_text(name)}</th>" for name in (table[0] if table else ()))
-        body = "".join(_html_line(row, chosen) for row in shown)
-        more = f"<p>… and {len(table) - len(shown):,} more</p>" if len(table) > len(shown) else ""
-        return (
-            f"<p>{html_text(told)}</p>\n<table><thead><tr>{head}</tr></thead>\n"
-            f"<tbody>{body}</tbody></table>\n{more}{lines(self.rows, goal=goal, varied=varied)}"
-        )
+        return html_of(self)
 
 
 def find_sweep(name: str = "latest", *, near: str | Path | None = None) -> Sweep:
@@ -287,12 +269,3 @@ def _lost(goal: Goal, rows: tuple[TrialRow, ...]) -> KalePmError:
     if near:
         hint = f"did you mean '{near}'? {hint}"
     return KalePmError(f"no trial that is done has a finite number as '{goal.metric}'", hint=hint)
-
-
-def _html_line(row: Mapping[str, Any], chosen: TrialRow | None) -> str:
-    from kale_pm.trials.values import html_text, value_text
-
-    texts = ["" if value is None else html_text(value_text(value)) for value in row.values()]
-    if chosen is not None and row["trial"] == chosen.number:
-        texts = [f"<b>{text}</b>" for text in (f"★ {texts[0]}", *texts[1:])]
-    return f"<tr>{''.join(f'<td>{text}</td>' for text in texts)}</tr>\n"

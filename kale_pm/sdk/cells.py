@@ -1,0 +1,306 @@
+"""One call of a step as the cells of its step."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kale_pm.errors import UsageError
+from kale_pm.notebook.tags import legal_step_name
+from kale_pm.sdk.artifacts import artifact_source
+from kale_pm.sdk.body import Body, body_of, renamed, whole_because
+from kale_pm.sdk.expressions import NotPlain, call, expression, not_plain
+from kale_pm.sdk.functions import FunctionSource, shown
+from kale_pm.sdk.links import Links
+from kale_pm.sdk.proxies import Value
+from kale_pm.sdk.tracing import Call
+
+# What any step may look up: kale-pm's own cells do, too.
+_EVERYWHERE = frozenset({"kale_pm", *dir(builtins)})
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A cell to be: where its lines come from is said as for a piece of the prelude."""
+
+    text: str
+    is_code: bool = True
+    marks: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a step's cells must know of all others.
+
+    ``texts`` has the code of each name that the prelude binds, ``looked_up`` are names that its
+    functions look up, or those of any step.  ``home`` is the function in which the code of the
+    step's module stands, if it is in one.  ``named`` gives the name of what no literal can say,
+    if it has one.
+    """
+
+    links: Links
+    texts: Mapping[str, str]
+    parameters: frozenset[str]
+    looked_up: frozenset[str]
+    named: Callable[[object], str | None]
+    home: str = ""
+
+    @property
+    def bound(self) -> frozenset[str]:
+        """The names that mean something in every step."""
+        return self.parameters | self.texts.keys()
+
+
+def cells_of(each: Call, around: Surroundings, keep_whole: bool = False) -> list[Draft]:
+    """The cells of one step: its title, its arguments, its body, what it keeps and gives.
+
+    With ``keep_whole`` the function is not taken apart into cells.
+    """
+    source = each.step.source
+    cells = [Draft(_title(each), is_code=False)]
+    reason = "its module has a place of its own" if around.home else whole_because(source)
+    if keep_whole:
+        reason = reason or "it may read a variable that it has not set"
+    free = None if reason else _with_free_names(each, around)
+    if free is None:
+        cells += _whole(each, around, reason or "all steps use the name of one of its variables")
+    else:
+        cells += _apart(each, around, free)
+    if each.step.artifacts:
+        cells.append(Draft(artifact_source(each.step.artifacts)))
+    return cells
+
+
+def _title(each: Call) -> str:
+    documentation = each.step.source.documentation
+    title = each.step.title if each.name == legal_step_name(each.step.title) else each.name
+    return f"## {title}" + (f"\n\n{documentation}" if documentation else "")
+
+
+# -- taken apart ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Free:
+    """A function whose variables are named as nothing else that its step sees."""
+
+    text: str
+    renamed: Mapping[str, str]
+
+
+def _with_free_names(each: Call, around: Surroundings) -> _Free | None:
+    """The function with other variables where theirs mean something else in every step."""
+    source = each.step.source
+    same = {name for name, text in _arguments(each, around).items() if name == text}
+    others = around.bound | around.looked_up | _EVERYWHERE
+    clashing = source.locals & others
+    known = others | source.locals | around.links.names
+    # What the step gives under the name of a variable may be that variable from the beginning.
+    own = {*around.links.items.get(each, ()), around.links.whole.get(each)}
+    text = source.text
+    names: dict[str, str] = {}
+    for name in sorted(clashing):
+        if name in same and not _is_rebound(source, name):
+            continue
+        new = f"{each.name}_{name}"
+        while new in known - own:
+            new += "_"
+        changed = renamed(text, name, new)
+        if changed is None:
+            return None
+        names[name], text = new, changed
+    return _Free(text, names)
+
+
+def _is_rebound(source: FunctionSource, name: str) -> bool:
+    nodes = [node for statement in source.body for node in ast.walk(statement)]
+    by_name = (n for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+    # Imports, definitions, except clauses and patterns bind names that are no ast.Name.
+    others = {getattr(n, field, None) for n in nodes for field in ("name", "asname", "rest")}
+    return name in others or any(node.id == name for node in by_name)
+
+
+def _apart(each: Call, around: Surroundings, free: _Free) -> list[Draft]:
+    source = each.step.source
+    body = body_of(free.text)
+    first = _first_line(source)
+    known = {**_enclosing(each), **_arguments(each, around)}
+    named = {free.renamed.get(name, name): value for name, value in known.items()}
+    binding = [f"{name} = {value}" for name, value in named.items() if name != value]
+    cells = [Draft("\n".join(binding))] if binding else []
+    cells += [Draft(chunk.text, marks=((1, first + chunk.line - 1),)) for chunk in body.chunks]
+    outputs = list(_outputs(each, around.links, body))
+    if outputs:
+        marks = tuple((line, first + body.line - 1) for line, _ in enumerate(outputs, 1))
+        cells.append(Draft("\n".join(outputs), marks=marks if body.line else ()))
+    return cells or [Draft("pass")]
+
+
+def _first_line(source: FunctionSource) -> int:
+    return min([source.node.lineno, *(decorator.lineno for decorator in source.kept)])
+
+
+def _outputs(each: Call, links: Links, body: Body) -> Iterator[str]:
+    whole, items = links.whole.get(each), links.items.get(each)
+    given = body.returned
+    if items and not whole and body.is_tuple:
+        for name, text in zip(items, given, strict=True):
+            if name != text:
+                yield f"{name} = {text}"
+        return
+    if whole is None and items is None:
+        # Nothing is given, but what stands behind return may do something.
+        yield from given
+        return
+    text = (
+        ", ".join(given) + ("," if body.is_tuple and len(given) == 1 else "") if given else "None"
+    )
+    if whole is not None:
+        if whole != text:
+            yield f"{whole} = {text}"
+        text = whole
+    if items is not None:
+        yield f"{_targets(items)} = {text}"
+
+
+def _targets(items: Sequence[str]) -> str:
+    return f"{items[0]}," if len(items) == 1 else ", ".join(items)
+
+
+# -- kept whole -----------------------------------------------------------------------------
+
+
+def _whole(each: Call, around: Surroundings, reason: str) -> list[Draft]:
+    source, links = each.step.source, around.links
+    name = source.node.name
+    cells = []
+    enclosing = [f"{key} = {value}" for key, value in _enclosing(each).items()]
+    if around.home:
+        function = f'{around.home}()["{name}"]'
+    elif around.texts.get(name) == source.text:
+        function = name  # another step calls it, too: so it stands in the prelude
+    else:
+        function, text = _definition(each, around)
+        lines = [*enclosing, f"# A function, as it was written: {reason}."]
+        marks = ((len(lines) + 1, _first_line(source)),)
+        cells.append(Draft("\n".join([*lines, text]), marks=marks))
+    made = call(function, _call_arguments(each, around))
+    whole, items = links.whole.get(each), links.items.get(each)
+    if whole is not None:
+        lines = [f"{whole} = {made}"]
+        lines += [f"{_targets(items)} = {whole}"] if items else []
+    elif items is not None:
+        lines = [f"{_targets(items)} = {made}"]
+    else:
+        lines = [made]
+    return [*cells, Draft("\n".join(lines))]
+
+
+def _definition(each: Call, around: Surroundings) -> tuple[str, str]:
+    """The name and the text of the function, under another name where all steps use its own."""
+    source = each.step.source
+    name = source.node.name
+    if name not in around.bound:
+        return name, source.text
+    if source.is_recursive:
+        raise UsageError(
+            f"{source.place}: the function '{name}' calls itself, and something else that all "
+            f"steps see has its name",
+            hint="rename one of them",
+        )
+    other = f"{each.name}_function"
+    while other in around.bound | around.links.names:
+        other += "_"
+    return other, re.sub(rf"^def\s+{name}\b", f"def {other}", source.text, count=1, flags=re.M)
+
+
+def _call_arguments(each: Call, around: Surroundings) -> list[str]:
+    found = []
+    for name, value in each.arguments.items():
+        kind = each.step.signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            found += [_expression(each, around, name, entry) for entry in value]
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            found += [f"{k}={_expression(each, around, k, entry)}" for k, entry in value.items()]
+        elif kind is inspect.Parameter.POSITIONAL_ONLY or (
+            kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and _has_many(each)
+        ):
+            found.append(_expression(each, around, name, value))
+        else:
+            found.append(f"{name}={_expression(each, around, name, value)}")
+    return found
+
+
+def _has_many(each: Call) -> bool:
+    """Whether what comes in by position goes on into ``*args``: nothing before it has a name."""
+    kinds = {name: each.step.signature.parameters[name].kind for name in each.arguments}
+    return inspect.Parameter.VAR_POSITIONAL in kinds.values()
+
+
+# -- arguments ------------------------------------------------------------------------------
+
+
+def _arguments(each: Call, around: Surroundings) -> dict[str, str]:
+    """Parameter of the function -> the code of its value; of what was not given, the default's."""
+    found = {}
+    for name, parameter in each.step.signature.parameters.items():
+        if name in each.arguments:
+            found[name] = _expression(each, around, name, each.arguments[name])
+        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            found[name] = "()"
+        elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            found[name] = "{}"
+        else:
+            found[name] = _default(each, name)
+    return found
+
+
+def _default(each: Call, name: str) -> str:
+    arguments = each.step.source.node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    with_default = positional[len(positional) - len(arguments.defaults) :]
+    pairs = [
+        *zip(with_default, arguments.defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    return next(ast.unparse(value) for one, value in pairs if one.arg == name and value is not None)
+
+
+def _expression(each: Call, around: Surroundings, name: str, value: Any) -> str:
+    def named(thing: object) -> str | None:
+        return around.links.of(thing) if isinstance(thing, Value) else around.named(thing)
+
+    try:
+        return expression(value, named)
+    except NotPlain as error:
+        what = f"the argument '{name}' of step '{each.step.title}'"
+        raise not_plain(error, what, each.place) from None
+
+
+def _enclosing(each: Call) -> dict[str, str]:
+    """Variables of a function around the step's function, which the step has to have by value."""
+    function = inspect.unwrap(each.step.function)
+    names = function.__code__.co_freevars
+    found = {}
+    for name, cell in zip(names, function.__closure__ or (), strict=True):
+        source = each.step.source
+        what = f"'{name}', which step '{each.step.title}' takes from the function around it,"
+        try:
+            found[name] = expression(cell.cell_contents, lambda _: None)
+        except NotPlain as error:
+            kind = type(error.args[0]).__name__
+            raise UsageError(
+                f"{source.place}: {what} is of type {kind}: it cannot go along",
+                hint=f"make '{name}' a parameter of the step, or define the step at the top of "
+                f"{shown(source.file)}",
+            ) from None
+        except ValueError:
+            raise UsageError(
+                f"{source.place}: {what} has no value yet", hint="set it first"
+            ) from None
+    return found

@@ -1,0 +1,220 @@
+"""``@step``, ``@pipeline`` and ``@artifact``, and what they make of a function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+
+from kale_pm.errors import UsageError
+from kale_pm.sdk.artifacts import Artifact
+from kale_pm.sdk.functions import FunctionSource, function_source
+from kale_pm.sdk.options import StepWords, option_tags, package_list
+from kale_pm.sdk.tracing import current_trace
+
+if TYPE_CHECKING:
+    from kale_pm.face import Pipeline, Run, Sweep
+    from kale_pm.kfp import CompileResult
+    from kale_pm.kfp.submit import ClusterRun, Schedule
+    from kale_pm.sdk.alone import StepRun
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+_ARTIFACTS = "__kale_pm_artifacts__"
+
+
+class StepFunction(Generic[_Parameters, _Result]):
+    """A function that is a step where a pipeline calls it, and a function everywhere else."""
+
+    def __init__(
+        self, function: Callable[_Parameters, _Result], name: str | None, words: Mapping[str, Any]
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.title: str = name or function.__name__
+        self.words = words
+        self.artifacts: tuple[Artifact, ...] = getattr(function, _ARTIFACTS, ())
+
+    def __call__(self, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        trace = current_trace()
+        if trace is None:
+            return self.function(*args, **kwargs)
+        return cast(_Result, trace.call(self, args, kwargs))
+
+    def run(self, *args: Any, **kwargs: Any) -> StepRun:
+        """Execute it as a step, alone, with these arguments; what it gave, and its run.
+
+        It runs in a kernel of its own and leaves an executed notebook, as in a pipeline.  A
+        failure raises StepFailed.
+        """
+        from kale_pm.sdk.alone import run_alone
+
+        return run_alone(self, args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<step '{self.title}'>"
+
+    def __get__(self, owner: object, kind: type | None = None) -> Any:
+        # Where it is the method of a class it stays one.
+        return self if owner is None else functools.partial(cast(Any, self), owner)
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.function)
+
+    @cached_property
+    def source(self) -> FunctionSource:
+        return function_source(self.function, OURS)
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        return option_tags(self.words, self._where)
+
+    @cached_property
+    def packages(self) -> tuple[str, ...]:
+        return package_list(self.words, self._where)
+
+    @property
+    def _where(self) -> str:
+        return f"{self.source.place}: step '{self.title}'"
+
+    def check(self) -> None:
+        """Raise UsageError if this cannot be a step, whatever it is called with."""
+        if not isinstance(self.title, str) or not self.title.strip():
+            raise UsageError(
+                f"{self.source.place}: the step's name is {self.title!r}",
+                hint='give it a text: @step(name="train")',
+            )
+        if inspect.isgeneratorfunction(inspect.unwrap(self.function)):
+            raise UsageError(
+                f"{self._where} is a generator: its values exist one at a time, in one process",
+                hint="return them as a list",
+            )
+        _ = self.tags, self.packages
+
+
+class PipelineFunction:
+    """A function whose body says which step gets what; to call it is to run the pipeline."""
+
+    def __init__(
+        self, function: Callable[..., Any], name: str | None, settings: Mapping[str, Any]
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.title: str = name or function.__name__
+        self.settings = dict(settings)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it: from a script's own top level as its command line says, else on this machine.
+
+        Inside of another pipeline its steps become steps of that one.
+        """
+        trace = current_trace()
+        if trace is not None:
+            with trace.inside(self):
+                return self.function(*args, **kwargs)
+        if _is_a_script(sys._getframe(1).f_globals):
+            from kale_pm.sdk.script import run_as_script
+
+            return run_as_script(self, args, kwargs)
+        return self.to_pipeline(*args, **kwargs).run()
+
+    def to_pipeline(self, *args: Any, **kwargs: Any) -> Pipeline:
+        """The pipeline as an object with verbs, as :func:`kale_pm.load` gives it of a notebook.
+
+        The arguments take the place of the parameters' defaults.  Raises UsageError for what
+        no pipeline can be, ParameterError for a value that does not fit.
+        """
+        from kale_pm.sdk.definition import define
+        from kale_pm.sdk.reading import read_pipeline
+
+        return read_pipeline(define(self, args, kwargs))
+
+    def run(self, *args: Any, **options: Any) -> Run:
+        """Run it on this machine; see :meth:`kale_pm.Pipeline.run`."""
+        return self.to_pipeline(*args).run(**options)
+
+    def sweep(self, *args: Any, **options: Any) -> Sweep:
+        """Run it for many values; see :meth:`kale_pm.Pipeline.sweep`."""
+        return self.to_pipeline().sweep(*args, **options)
+
+    def compile(self, output: str | Path | None = None, **options: Any) -> CompileResult:
+        """Compile it for Kubeflow Pipelines; see :meth:`kale_pm.Pipeline.compile`."""
+        return self.to_pipeline().compile(output, **options)
+
+    def submit(self, host: str | None = None, **options: Any) -> ClusterRun | Schedule:
+        """Run it on a KFP server; see :meth:`kale_pm.Pipeline.submit`."""
+        return self.to_pipeline().submit(host, **options)
+
+    def write_notebook(self, path: str | Path) -> Path:
+        """Write the pipeline as a tagged notebook, from which everything else is made."""
+        from kale_pm.sdk.definition import define
+        from kale_pm.sdk.reading import write_notebook
+
+        return write_notebook(define(self), Path(path))
+
+    def __repr__(self) -> str:
+        return f"<pipeline '{self.title}'>"
+
+    def _repr_html_(self) -> str:
+        return self.to_pipeline()._repr_html_()
+
+
+def _is_a_script(names: Mapping[str, Any]) -> bool:
+    """Whether code of these globals is a program of its own, and no session."""
+    return names.get("__name__") == "__main__" and "__file__" in names and "In" not in names
+
+
+@overload
+def step(name: Callable[_Parameters, _Result], /) -> StepFunction[_Parameters, _Result]: ...
+
+
+@overload
+def step(
+    name: str | None = None, **words: Unpack[StepWords]
+) -> Callable[[Callable[_Parameters, _Result]], StepFunction[_Parameters, _Result]]: ...
+
+
+def step(name: Any = None, **words: Any) -> Any:
+    """Make a function a step of pipelines; outside of one it stays the function that it is.
+
+    ``name`` is by default that of the function; the words are those of ``StepWords``.
+    """
+    if callable(name):
+        return StepFunction(name, None, {})
+    return lambda function: StepFunction(function, name, words)
+
+
+def pipeline(name: Any = None, **settings: Any) -> Any:
+    """Make a function the definition of a pipeline.
+
+    ``settings`` are those of a notebook's metadata, in Kale's words and ours, such as
+    ``experiment``, ``image``, ``volumes`` and ``steps_defaults``.
+    """
+    if callable(name):
+        return PipelineFunction(name, None, {})
+    return lambda function: PipelineFunction(function, name, settings)
+
+
+def artifact(name: str, path: str | Path) -> Callable[[Any], Any]:
+    """Keep a file that the step writes: it is shown in its executed notebook, under ``name``.
+
+    ``path`` is relative to the script's folder, or absolute.  May stand above or below @step.
+    """
+
+    def decorate(thing: Any) -> Any:
+        one = Artifact(name, str(path))
+        if isinstance(thing, StepFunction):
+            thing.artifacts = (one, *thing.artifacts)
+        else:
+            setattr(thing, _ARTIFACTS, (one, *getattr(thing, _ARTIFACTS, ())))
+        return thing
+
+    return decorate
+
+
+OURS = (step, artifact)

@@ -1,0 +1,60 @@
+"""What a pipeline is made of: the calls of its steps, its parameters, its settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kale_pm.errors import UsageError
+from kale_pm.sdk.decorators import PipelineFunction
+from kale_pm.sdk.functions import FunctionSource, function_source
+from kale_pm.sdk.modules import ModuleSource, module_of
+from kale_pm.sdk.parameters import assignments_of
+from kale_pm.sdk.proxies import Value
+from kale_pm.sdk.tracing import Call, ParameterValue, tracing, values_in
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a pipeline is made of: settings, parameters as assignments, and calls of steps.
+
+    ``source`` and ``module`` say where it was written.  ``assignments`` are those of its
+    parameters by name, ``results`` the values that it gives.
+    """
+
+    title: str
+    settings: Mapping[str, Any]
+    source: FunctionSource
+    module: ModuleSource
+    assignments: Mapping[str, str]
+    calls: Sequence[Call]
+    results: Sequence[Value]
+
+
+def define(
+    function: PipelineFunction, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+) -> Definition:
+    """Trace the pipeline; the arguments take the place of its parameters' defaults.
+
+    Raises UsageError for what no pipeline can be, ParameterError for a value that does not fit.
+    """
+    source = function_source(function.function)
+    assignments = assignments_of(function, source, args, kwargs or {})
+    with tracing(function) as traced:
+        result = function.function(**{name: Value(ParameterValue(name)) for name in assignments})
+    if not traced.calls:
+        raise UsageError(
+            f"{source.place}: the pipeline '{function.title}' calls no step",
+            hint="call functions that are decorated with @step",
+        )
+    return Definition(
+        function.title,
+        function.settings,
+        source,
+        module_of(inspect.unwrap(function.function), source),
+        assignments,
+        traced.calls,
+        list(values_in(result)),
+    )

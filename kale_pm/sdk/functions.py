@@ -1,0 +1,192 @@
+"""A step's function as it was written: its text, its names, and what it returns."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import linecache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from kale_pm.errors import UsageError
+from kale_pm.notebook.source import parse, python_text
+from kale_pm.sdk.texts import dedented, function_table, global_reads
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+@dataclass(frozen=True)
+class FunctionSource:
+    """Where a function was written.
+
+    ``source`` is the text of the whole file (or of the session's cell), ``node`` the function
+    in it; ``kept`` are the decorators that belong to the function when it is a step.
+    """
+
+    file: str
+    source: str
+    node: ast.FunctionDef
+    kept: tuple[ast.expr, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The file and the line of ``def``, for people."""
+        return f"{shown(self.file)}:{self.node.lineno}"
+
+    @cached_property
+    def text(self) -> str:
+        """The definition on its own, without the decorators that are not kept."""
+        first = min([self.node.lineno, *(each.lineno for each in self.kept)])
+        last = self.node.end_lineno or first
+        return dedented(self.source, first, last, self.node.col_offset)
+
+    @property
+    def documentation(self) -> str:
+        return ast.get_docstring(self.node) or ""
+
+    @cached_property
+    def body(self) -> tuple[ast.stmt, ...]:
+        """The statements but for the docstring."""
+        has_docstring = ast.get_docstring(self.node, clean=False) is not None
+        return tuple(self.node.body[1:] if has_docstring else self.node.body)
+
+    @cached_property
+    def locals(self) -> frozenset[str]:
+        """Its own variables, parameters included."""
+        return frozenset(function_table(self.text).get_locals())
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """What it looks up in its module: for its defaults, hints and decorators as well."""
+        return global_reads(self.text)
+
+    @property
+    def is_recursive(self) -> bool:
+        return self.node.name in self.reads
+
+    @cached_property
+    def returns(self) -> tuple[ast.Return, ...]:
+        """Its own return statements, not those of functions inside of it."""
+        return tuple(each for each in _own_nodes(self.node) if isinstance(each, ast.Return))
+
+    @cached_property
+    def lengths(self) -> dict[int, int]:
+        """Line of ``return a, b`` -> how many values that gives; ``return a`` is left out."""
+        return {
+            each.lineno: len(each.value.elts)
+            for each in self.returns
+            if isinstance(each.value, ast.Tuple)
+            and not any(isinstance(element, ast.Starred) for element in each.value.elts)
+        }
+
+    @property
+    def gives_nothing(self) -> bool:
+        return all(each.value is None for each in self.returns)
+
+    def holds(self, *kinds: type[ast.AST]) -> bool:
+        """Whether a node of such a kind is its own, not that of a function inside of it."""
+        return any(isinstance(each, kinds) for each in _own_nodes(self.node))
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, _SCOPES):
+            yield from _own_nodes(child)
+
+
+def function_source(function: Callable[..., Any], ours: Sequence[object] = ()) -> FunctionSource:
+    """The source of ``function``; ``ours`` are decorators that end what belongs to it.
+
+    Raises UsageError where there is none to be had.
+    """
+    inner = inspect.unwrap(function)
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        kind = type(inner).__name__
+        raise UsageError(
+            f"{function!r} cannot be a step: it is no function written in Python, but a {kind}",
+            hint="write a function that calls it",
+        )
+    file = _file(code.co_filename, inner.__globals__)
+    linecache.checkcache(file)
+    raw = "".join(linecache.getlines(file, inner.__globals__))
+    node = _found(raw, code.co_name, code.co_firstlineno) if raw else None
+    if isinstance(node, ast.AsyncFunctionDef):
+        raise UsageError(
+            f"{shown(file)}:{node.lineno}: {node.name} is an async function: a step is called once",
+            hint="write an ordinary function that calls asyncio.run(...)",
+        )
+    if node is None:
+        what = "a lambda" if code.co_name == "<lambda>" else f"'{code.co_name}'"
+        raise UsageError(
+            f"the source of {what} cannot be found ({file}): a step is made of its source",
+            hint="define it with def in a file, or in a cell of a notebook",
+        )
+    kept = _kept(node.decorator_list, ours, inner.__globals__)
+    return FunctionSource(file, _python(raw), node, kept)
+
+
+def _file(named: str, names: Mapping[str, Any]) -> str:
+    """The file of a function; of a script it may be named from a folder that it has left."""
+    own = str(names.get("__file__") or "")
+    return own if Path(own).name == Path(named).name else named
+
+
+def shown(file: str) -> str:
+    """A file as messages name it."""
+    path = Path(file)
+    if "ipykernel" in path.parent.name or file.startswith("<"):
+        return "a cell"
+    return path.name
+
+
+@lru_cache(maxsize=64)
+def _python(raw: str) -> str:
+    return python_text(raw)
+
+
+@lru_cache(maxsize=64)
+def tree_of(raw: str) -> ast.Module:
+    return parse(raw)
+
+
+def _found(raw: str, name: str, line: int) -> _Function | None:
+    try:
+        nodes = ast.walk(tree_of(raw))
+    except SyntaxError:
+        return None  # the file was saved again since it was imported
+    for node in nodes:
+        if isinstance(node, _Function) and node.name == name:
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            if first == line:
+                return node
+    return None
+
+
+def _kept(
+    decorators: Sequence[ast.expr], ours: Sequence[object], names: dict[str, Any]
+) -> tuple[ast.expr, ...]:
+    """What stands below the last of our decorators: what stands above never saw the function."""
+    places = [
+        index
+        for index, decorator in enumerate(decorators)
+        if any(meant(decorator, names) is each for each in ours)
+    ]
+    return tuple(decorators[max(places, default=-1) + 1 :])
+
+
+def meant(decorator: ast.expr, names: dict[str, Any]) -> object:
+    """What a decorator is, called or not; None where its expression is no plain name."""
+    match decorator:
+        case ast.Call(func=function):
+            return meant(function, names)
+        case ast.Name(id=name):
+            return names.get(name)
+        case ast.Attribute(value=owner, attr=name):
+            return getattr(meant(owner, names), name, None)
+    return None

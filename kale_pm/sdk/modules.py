@@ -1,0 +1,261 @@
+"""What a step uses of the module that it was written in: imports, helpers, constants."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import linecache
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+from kale_pm.errors import UsageError
+from kale_pm.sdk.functions import FunctionSource, shown, tree_of
+from kale_pm.sdk.texts import bound_names, global_reads
+
+SDK = "kale_pm.sdk"
+
+
+@dataclass(frozen=True, eq=False)
+class Statement:
+    """One statement at the top of a module, or several that share a line.
+
+    ``line`` is where ``text`` begins in the file; comments right above belong to it.
+    """
+
+    text: str
+    line: int
+    nodes: tuple[ast.stmt, ...]
+
+    @cached_property
+    def binds(self) -> frozenset[str]:
+        return bound_names(self.text)
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        return global_reads(self.text)
+
+    @property
+    def is_import(self) -> bool:
+        return all(isinstance(node, ast.Import | ast.ImportFrom) for node in self.nodes)
+
+    @property
+    def is_definition(self) -> bool:
+        return all(isinstance(node, ast.FunctionDef) for node in self.nodes)
+
+    @property
+    def always_runs(self) -> bool:
+        """Whether nobody need name it: it says how code is read, or binds nobody knows what."""
+        return any(
+            isinstance(node, ast.ImportFrom)
+            and (node.module == "__future__" or node.names[0].name == "*")
+            for node in self.nodes
+        )
+
+    @property
+    def sets_up(self) -> str:
+        """The name of what it sets up, as in ``np.random.seed(0)``; empty if it is none such."""
+        match self.nodes:
+            case [ast.Expr(value=ast.Call(func=target))]:
+                pass
+            case [ast.Assign(targets=[ast.Attribute() | ast.Subscript() as target])]:
+                pass
+            case _:
+                return ""
+        while isinstance(target, ast.Attribute | ast.Subscript | ast.Call):
+            target = target.func if isinstance(target, ast.Call) else target.value
+        return target.id if isinstance(target, ast.Name) else ""
+
+    @property
+    def is_for_scripts(self) -> bool:
+        """``if __name__ == "__main__":``, which a step is never."""
+        return any(
+            isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) for node in self.nodes
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleSource:
+    """The statements of a module; ``names`` are what it holds now."""
+
+    name: str
+    file: str
+    package: str
+    statements: tuple[Statement, ...]
+    names: Mapping[str, Any] = field(repr=False)
+
+    def needed(
+        self, wanted: Collection[str], is_pipeline: Callable[[object], bool]
+    ) -> list[Statement]:
+        """The statements that bind ``wanted``, and all that these need, in their order.
+
+        So are those that set up what these bind, or what the module imports.  What drives the
+        pipelines of the module is left out: it runs here, not in a step.
+        """
+        drivers = self._drivers(is_pipeline)
+        imported = frozenset().union(*(each.binds for each in self.statements if each.is_import))
+        names = set(wanted)
+        chosen: set[Statement] = set()
+        while True:
+            new = {
+                each
+                for each in self.statements
+                if each not in chosen
+                and not each.is_for_scripts
+                and (
+                    each.always_runs
+                    or each.binds & names
+                    or (each.sets_up in imported | names and not each.reads & drivers)
+                )
+            }
+            if not new:
+                return [each for each in self.statements if each in chosen]
+            chosen |= new
+            names |= frozenset().union(*(each.reads for each in new))
+
+    def _drivers(self, is_pipeline: Callable[[object], bool]) -> set[str]:
+        found = {name for name, thing in self.names.items() if is_pipeline(thing)}
+        while True:
+            more = {
+                name
+                for each in self.statements
+                if each.reads & found and not each.is_for_scripts
+                for name in each.binds
+            }
+            if more <= found:
+                return found
+            found |= more
+
+
+def module_of(function: Callable[..., Any], source: FunctionSource) -> ModuleSource:
+    """The module in which ``function`` was written, or the session whose cell defined it."""
+    names: Mapping[str, Any] = function.__globals__
+    name = str(names.get("__name__", ""))
+    cells = names.get("In")
+    if name == "__main__" and isinstance(cells, list) and source.file != names.get("__file__"):
+        statements = [each for text in cells for each in statements_of(str(text))]
+        return ModuleSource(name, source.file, "", _in_force(statements), names)
+    text = "".join(linecache.getlines(source.file, dict(names)))
+    package = str(names.get("__package__") or "")
+    return ModuleSource(name, source.file, package, statements_of(text), names)
+
+
+def _in_force(statements: Sequence[Statement]) -> tuple[Statement, ...]:
+    """What cells of a session say that no later cell has said anew."""
+    last = {each.text: each for each in statements}
+    kept = [each for each in statements if last[each.text] is each]
+    return tuple(each for index, each in enumerate(kept) if not _is_replaced(each, kept[index:]))
+
+
+def _is_replaced(statement: Statement, following: Sequence[Statement]) -> bool:
+    left = set(statement.binds)
+    for later in following[1:]:
+        # A function looks names up when it is called, everything else at once.
+        if left & later.reads and not later.is_definition:
+            return False
+        left -= later.binds
+        if statement.binds and not left:
+            return True
+    return False
+
+
+@lru_cache(maxsize=64)
+def statements_of(text: str) -> tuple[Statement, ...]:
+    """The statements of a module; none where it is no Python (a cell that only failed)."""
+    try:
+        body = tree_of(text).body
+    except SyntaxError:
+        return ()
+    lines = text.split("\n")
+    groups: list[list[ast.stmt]] = []
+    for node in body:
+        if groups and first_line(node) <= (groups[-1][-1].end_lineno or 0):
+            groups[-1].append(node)
+        else:
+            groups.append([node])
+    found = []
+    done = 0
+    for group in groups:
+        first, last = first_line(group[0]), group[-1].end_lineno or group[-1].lineno
+        while first - 1 > done and lines[first - 2].startswith("#"):
+            first -= 1
+        is_text = isinstance(group[0], ast.Expr) and isinstance(group[0].value, ast.Constant)
+        if not is_text:
+            found.append(Statement("\n".join(lines[first - 1 : last]), first, tuple(group)))
+        done = last
+    return tuple(found)
+
+
+def first_line(node: ast.stmt) -> int:
+    """The line at which a statement begins, decorators included."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(each.lineno for each in decorators)])
+
+
+def import_text(statement: Statement, names: Collection[str], module: ModuleSource) -> str:
+    """The import as it stands in a notebook: absolute, and of what is needed only.
+
+    Empty where nothing of it is.  Raises UsageError where the SDK itself is needed in a step.
+    """
+    texts = [_import(node, names, module) for node in statement.nodes]
+    if texts == [ast.unparse(node) for node in statement.nodes]:
+        return statement.text
+    return "\n".join(filter(None, texts))
+
+
+def _import(node: ast.stmt, names: Collection[str], module: ModuleSource) -> str:
+    assert isinstance(node, ast.Import | ast.ImportFrom)
+    kept = [
+        alias
+        for alias in node.names
+        if alias.name == "*"
+        or (alias.asname or alias.name).partition(".")[0] in names
+        or (isinstance(node, ast.ImportFrom) and node.module == "__future__")
+    ]
+    if isinstance(node, ast.Import):
+        if any(alias.name.startswith(SDK) for alias in kept):
+            raise _sdk_in_a_step(node, module)
+        return ast.unparse(ast.Import(kept)) if kept else ""
+    source = node.module or ""
+    if node.level:
+        source = _absolute(node, module)
+    if source == "kale_pm" and any(alias.name == "sdk" for alias in kept):
+        raise _sdk_in_a_step(node, module)
+    if source == SDK or source.startswith(f"{SDK}."):
+        # Of the SDK only this one belongs into a step; the runtime, which goes along, has it.
+        source, kept = "kale_pm", [alias for alias in kept if alias.name == "metric"]
+    return ast.unparse(ast.ImportFrom(source, kept, 0)) if kept else ""
+
+
+def _absolute(node: ast.ImportFrom, module: ModuleSource) -> str:
+    name = "." * node.level + (node.module or "")
+    try:
+        return importlib.util.resolve_name(name, module.package or None)
+    except (ImportError, ValueError):
+        raise UsageError(
+            f"{shown(module.file)}:{node.lineno}: the relative import of '{name}' leads nowhere",
+            hint="write the import without the dot, and keep the module beside the script",
+        ) from None
+
+
+def _sdk_in_a_step(node: ast.stmt, module: ModuleSource) -> UsageError:
+    return UsageError(
+        f"{shown(module.file)}:{node.lineno}: a step uses kale_pm.sdk itself, which does not "
+        f"travel to the cluster",
+        hint="import what it uses by its name: from kale_pm.sdk import metric",
+    )
+
+
+def definition_text(statement: Statement, ours: Callable[[ast.expr], bool]) -> str:
+    """A helper without decorators of ours: a step that another step calls is a function there."""
+    (node, *others) = statement.nodes
+    if others or not isinstance(node, ast.FunctionDef):
+        return statement.text
+    places = [index for index, each in enumerate(node.decorator_list) if ours(each)]
+    if not places:
+        return statement.text
+    kept = node.decorator_list[max(places) + 1 :]
+    first = min([node.lineno, *(each.lineno for each in kept)])
+    lines = statement.text.split("\n")
+    return "\n".join(lines[first - statement.line :])

@@ -1,0 +1,151 @@
+"""The words of ``@step``, Kale's and ours, as the tags of a notebook's cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypedDict
+
+from kale_pm.errors import UsageError
+from kale_pm.notebook.requirements import requirement
+from kale_pm.notebook.spelling import nearest
+from kale_pm.notebook.tags import parse_default
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class StepWords(TypedDict, total=False):
+    """What a step may ask of the place it runs in; docs/sdk.md says what each means.
+
+    Times are in seconds, or texts such as ``"90s"``, ``"2m"`` and ``"1h"``.
+    """
+
+    image: str
+    pull_policy: str
+    packages: Sequence[str] | str
+    install: bool
+    limits: Mapping[str, object]
+    requests: Mapping[str, object]
+    retry_count: int
+    retry: int
+    retry_interval: int | str
+    retry_factor: float
+    retry_max_interval: int | str
+    timeout: int | str
+    labels: Mapping[str, object]
+    annotations: Mapping[str, object]
+    cache: bool
+    report: bool
+    env: Mapping[str, object]
+    secrets: Mapping[str, str] | Sequence[str]
+    secret_files: Mapping[str, str] | Sequence[str]
+    nodes: Mapping[str, object]
+    tolerations: Sequence[str]
+    shared_memory: str
+
+
+def _one(value: Any) -> Iterator[str]:
+    yield f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _switch(value: Any) -> Iterator[str]:
+    if not isinstance(value, bool):
+        raise ValueError("it is neither True nor False")
+    yield "enabled" if value else "disabled"
+
+
+def _pairs(value: Any) -> Iterator[str]:
+    if not isinstance(value, Mapping):
+        raise ValueError('write a table, such as {"cpu": "2"}')
+    for key, entry in value.items():
+        yield f"{key}:{str(entry).lower() if isinstance(entry, bool) else entry}"
+
+
+def _seconds(value: Any) -> Iterator[str]:
+    found = re.fullmatch(r"\s*(\d+)\s*([smh]?)\s*", str(value))
+    if found is None:
+        raise ValueError('write seconds, such as 90, or "2m" or "1h"')
+    yield str(int(found[1]) * _UNITS[found[2]])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, Sequence):
+        raise ValueError("write a list of texts")
+    yield from map(str, value)
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from (f"{secret}:{variable}" for variable, secret in value.items())
+    else:
+        yield from _texts(value)
+
+
+def _secret_files(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from (f"{secret}:{path}" for path, secret in value.items())
+    else:
+        yield from _texts(value)
+
+
+_WORDS: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
+    "image": ("image", _one),
+    "pull_policy": ("pull", _one),
+    "install": ("install", _switch),
+    "limits": ("limit", _pairs),
+    "requests": ("request", _pairs),
+    "retry_count": ("retry", _one),
+    "retry": ("retry", _one),
+    "retry_interval": ("retry_interval", _seconds),
+    "retry_factor": ("retry_factor", _one),
+    "retry_max_interval": ("retry_max_interval", _seconds),
+    "timeout": ("timeout", _seconds),
+    "labels": ("label", _pairs),
+    "annotations": ("annotation", _pairs),
+    "cache": ("cache", _switch),
+    "report": ("report", _switch),
+    "env": ("env", _pairs),
+    "secrets": ("secret", _secrets),
+    "secret_files": ("secret_files", _secret_files),
+    "nodes": ("node", _pairs),
+    "tolerations": ("toleration", _texts),
+    "shared_memory": ("shm", _one),
+}
+WORDS = (*_WORDS, "packages")
+
+
+def option_tags(words: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """The tags that say the same; ``where`` is for messages.  Words that are None say nothing.
+
+    Raises UsageError for an unknown word, or a value that cannot be used.
+    """
+    found = []
+    for word, value in words.items():
+        if word not in WORDS:
+            near = nearest(word, WORDS)
+            raise UsageError(
+                f"{where}: there is no option '{word}'",
+                hint=f"did you mean {near}?" if near else f"options: {', '.join(WORDS)}",
+            )
+        if word == "packages" or value is None:
+            continue
+        tag, texts = _WORDS[word]
+        try:
+            tags = [f"{tag}:{text}" for text in texts(value)]
+            for each in tags:
+                parse_default(each)
+        except ValueError as error:
+            raise UsageError(f"{where}: {word}={value!r} cannot be used", hint=str(error)) from None
+        found += tags
+    return tuple(found)
+
+
+def package_list(words: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """The requirements of the option ``packages``.  Raises UsageError for one that is none."""
+    try:
+        return tuple(requirement(text) for text in _texts(words.get("packages") or ()))
+    except ValueError as error:
+        value = words.get("packages")
+        raise UsageError(f"{where}: packages={value!r} cannot be used", hint=str(error)) from None

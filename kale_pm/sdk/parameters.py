@@ -1,0 +1,87 @@
+"""The parameters of a pipeline: those of its function, with their hints and defaults."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kale_pm.errors import UsageError
+from kale_pm.model import Cell, Parameter
+from kale_pm.notebook import bind, read_parameters
+from kale_pm.notebook.values import is_json
+from kale_pm.sdk.functions import FunctionSource
+
+if TYPE_CHECKING:
+    from kale_pm.sdk.decorators import PipelineFunction
+
+
+def assignments_of(
+    function: PipelineFunction,
+    source: FunctionSource,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> dict[str, str]:
+    """Parameter -> its assignment, with the value that the call gave it, if it did."""
+    signature = inspect.signature(function.function)
+    where = f"{source.place}: the pipeline '{function.title}'"
+    try:
+        given = signature.bind_partial(*args, **kwargs).arguments
+    except TypeError as error:
+        raise UsageError(f"{where}: {error}", hint=f"its parameters: {signature}") from None
+    notes = {
+        each.arg: each.annotation
+        for each in ast.walk(source.node.args)
+        if isinstance(each, ast.arg)
+    }
+    texts: dict[str, str] = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise UsageError(
+                f"{where} takes any number of arguments",
+                hint="name its parameters, each with a default",
+            )
+        default = parameter.default
+        if default is inspect.Parameter.empty:
+            if name not in given:
+                raise UsageError(
+                    f"{where}: the parameter '{name}' has no value",
+                    hint=f"give it a default, or a value: {function.title}({name}=...)",
+                )
+            default = given[name]
+        default = list(default) if isinstance(default, tuple) else default
+        if not is_json(default) or not _is_literal(default):
+            raise UsageError(
+                f"{where}: the parameter '{name}' is {default!r}, of type {type(default).__name__}",
+                hint="parameters are finite numbers, texts, True, False, None, lists and tables",
+            )
+        texts[name] = _assignment(name, notes.get(name), default)
+    if not given:
+        return texts
+    known = _read_back(texts)
+    values = bind(known, given)
+    return {
+        parameter.name: _assignment(
+            parameter.name, notes.get(parameter.name), values[parameter.name]
+        )
+        for parameter in known
+    }
+
+
+def _assignment(name: str, note: ast.expr | None, value: Any) -> str:
+    hint = f": {ast.unparse(note)}" if note is not None else ""
+    return f"{name}{hint} = {value!r}"
+
+
+def _read_back(texts: Mapping[str, str]) -> tuple[Parameter, ...]:
+    cell = Cell(1, "parameters", "code", "\n".join(texts.values()), ("parameters",))
+    return read_parameters([cell])
+
+
+def _is_literal(value: object) -> bool:
+    try:
+        ast.literal_eval(repr(value))
+    except ValueError:
+        return False  # nan and inf are names
+    return True

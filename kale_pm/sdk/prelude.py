@@ -1,0 +1,197 @@
+"""What the steps of a pipeline use of their modules, as the cells that run first in every step.
+
+The steps of several modules share one notebook.  Where two modules use one name for different
+things, the code of the later one goes into a function of its own, where its names are its own.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from kale_pm.errors import UsageError
+from kale_pm.sdk.functions import meant, shown
+from kale_pm.sdk.modules import (
+    ModuleSource,
+    Statement,
+    definition_text,
+    import_text,
+)
+from kale_pm.sdk.texts import bound_names, global_reads, indented
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Code of the prelude, and where it was written.
+
+    ``marks`` are pairs of a line of ``text`` and the line of ``file`` that it comes from.
+    """
+
+    role: str
+    text: str
+    file: str
+    marks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Prelude:
+    """The code that every step runs first.
+
+    ``texts`` has the code that binds each of its names, ``late_reads`` are the names that its
+    functions look up when they are called.  ``homes`` says of which function a module's code is
+    the body, if it is.
+    """
+
+    pieces: tuple[Piece, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    late_reads: frozenset[str] = frozenset()
+    homes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Use:
+    """What is used of one module: names, and the functions of steps that may move in there."""
+
+    module: ModuleSource
+    names: frozenset[str]
+    steps: Mapping[str, str]  # name of a step's function -> its definition
+
+
+def prelude_of(
+    uses: Sequence[Use],
+    *,
+    ours: Sequence[object],
+    is_pipeline: Callable[[object], bool],
+    taken: frozenset[str],
+) -> Prelude:
+    """The prelude of steps that use all this; ``taken`` are the pipeline's parameters.
+
+    Raises UsageError where a parameter has the name of something that a step uses.
+    """
+    pieces: list[Piece] = []
+    texts: dict[str, str] = {}
+    homes: dict[str, str] = {}
+    for use in uses:
+        found = _pieces(use, ours, is_pipeline)
+        bound = {name: piece.text for piece in found for name in bound_names(piece.text)}
+        clash = taken & bound.keys() - texts.keys()
+        if clash:
+            name = min(clash)
+            raise UsageError(
+                f"the pipeline's parameter '{name}' has the name of something that a step uses "
+                f"({shown(use.module.file)})",
+                hint="rename one of them",
+            )
+        if any(texts.get(name, text) != text for name, text in bound.items()):
+            home = _free_name(f"module_{_plain(use.module.name)}", {*texts, *taken})
+            homes[use.module.name] = home
+            pieces += (piece for piece in found if _is_future(piece))
+            pieces.append(_enclosed(use, found, home))
+            texts[home] = pieces[-1].text
+            continue
+        pieces += (piece for piece in found if piece.text not in {p.text for p in pieces})
+        texts |= bound
+    pieces = _future_first(pieces)
+    # Nothing but functions and classes looks anything up later.
+    late = [piece.text for piece in pieces if "def " in piece.text or "lambda" in piece.text]
+    reads = frozenset().union(*map(global_reads, late)) if late else frozenset()
+    return Prelude(_merged(pieces), texts, reads, homes)
+
+
+def _pieces(use: Use, ours: Sequence[object], is_pipeline: Callable[[object], bool]) -> list[Piece]:
+    module = use.module
+    statements = module.needed(use.names, is_pipeline)
+    _refuse_pipelines(use, statements, is_pipeline)
+    names = use.names.union(*(each.reads for each in statements))
+
+    def is_ours(decorator: ast.expr) -> bool:
+        found = meant(decorator, dict(module.names))
+        return any(found is each for each in ours)
+
+    found = []
+    for each in statements:
+        if each.is_import:
+            text, role = import_text(each, names, module), "imports"
+        else:
+            text, role = definition_text(each, is_ours), "functions"
+        if text:
+            found.append(Piece(role, text, module.file, ((1, each.line),)))
+    if any("__file__" in each.reads for each in statements) or "__file__" in use.names:
+        # A kernel has none; steps work in the script's folder.
+        text = f'__file__ = "{shown(module.file)}"'
+        found.insert(0, Piece("functions", text, module.file, ()))
+    return found
+
+
+def _refuse_pipelines(
+    use: Use, statements: Iterable[Statement], is_pipeline: Callable[[object], bool]
+) -> None:
+    for each in statements:
+        for name in each.binds:
+            if is_pipeline(use.module.names.get(name)) and not each.is_import:
+                raise UsageError(
+                    f"{shown(use.module.file)}:{each.line}: a step uses the pipeline '{name}': "
+                    f"a step cannot run a pipeline",
+                    hint="call the pipeline outside of the steps",
+                )
+
+
+def _enclosed(use: Use, pieces: Sequence[Piece], home: str) -> Piece:
+    """All of a module in one function, which gives the functions of its steps."""
+    stars = [piece for piece in pieces if "import *" in piece.text]
+    if stars:
+        raise UsageError(
+            f"{shown(use.module.file)}: there is an 'import *' in a module whose names clash with "
+            f"those of another one",
+            hint="import by name what its steps use",
+        )
+    body = [piece.text for piece in pieces if not _is_future(piece)]
+    body += [text for name, text in use.steps.items() if name not in all_names(pieces)]
+    given = ", ".join(f'"{name}": {name}' for name in use.steps)
+    body.append(f"return {{{given}}}")
+    about = f"{shown(use.module.file)}: other modules use some of its names for other things."
+    inner = indented("\n\n".join([f'"""{about}"""', *body]))
+    return Piece("functions", f"def {home}():\n{inner}", use.module.file, ())
+
+
+def all_names(pieces: Iterable[Piece]) -> frozenset[str]:
+    return frozenset().union(*(bound_names(piece.text) for piece in pieces))
+
+
+def _future_first(pieces: Sequence[Piece]) -> list[Piece]:
+    future = [piece for piece in pieces if _is_future(piece)]
+    first = {piece.text: piece for piece in reversed(future)}.values()
+    return [*first, *(piece for piece in pieces if piece not in future)]
+
+
+def _is_future(piece: Piece) -> bool:
+    return piece.text.startswith("from __future__ import")
+
+
+def _merged(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Neighbours of one kind in one cell: short ones close together, the others apart."""
+    found = []
+    for (role, file), group in groupby(pieces, lambda piece: (piece.role, piece.file)):
+        text, marks, before = "", [], ""
+        for piece in group:
+            if text:
+                is_close = role == "imports" or not {"\n"} & {*before, *piece.text}
+                text += "\n" if is_close else "\n\n\n"
+            above = text.count("\n")
+            marks += [(line + above, there) for line, there in piece.marks]
+            text, before = text + piece.text, piece.text
+        found.append(Piece(role, text, file, tuple(marks)))
+    return tuple(found)
+
+
+def _plain(name: str) -> str:
+    return name.replace(".", "_").strip("_") or "script"
+
+
+def _free_name(name: str, taken: Iterable[str]) -> str:
+    known = set(taken)
+    while name in known:
+        name += "_"
+    return name

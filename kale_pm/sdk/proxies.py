@@ -1,0 +1,146 @@
+"""What stands for a value while a pipeline is traced: it can be passed on, and nothing else.
+
+The body of a pipeline says which step gets what from which.  No step has run by then, so
+whatever asks for a value itself is refused with a sentence of its own.
+"""
+
+from __future__ import annotations
+
+import dis
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NoReturn, Protocol
+
+from kale_pm.errors import UsageError
+from kale_pm.sdk.functions import shown
+
+
+class Origin(Protocol):
+    """Where a value comes from: a call of a step, or a parameter of the pipeline."""
+
+    def described(self, path: tuple[int, ...]) -> str:
+        """The value in words; ``path`` are the places at which it was unpacked, from 0."""
+
+    def unpacked(self, path: tuple[int, ...], wanted: int | None, place: str) -> int:
+        """How many values it is unpacked into; ``wanted`` is None where the code does not say.
+
+        Raises UsageError where that cannot be.
+        """
+
+    def follow(self, other: Value, place: str) -> None:
+        """It comes after what ``other`` comes from."""
+
+
+class Value:
+    """What a step will give, or what a parameter will be."""
+
+    __slots__ = ("__weakref__", "_origin", "_path")
+
+    def __init__(self, origin: Origin, path: tuple[int, ...] = ()) -> None:
+        self._origin = origin
+        self._path = path
+
+    def after(self, *others: Value) -> Value:
+        """The step that gives this runs after those that give ``others``."""
+        for other in others:
+            if not isinstance(other, Value):
+                raise UsageError(
+                    f"{place()}: after({other!r}): that is nothing that a step gives",
+                    hint="write train(x).after(other), with what the call of another step gave",
+                )
+            self._origin.follow(other, place())
+        return self
+
+    def __iter__(self) -> Iterator[Value]:
+        caller = sys._getframe(1)
+        count = self._origin.unpacked(self._path, _wanted(caller), place())
+        return iter([Value(self._origin, (*self._path, index)) for index in range(count)])
+
+    def __repr__(self) -> str:
+        return f"<{self._origin.described(self._path)}>"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):  # so libraries ask what a thing can do
+            raise AttributeError(name)
+        refuse(self, f"is asked for its '{name}'")
+
+    __hash__ = object.__hash__
+
+
+def origin_of(value: Value) -> tuple[Any, tuple[int, ...]]:
+    """Where it comes from, and at which places it was unpacked."""
+    return value._origin, value._path
+
+
+def refuse(value: Value, how: str) -> NoReturn:
+    raise UsageError(
+        f"{place()}: {value._origin.described(value._path)} {how}, but no step has run yet: a "
+        f"pipeline only says which step gets what",
+        hint="do that inside of a step, which gets the value",
+    )
+
+
+_REFUSED = {
+    "is used as a condition": ("bool",),
+    "is asked for its length": ("len",),
+    "is asked for one of its items": ("getitem",),
+    "is asked what it holds": ("contains",),
+    "gets a new item": ("setitem", "delitem"),
+    "is used as a text": ("str", "format", "bytes"),
+    "is used as a number": ("index", "int", "float", "complex", "round", "trunc", "floor", "ceil"),
+    "is called": ("call",),
+    "is compared": ("eq", "ne", "lt", "le", "gt", "ge"),
+    "is opened with 'with'": ("enter", "aenter"),
+    "is awaited": ("await",),
+    "is calculated with": (
+        *("neg", "pos", "abs", "invert"),
+        *(
+            f"{side}{operator}"
+            for operator in ("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow")
+            for side in ("", "r", "i")
+        ),
+        *(
+            f"{side}{operator}"
+            for operator in ("matmul", "and", "or", "xor", "lshift", "rshift")
+            for side in ("", "r", "i")
+        ),
+    ),
+}
+
+
+def _refusing(how: str) -> Any:
+    def method(self: Value, *_: object, **__: object) -> NoReturn:
+        refuse(self, how)
+
+    return method
+
+
+for _how, _names in _REFUSED.items():
+    for _name in _names:
+        setattr(Value, f"__{_name}__", _refusing(_how))
+
+
+def place() -> str:
+    """The line that called us, as ``script.py:12``."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_ours(frame):
+        frame = frame.f_back
+    if frame is None:
+        return "here"
+    return f"{shown(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def _is_ours(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    return name.startswith(("kale_pm.sdk", "inspect", "contextlib"))
+
+
+def _wanted(frame: FrameType) -> int | None:
+    """How many names the statement that runs in ``frame`` unpacks into, if it says so.
+
+    Where ``a, b = load()`` unpacks what a step gives, its source need not say how many values
+    that are: the line that is being executed does.
+    """
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return code[at + 1] if dis.opname[code[at]] == "UNPACK_SEQUENCE" else None

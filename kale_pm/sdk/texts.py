@@ -1,0 +1,77 @@
+"""Source texts: moved to another indentation, and the names in them."""
+
+from __future__ import annotations
+
+import io
+import re
+import symtable
+import tokenize
+from collections.abc import Iterator
+from functools import lru_cache
+
+# pandas looks such names up by itself: df.query("age > @limit").
+_NAMED_IN_TEXT = re.compile(r"@([A-Za-z_]\w*)")
+
+
+@lru_cache(maxsize=64)
+def lines_inside_texts(source: str) -> frozenset[int]:
+    """The lines (from 1) that begin inside of a text literal: their blanks belong to it."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return frozenset(
+        line for token in tokens for line in range(token.start[0] + 1, token.end[0] + 1)
+    )
+
+
+def dedented(source: str, first: int, last: int, width: int) -> str:
+    """Lines ``first`` to ``last`` (from 1) of ``source``, without ``width`` columns of blanks."""
+    kept = lines_inside_texts(source)
+    lines = source.split("\n")[first - 1 : last]
+    return "\n".join(
+        line if number in kept else _without_blanks(line, width)
+        for number, line in enumerate(lines, first)
+    )
+
+
+def _without_blanks(line: str, width: int) -> str:
+    # A comment may stand further to the left than the code around it.
+    return line[width:] if not line[:width].strip() else line.lstrip()
+
+
+def indented(text: str) -> str:
+    """The same code as the body of something, four columns to the right."""
+    kept = lines_inside_texts(text + "\n")
+    return "\n".join(
+        line if number in kept or not line.strip() else f"    {line}"
+        for number, line in enumerate(text.split("\n"), 1)
+    )
+
+
+def global_reads(text: str) -> frozenset[str]:
+    """The names that the code looks up in its module, in its functions and classes too."""
+    names = set(_reads(symtable.symtable(text, "<cell>", "exec")))
+    return frozenset(names | set(_NAMED_IN_TEXT.findall(text)))
+
+
+def _reads(table: symtable.SymbolTable) -> Iterator[str]:
+    is_module = table.get_type() == "module"
+    for symbol in table.get_symbols():
+        if symbol.is_referenced() if is_module else symbol.is_global():
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from _reads(child)
+
+
+def bound_names(text: str) -> frozenset[str]:
+    """The names that the code binds at its top level."""
+    table = symtable.symtable(text, "<cell>", "exec")
+    return frozenset(
+        symbol.get_name()
+        for symbol in table.get_symbols()
+        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    )
+
+
+def function_table(text: str) -> symtable.Function:
+    """The names of the one function that ``text`` defines, by the compiler's own rules."""
+    tables = symtable.symtable(text, "<cell>", "exec").get_children()
+    return next(table for table in tables if isinstance(table, symtable.Function))

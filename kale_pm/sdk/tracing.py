@@ -1,0 +1,222 @@
+"""A pipeline as the calls of its steps: found by calling its function with proxies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kale_pm.errors import UsageError
+from kale_pm.notebook.tags import legal_step_name
+from kale_pm.sdk.proxies import Value, origin_of, place
+
+if TYPE_CHECKING:
+    from kale_pm.sdk.decorators import PipelineFunction, StepFunction
+
+
+@dataclass(frozen=True)
+class ParameterValue:
+    """A parameter of the pipeline."""
+
+    name: str
+
+    def described(self, path: tuple[int, ...]) -> str:  # noqa: ARG002 - Origin's
+        return f"the parameter '{self.name}'"
+
+    def unpacked(self, path: tuple[int, ...], wanted: int | None, place: str) -> int:  # noqa: ARG002
+        raise UsageError(
+            f"{place}: {self.described(path)} is taken apart, but its value is known only when "
+            f"the pipeline runs",
+            hint="pass it on as it is, and take it apart inside of a step",
+        )
+
+    def follow(self, other: Value, place: str) -> None:  # noqa: ARG002
+        raise UsageError(
+            f"{place}: {self.described(())} comes after nothing: it is there from the beginning",
+            hint="write .after(...) behind the call of a step",
+        )
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a step; its ``name`` is settled when the whole pipeline is known.
+
+    ``arguments`` go by the names of the function's parameters.  ``items`` says into how many
+    values what it gives was unpacked, if it was.
+    """
+
+    step: StepFunction[..., Any]
+    arguments: Mapping[str, Any]
+    place: str
+    after: list[Call] = field(default_factory=list)
+    items: int | None = None
+    name: str = ""
+
+    def described(self, path: tuple[int, ...]) -> str:
+        which = "".join(f"[{index}]" for index in path)
+        return f"what step '{self.step.title}' gives{which}"
+
+    def unpacked(self, path: tuple[int, ...], wanted: int | None, place: str) -> int:
+        """See Origin.  Of what was unpacked before only the line that unpacks it can tell."""
+        known = None if path else self._length(place)
+        if known is not None and wanted not in (known, None):
+            raise UsageError(
+                f"{place}: step '{self.step.title}' gives {known} values, and {wanted} are taken",
+                hint=f"its return statement: {self.step.source.place}",
+            )
+        count = known if known is not None else wanted
+        if count is None:
+            raise UsageError(
+                f"{place}: {self.described(path)} is gone through, and nothing says how many "
+                f"values that are",
+                hint="unpack it into names: first, second = step(...); or loop inside of a step",
+            )
+        if not path:
+            self.items = count
+        return count
+
+    def _length(self, place: str) -> int | None:
+        source = self.step.source
+        if source.gives_nothing:
+            raise UsageError(
+                f"{place}: step '{self.step.title}' returns nothing that could be unpacked",
+                hint=f"end {source.place} with return",
+            )
+        lengths = source.lengths
+        if len(set(lengths.values())) > 1 or 0 < len(lengths) < len(source.returns):
+            lines = ", ".join(f"line {each.lineno}" for each in source.returns)
+            raise UsageError(
+                f"{place}: step '{self.step.title}' does not always return the same number of "
+                f"values ({source.place}: {lines}), so they cannot be unpacked",
+                hint="let every return give as many values, or take them as one",
+            )
+        return next(iter(lengths.values()), None)
+
+    def follow(self, other: Value, place: str) -> None:
+        origin, _ = origin_of(other)
+        if isinstance(origin, Call):
+            if self in (origin, *origin.ancestors):
+                raise UsageError(
+                    f"{place}: step '{self.step.title}' cannot come after "
+                    f"'{origin.step.title}', which comes after it",
+                    hint="take one of the two .after(...) out",
+                )
+            self.after.append(origin)
+
+    @property
+    def parents(self) -> tuple[Call, ...]:
+        """The calls whose values it takes, and those that it was told to come after."""
+        origins = (origin_of(value)[0] for value in values_in(self.arguments))
+        calls = (origin for origin in origins if isinstance(origin, Call))
+        return tuple(dict.fromkeys([*calls, *self.after]))
+
+    @property
+    def ancestors(self) -> set[Call]:
+        found: set[Call] = set()
+        waiting = [self]
+        while waiting:
+            new = set(waiting.pop().parents) - found
+            found |= new
+            waiting += new
+        return found
+
+
+def values_in(thing: object) -> Iterator[Value]:
+    """The proxies in an argument, in lists and tables too."""
+    if isinstance(thing, Value):
+        yield thing
+    elif isinstance(thing, Mapping):
+        for entry in thing.values():
+            yield from values_in(entry)
+    elif isinstance(thing, (list, tuple, set, frozenset)):
+        for entry in thing:
+            yield from values_in(entry)
+
+
+@dataclass
+class Trace:
+    """What the body of a pipeline has called so far."""
+
+    calls: list[Call] = field(default_factory=list)
+    pipelines: list[PipelineFunction] = field(default_factory=list)
+
+    def call(
+        self, step: StepFunction[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Value:
+        """One more call of a step; what stands for that which it gives."""
+        where = place()
+        step.check()
+        try:
+            bound = step.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise UsageError(
+                f"{where}: step '{step.title}': {error}",
+                hint=f"its parameters: {step.function.__name__}{step.signature}",
+            ) from None
+        call = Call(step, bound.arguments, where)
+        self.calls.append(call)
+        return Value(call)
+
+    @contextmanager
+    def inside(self, pipeline: PipelineFunction) -> Iterator[None]:
+        """The body of ``pipeline`` is gone through; UsageError where that never ends."""
+        if pipeline in self.pipelines:
+            raise UsageError(
+                f"{place()}: the pipeline '{pipeline.title}' calls itself: it would never end",
+                hint="a pipeline may call other pipelines, whose steps become its own",
+            )
+        self.pipelines.append(pipeline)
+        try:
+            yield
+        finally:
+            self.pipelines.pop()
+
+    def settle_names(self) -> None:
+        """Name the calls: a step that is called again gets a number.  Raises UsageError."""
+        owners: dict[str, Call] = {}
+        for call in self.calls:
+            name = legal_step_name(call.step.title)
+            owner = owners.setdefault(name, call)
+            if owner.step is not call.step:
+                raise UsageError(
+                    f"{call.place}: two steps are called '{name}': "
+                    f"{owner.step.source.place} and {call.step.source.place}",
+                    hint="give one of them another name: @step(name=...)",
+                )
+        taken = set(owners)
+        for call in self.calls:
+            name = legal_step_name(call.step.title)
+            if owners[name] is call:
+                call.name = name
+                continue
+            number = 2
+            while f"{name}_{number}" in taken:
+                number += 1
+            call.name = f"{name}_{number}"
+            taken.add(call.name)
+
+
+_current: ContextVar[Trace | None] = ContextVar("kale_pm_trace", default=None)
+
+
+def current_trace() -> Trace | None:
+    """The trace that goes on, if a pipeline is being traced."""
+    return _current.get()
+
+
+@contextmanager
+def tracing(pipeline: PipelineFunction | None = None) -> Iterator[Trace]:
+    """Within, calls of steps are written down, and nothing is executed.
+
+    Raises UsageError for what cannot be known before the steps have run.
+    """
+    found = Trace()
+    token = _current.set(found)
+    try:
+        with found.inside(pipeline) if pipeline is not None else nullcontext():
+            yield found
+    finally:
+        _current.reset(token)
+    found.settle_names()

@@ -1,0 +1,162 @@
+"""A pipeline as a tagged notebook: prelude, parameters, and the cells of every step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kale_pm.model import Cell
+from kale_pm.notebook.document import Document
+from kale_pm.sdk.cells import Draft, Surroundings, cells_of
+from kale_pm.sdk.decorators import OURS, PipelineFunction
+from kale_pm.sdk.definition import Definition
+from kale_pm.sdk.functions import shown
+from kale_pm.sdk.links import Links, links_of
+from kale_pm.sdk.options import option_tags, package_list
+from kale_pm.sdk.prelude import prelude_of
+from kale_pm.sdk.proxies import origin_of
+from kale_pm.sdk.traced import Marks
+from kale_pm.sdk.tracing import Call, values_in
+from kale_pm.sdk.uses import module_of_step, uses_of
+
+KERNELSPEC = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A pipeline as a notebook: its cells, what was set, and what it returns.
+
+    ``names`` are all that may go from step to step.  ``results`` are the names of the values that
+    the pipeline's function returned, with the steps that make them.
+    """
+
+    document: Document
+    marks: Marks
+    names: frozenset[str]
+    results: Mapping[str, str]
+
+    def given_by(self, step: str) -> set[str]:
+        """What the step makes of that which the whole pipeline gives."""
+        return {name for name, owner in self.results.items() if owner == step}
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A cell to be with its tags, and the file that it comes from."""
+
+    tags: tuple[str, ...]
+    draft: Draft
+    file: str
+
+
+def write(definition: Definition, *, keep_whole: Collection[str]) -> Written:
+    """Write the calls down as a notebook; ``keep_whole`` names steps that stay functions."""
+    calls = definition.calls
+    parameters = frozenset(definition.assignments)
+    uses, held = uses_of(definition)
+    prelude = prelude_of(uses, ours=OURS, is_pipeline=_is_pipeline, taken=parameters)
+    taken = {
+        *prelude.texts,
+        *parameters,
+        *(name for each in calls for name in each.step.source.locals | each.step.source.reads),
+        *(each.step.source.node.name for each in calls),
+    }
+    used = [value for each in calls for value in values_in(each.arguments)]
+    links = links_of(calls, taken, [*used, *definition.results])
+    drafts: list[_Placed] = [
+        _Placed((piece.role,), Draft(piece.text, marks=piece.marks), piece.file)
+        for piece in prelude.pieces
+    ]
+    if parameters:
+        text = "\n".join(definition.assignments.values())
+        place = 1 if drafts and drafts[0].tags == ("imports",) else 0
+        drafts.insert(place, _Placed(("parameters",), Draft(text), definition.source.file))
+    read = frozenset().union(*(each.step.source.reads for each in calls))
+    for each in calls:
+        around = Surroundings(
+            links,
+            prelude.texts,
+            parameters,
+            prelude.late_reads | read,
+            lambda thing: held.get(id(thing)),
+            prelude.homes.get(module_of_step(each.step).name, ""),
+        )
+        drafts += _tagged(each, cells_of(each, around, each.name in keep_whole))
+    return Written(
+        _document(definition, drafts),
+        Marks({n: (each.file, each.draft.marks) for n, each in enumerate(drafts, 1)}),
+        links.names | prelude.texts.keys() | parameters,
+        _results(definition, links),
+    )
+
+
+def _results(definition: Definition, links: Links) -> dict[str, str]:
+    """The names of the values that the pipeline gives, and the steps that make them."""
+    found = {}
+    for value in definition.results:
+        origin, _ = origin_of(value)
+        if isinstance(origin, Call):
+            found[links.of(value).partition("[")[0]] = origin.name
+    return found
+
+
+def _tagged(each: Call, cells: Sequence[Draft]) -> list[_Placed]:
+    more = (*(f"prev:{parent.name}" for parent in each.parents), *each.step.tags)
+    found = []
+    for draft in cells:
+        tags = (f"block:{each.name}", *more) if draft.is_code else ()
+        more = () if draft.is_code else more
+        found.append(_Placed(tags, draft, each.step.source.file))
+    return found
+
+
+def _document(definition: Definition, drafts: Sequence[_Placed]) -> Document:
+    cells = tuple(
+        Cell(
+            number,
+            hashlib.blake2b(f"{number} {' '.join(each.tags)}".encode(), digest_size=4).hexdigest(),
+            "code" if each.draft.is_code else "markdown",
+            each.draft.text,
+            each.tags,
+        )
+        for number, each in enumerate(drafts, 1)
+    )
+    metadata = {"kale_pm": _settings(definition)}
+    return Document(_path(definition), cells, metadata, KERNELSPEC, "python")
+
+
+def _path(definition: Definition) -> Path:
+    """The script; of a session the notebook that it might be, in the working directory."""
+    file = Path(definition.source.file)
+    if file.is_file() and shown(definition.source.file) != "a cell":
+        return file
+    return Path.cwd() / f"{definition.title}.ipynb"
+
+
+def _settings(definition: Definition) -> dict[str, Any]:
+    settings = dict(definition.settings)
+    packages = _listed(settings.get("packages"))
+    defaults = settings.get("steps_defaults")
+    if isinstance(defaults, Mapping):
+        where = f"{definition.source.place}: steps_defaults"
+        settings["steps_defaults"] = list(option_tags(defaults, where))
+        packages += package_list(defaults, where)
+    packages += [text for each in definition.calls for text in each.step.packages]
+    if packages:
+        settings["packages"] = list(dict.fromkeys(packages))
+    if definition.source.documentation:
+        settings.setdefault("description", definition.source.documentation)
+    return {**settings, "name": definition.title}
+
+
+def _listed(value: object) -> list[Any]:
+    if not value:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _is_pipeline(thing: object) -> bool:
+    return isinstance(thing, PipelineFunction)

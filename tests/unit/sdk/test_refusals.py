@@ -1,0 +1,256 @@
+"""While a pipeline is traced nothing has a value: whatever asks for one is told so."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from kale_pm.errors import KalePmError, UsageError
+from kale_pm.sdk import pipeline, step
+
+
+@step
+def load(rows=1):
+    return rows
+
+
+@step
+def pair():
+    return 1, 2
+
+
+@step
+def silent():
+    print("nothing")
+
+
+def error_of(body) -> UsageError:
+    @pipeline(name="refused")
+    def refused(n=1):
+        body(n)
+
+    with pytest.raises(UsageError) as caught:
+        refused.to_pipeline()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (lambda x: 1 if x else 2, "is used as a condition"),
+        (lambda x: not x, "is used as a condition"),
+        (lambda x: x > 3, "is compared"),
+        (lambda x: x == 3, "is compared"),
+        (lambda x: 3 in x, "is asked what it holds"),
+        (len, "is asked for its length"),
+        (lambda x: x[0], "is asked for one of its items"),
+        (lambda x: x.__setitem__("a", 1), "gets a new item"),
+        (range, "is used as a number"),
+        (int, "is used as a number"),
+        (lambda x: [1, 2][x], "is used as a number"),
+        (str, "is used as a text"),
+        (lambda x: f"{x}", "is used as a text"),
+        (lambda x: "%s" % x, "is used as a text"),  # noqa: UP031
+        (lambda x: x + 1, "is calculated with"),
+        (lambda x: 1 - x, "is calculated with"),
+        (lambda x: -x, "is calculated with"),
+        (lambda x: x.shape, "is asked for its 'shape'"),
+        (lambda x: x(), "is called"),
+        (lambda x: x.__enter__(), "is opened with 'with'"),
+    ],
+)
+def test_a_value_is_refused_with_a_sentence(use, said):
+    error = error_of(lambda n: use(load(n)))
+
+    assert f"what step 'load' gives {said}" in error.message
+    assert "no step has run yet" in error.message
+    assert error.message.startswith("test_refusals.py:")
+    assert "inside of a step" in error.hint
+    assert said in error_of(use).message, "a parameter has no value either"
+
+
+def test_the_refusal_names_the_parameter():
+    assert "the parameter 'n' is used as a condition" in error_of(bool).message
+
+
+def test_what_only_looks_at_a_value_is_no_use_of_it():
+    kept = {}
+
+    @pipeline
+    def curious(n=1):
+        value = load(n)
+        kept[value] = repr(value)
+        hasattr(value, "_repr_html_")
+        assert value is not None
+        copy.copy([value])
+        load(value)
+
+    curious.to_pipeline()
+    assert list(kept.values()) == ["<what step 'load' gives>"]
+
+
+class TestUnpacking:
+    def test_to_more_names_than_the_step_gives(self):
+        def body(_):
+            _first, _second, _third = pair()
+
+        assert "gives 2 values, and 3 are taken" in error_of(body).message
+
+    def test_of_a_step_that_returns_nothing(self):
+        def body(_):
+            _first, _second = silent()
+
+        assert "'silent' returns nothing that could be unpacked" in error_of(body).message
+
+    def test_of_a_parameter(self):
+        def body(n):
+            _first, _second = n
+
+        assert "the parameter 'n' is taken apart" in error_of(body).message
+
+    def test_in_a_loop_whose_length_nobody_knows(self):
+        def body(_):
+            for each in load():
+                load(each)
+
+        error = error_of(body)
+        assert "is gone through, and nothing says how many values that are" in error.message
+
+    def test_of_returns_that_differ(self):
+        @step
+        def moody(flag):
+            if flag:
+                return 1, 2
+            return 1, 2, 3
+
+        def body(n):
+            _first, _second = moody(n)
+
+        assert "does not always return the same number of values" in error_of(body).message
+
+    def test_where_one_return_gives_a_single_value(self):
+        @step
+        def moody(flag):
+            if flag:
+                return 1, 2
+            return None
+
+        def body(n):
+            _first, _second = moody(n)
+
+        assert "does not always return the same number of values" in error_of(body).message
+
+
+class TestCalls:
+    def test_a_missing_argument(self):
+        @step
+        def needy(rows, columns):
+            return rows, columns
+
+        error = error_of(needy)
+        assert "step 'needy': missing a required argument: 'columns'" in error.message
+        assert "needy(rows, columns)" in error.hint
+
+    def test_an_argument_that_no_code_can_say(self):
+        error = error_of(lambda n: load(object()))
+        assert "the argument 'rows' of step 'load' is of type object" in error.message
+
+    def test_after_something_that_is_no_value(self):
+        assert "after(3)" in error_of(lambda n: load(n).after(3)).message
+
+    def test_after_oneself(self):
+        def body(n):
+            first = load(n)
+            second = load(first)
+            first.after(second)
+
+        assert "cannot come after 'load', which comes after it" in error_of(body).message
+
+    def test_two_steps_of_one_name(self):
+        @step(name="load")
+        def other():
+            return 2
+
+        def body(n):
+            load(n)
+            other()
+
+        error = error_of(body)
+        assert "two steps are called 'load'" in error.message
+        assert error.message.count("test_refusals.py:") == 3
+
+    def test_no_step_at_all(self):
+        assert "calls no step" in error_of(lambda n: None).message
+
+
+class TestSteps:
+    def test_a_generator(self):
+        @step
+        def values():
+            yield 1
+
+        assert "is a generator" in error_of(lambda n: values()).message
+
+    def test_an_async_function(self):
+        @step
+        async def values():
+            return 1
+
+        assert "is an async function" in error_of(lambda n: values()).message
+
+    def test_a_lambda(self):
+        values = step(name="values")(lambda: 1)
+
+        assert "the source of a lambda cannot be found" in error_of(lambda n: values()).message
+
+    def test_what_is_no_python(self):
+        error = error_of(lambda n: step(name="length")(len)([n]))
+        assert "cannot be a step: it is no function written in Python" in error.message
+
+    def test_a_variable_around_it_that_cannot_go_along(self):
+        lock = object()
+
+        @step
+        def locked():
+            return lock
+
+        error = error_of(lambda n: locked())
+        assert "'lock', which step 'locked' takes from the function around it" in error.message
+        assert "a parameter of the step" in error.hint
+
+
+def test_a_pipeline_that_calls_itself():
+    @pipeline(name="endless")
+    def endless(n=1):
+        load(n)
+        endless(n)
+
+    with pytest.raises(UsageError, match="the pipeline 'endless' calls itself"):
+        endless.to_pipeline()
+
+
+def test_the_trace_ends_with_the_error():
+    error_of(bool)
+
+    assert load(3) == 3, "outside of a pipeline a step is a function"
+
+
+@pytest.mark.parametrize(
+    ("define", "said"),
+    [
+        (lambda: pipeline(lambda *values: load()), "lambda"),
+    ],
+)
+def test_a_pipeline_without_source(define, said):
+    with pytest.raises(KalePmError, match=said):
+        define().to_pipeline()
+
+
+def test_any_number_of_parameters():
+    @pipeline
+    def many(*values):
+        load()
+
+    with pytest.raises(UsageError, match="takes any number of arguments"):
+        many.to_pipeline()
