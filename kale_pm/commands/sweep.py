@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kale_pm.commands.local_sweep import Output, show_plan, sweep_here, try_again
 from kale_pm.commands.options import Folder, Infer, Json, Strict
-from kale_pm.commands.shared import INTERRUPTED, load_pipeline, refuse_errors
-from kale_pm.console import (
-    mention_warnings,
-    say,
-    show_error,
-    show_json,
-    show_view,
-    sweep_progress,
-)
-from kale_pm.errors import KalePmError, UsageError
+from kale_pm.commands.shared import load_pipeline, refuse_errors, sweep_called
+from kale_pm.errors import UsageError
 
 if TYPE_CHECKING:
-    from kale_pm.events import SweepEvent, SweepListener
-    from kale_pm.face import Pipeline, Sweep
+    from kale_pm.face import Pipeline
     from kale_pm.local.sweeping import SweepOptions
     from kale_pm.sweep import Plan
-    from kale_pm.trials.goal import Goal
 
 _SPACE = "The trials"
 _GOAL = "The best of them"
-_ASKED_OF_STORE = 20_000  # executions: to look up more of them takes longer than it is worth
 
 
 def sweep(
@@ -157,8 +146,8 @@ def sweep(
     from kale_pm.local.sweeping import SweepOptions
     from kale_pm.trials.goal import read_condition, read_goal
 
-    if as_json and as_csv:
-        raise UsageError("--json and --csv exclude each other")
+    if as_csv and (as_json or dry_run):
+        raise UsageError(f"--csv goes not with {'--json' if as_json else '--dry-run'}")
     options = SweepOptions(
         RunOptions(
             folder=folder,
@@ -172,12 +161,12 @@ def sweep(
         stop_when=read_condition(stop_when) if stop_when is not None else None,
         reports=_reports(reports),
     )
-    output = _Output(verbose, as_json, as_csv)
+    output = Output(verbose, as_json, as_csv)
     asked = {"-p": parameter, "--trials": trials, "--random": random, "--dry-run": dry_run}
     for option in filter(asked.get, asked) if retry else ():
         raise UsageError(f"{option} goes not with --retry: the trials are those of then")
     if retry:
-        _retry(name, options, output, strict, infer_edges)
+        try_again(name, options, output, strict, infer_edges)
         return
     pipeline = load_pipeline(_notebook(name, folder), strict, infer_edges)
     refuse_errors(pipeline)
@@ -185,27 +174,9 @@ def sweep(
     plan = pipeline.plan_sweep(trials=trials, random=random, seed=seed, parameters=values)
     plan = _doubted(pipeline, plan, options)
     if dry_run:
-        _show_plan(pipeline, plan, options, output)
-        return
-    if not output.is_quiet:
-        mention_warnings(pipeline)
-        _announce(plan)
-    carry_out = partial(pipeline.attempt_sweep, plan, options)
-    _follow(carry_out, pipeline, options.goal, folder, output)
-
-
-@dataclass(frozen=True)
-class _Output:
-    """What of a sweep is printed."""
-
-    verbose: bool
-    as_json: bool
-    as_csv: bool
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether a program reads it, not people."""
-        return self.as_json or self.as_csv
+        show_plan(pipeline, plan, options, output)
+    else:
+        sweep_here(pipeline, plan, options, output)
 
 
 def _reports(text: str) -> int:
@@ -218,13 +189,8 @@ def _reports(text: str) -> int:
 
 def _notebook(name: str, folder: Path | None) -> Path:
     """The notebook of this name; a sweep is none."""
-    from kale_pm.face import find_sweep
-
-    if Path(name).exists():
-        return Path(name)
-    try:
-        found = find_sweep(name, near=folder)
-    except (KalePmError, OSError):
+    found = None if Path(name).exists() else sweep_called(name, folder)
+    if found is None:
         return Path(name)
     raise UsageError(
         f"{name} is a sweep",
@@ -252,113 +218,3 @@ def _doubted(pipeline: Pipeline, plan: Plan, options: SweepOptions) -> Plan:
 
     metrics = [each.metric for each in (options.goal, options.stop_when) if each is not None]
     return replace(plan, warnings=(*plan.warnings, *doubts(pipeline, metrics)))
-
-
-def _show_plan(pipeline: Pipeline, plan: Plan, options: SweepOptions, output: _Output) -> None:
-    from kale_pm.face.planning import varied_in
-    from kale_pm.local.sweeping import stored
-    from kale_pm.terminal import plan_view, warning_view
-
-    varied = varied_in(plan)
-    done = stored(pipeline, plan, options.run) if plan.count <= _ASKED_OF_STORE else None
-    if output.as_json:
-        show_json(
-            {
-                "trials": [
-                    {"number": trial.number, "parameters": trial.parameters}
-                    for trial in plan.trials
-                ],
-                "varied": varied,
-                "reach": plan.reach,
-                "by_step": plan.by_step,
-                "executions": plan.count,
-                "unshared": plan.unshared,
-                "stored": done,
-                "warnings": plan.warnings,
-            }
-        )
-        return
-    show_view(plan_view(plan, varied, stored=done or 0))
-    for warning in plan.warnings:
-        show_view(warning_view(warning), error=True)
-
-
-def _announce(plan: Plan) -> None:
-    from kale_pm.terminal import plan_line, warning_view
-
-    show_view(plan_line(plan), error=True)
-    for warning in plan.warnings:
-        show_view(warning_view(warning), error=True)
-
-
-def _retry(
-    name: str, options: SweepOptions, output: _Output, strict: bool, infer_edges: bool
-) -> None:
-    """Take up a sweep; its notebook is what it is now."""
-    from kale_pm.face import find_sweep
-
-    folder = options.run.folder
-    before = find_sweep(name, near=folder)
-    pipeline = load_pipeline(Path(before.record.notebook), strict, infer_edges)
-    refuse_errors(pipeline)
-    carry_out = partial(pipeline.retry_sweep, before, options)
-    _follow(carry_out, pipeline, options.goal or before.goal, folder, output)
-
-
-def _follow(
-    carry_out: Callable[[SweepListener, Callable[[int, int], None]], Sweep],
-    pipeline: Pipeline,
-    goal: Goal | None,
-    folder: Path | None,
-    output: _Output,
-) -> None:
-    """Carry out a sweep, show how it goes and what it gave, and end with its exit code."""
-    from kale_pm.events import SweepStarted
-    from kale_pm.face import find_sweep
-    from kale_pm.local.interruption import interruptible
-
-    begun: list[str] = []
-    try:
-        with (
-            interruptible(),
-            sweep_progress(pipeline.order, goal, output.verbose, output.is_quiet) as progress,
-        ):
-
-            def hear(event: SweepEvent) -> None:
-                if isinstance(event, SweepStarted):
-                    begun.append(event.sweep)
-                progress.hear(event)
-
-            finished = carry_out(hear, progress.tell)
-    except KeyboardInterrupt:
-        for sweep in begun:
-            _show(find_sweep(sweep, near=folder or pipeline.folder), output)
-        say("interrupted; the same command takes up what is done", error=True)
-        raise typer.Exit(INTERRUPTED) from None
-    _show(finished, output)
-    _check(finished)
-
-
-def _show(sweep: Sweep, output: _Output) -> None:
-    from kale_pm.terminal import places_view, sweep_view
-
-    if output.as_json:
-        show_json(sweep.to_dict())
-    elif output.as_csv:
-        say(sweep.as_csv().removesuffix("\n"))
-    else:
-        show_view(sweep_view(sweep))
-        show_view("")
-        show_view(places_view(sweep), soft_wrap=True)
-
-
-def _check(sweep: Sweep) -> None:
-    """End with exit code 1 if a trial failed, or none has the metric of the goal."""
-    if sweep.goal is not None:
-        try:
-            _ = sweep.best
-        except KalePmError as error:
-            show_error(error)
-            raise typer.Exit(1) from None
-    if sweep.failures:
-        raise typer.Exit(1)

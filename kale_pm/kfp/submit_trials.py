@@ -51,13 +51,18 @@ class PreparedTrials:
     varied: Mapping[int, Mapping[str, Any]]
     warnings: tuple[str, ...]
 
+    @property
+    def sample(self) -> Prepared:
+        """One of the orders: in package and experiment they are alike."""
+        return next(iter(self.orders.values()))
+
     def to_dict(self) -> dict[str, Any]:
-        first = next(iter(self.orders.values()))
         trials = [
             {"trial": number, "name": order.name, "parameters": dict(order.parameters)}
             for number, order in self.orders.items()
         ]
-        shared = {k: v for k, v in first.to_dict().items() if k not in ("name", "parameters")}
+        own = ("name", "parameters")
+        shared = {key: fact for key, fact in self.sample.to_dict().items() if key not in own}
         return {**shared, "warnings": list(self.warnings), "trials": trials}
 
 
@@ -69,7 +74,7 @@ def prepare_trials(pipeline: Pipeline, plan: Plan, options: SubmitOptions) -> Pr
     """
     ready = prepare(pipeline, replace(options, parameters={}, cron=None))
     defaults = {parameter.name: parameter.default for parameter in pipeline.parameters}
-    varied = _varied(plan)
+    varied = plan.varied
     width = len(str(plan.trials[-1].number))
     orders = {}
     for trial in plan.trials:
@@ -117,7 +122,7 @@ def submit_trials(
             ready = prepare_trials(volumes.pipeline, plan, options)
         for warning in (*volumes.warnings, *ready.warnings):
             warn(warning)
-        sent = send(next(iter(ready.orders.values())), connection)
+        sent = send(ready.sample, connection)
         runs: list[TrialRun] = []
         for number, order in ready.orders.items():
             try:
@@ -138,15 +143,6 @@ def _stopped(error: ServerError, number: int, running: int) -> ServerError:
     so_far = f"; the runs of {running} before it go on" if running else ""
     message = f"trial {number} was not started{so_far}: {error.message}"
     return ServerError(message, hint=error.hint, status=error.status)
-
-
-def _varied(plan: Plan) -> tuple[str, ...]:
-    first, *others = plan.trials
-    return tuple(
-        name
-        for name, value in first.parameters.items()
-        if any(repr(trial.parameters[name]) != repr(value) for trial in others)
-    )
 
 
 def _name(name: str, trial: Trial, varied: tuple[str, ...], width: int) -> str:

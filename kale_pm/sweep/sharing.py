@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from kale_pm.model import Pipeline
 from kale_pm.sweep.cautions import cautions
@@ -49,6 +50,16 @@ class Plan:
     def owner(self, trial: int, step: str) -> int:
         """The trial whose execution of ``step`` is that of ``trial``; KeyError if none is."""
         return self.owners[step][trial]
+
+    @cached_property
+    def varied(self) -> tuple[str, ...]:
+        """The parameters by which the trials differ; of what was to vary, some may be the same."""
+        first, *others = self.trials
+        return tuple(
+            name
+            for name, value in first.parameters.items()
+            if any(repr(trial.parameters[name]) != repr(value) for trial in others)
+        )
 
     @property
     def count(self) -> int:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.measure import Measurement
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from kale_pm.face.sweeps import Sweep, SweepTrial
@@ -19,7 +15,8 @@ from kale_pm.sweep import Plan
 from kale_pm.terminal.history import pairs, value_text
 from kale_pm.terminal.run import counts
 from kale_pm.terminal.sweep import first_line
-from kale_pm.terminal.text import STYLES, cut, visible
+from kale_pm.terminal.text import STYLES, visible
+from kale_pm.terminal.trial_table import TrialTable, decimals_of, number, value
 from kale_pm.trials.goal import best, ranking
 from kale_pm.trials.table import TrialRow, columns
 from kale_pm.trials.values import finite_number
@@ -28,8 +25,6 @@ _PLANNED = 20  # trials that a plan lists
 _LISTED, _FEWER = 30, 20  # trials that are listed all, and so many of more
 _FAILURES = 5  # different ones
 _NUMBERS = 10  # of trials that failed alike
-# Numbers that are written without an exponent.
-_SMALLEST, _LARGEST, _MOST_DECIMALS = 1e-4, 1e6, 6
 
 
 def plan_view(plan: Plan, varied: Sequence[str], *, stored: int) -> RenderableType:
@@ -38,10 +33,10 @@ def plan_view(plan: Plan, varied: Sequence[str], *, stored: int) -> RenderableTy
     ``stored`` of the executions have a result that an earlier run left.
     """
     shown = plan.trials[:_PLANNED]
-    table = _Trials(["trial", *varied])
+    table = TrialTable(["trial", *varied])
     for trial in shown:
-        values = (_value(trial.parameters[name]) for name in varied)
-        table.add([_number(trial.number), *values])
+        values = (value(trial.parameters[name]) for name in varied)
+        table.add([number(str(trial.number)), *values])
     parts: list[RenderableType] = [table]
     if len(plan.trials) > len(shown):
         parts.append(Text(f"… and {len(plan.trials) - len(shown):,} more", "dim"))
@@ -107,13 +102,13 @@ def _results(sweep: Sweep) -> Iterator[RenderableType]:
     chosen = best(rows, goal) if goal else None
     names = columns(rows, varied)
     metrics = sorted(names.metrics, key=lambda name: goal is None or name != goal.metric)
-    decimals = {name: _decimals(row.metrics.get(name) for row in shown) for name in metrics}
+    decimals = {name: decimals_of(row.metrics.get(name) for row in shown) for name in metrics}
     titles = ["trial", *names.parameters.values(), *(names.metrics[name] for name in metrics)]
-    table = _Trials([*titles, "took"], kept=1 + len(varied) + (1 if goal else 0))
+    table = TrialTable([*titles, "took"], kept=1 + len(varied) + (1 if goal else 0))
     for row in shown:
-        cells = [_number(row.number), *(_cell(row.parameters, name) for name in varied)]
+        cells = [number(str(row.number)), *(_cell(row.parameters, name) for name in varied)]
         cells += [_cell(row.metrics, name, decimals[name]) for name in metrics]
-        cells.append(_right("" if row.seconds is None else duration(row.seconds)))
+        cells.append(number("" if row.seconds is None else duration(row.seconds)))
         table.add(cells, is_best=row is chosen)
     yield table
     if len(rows) > len(shown):
@@ -163,74 +158,5 @@ def _unfinished(sweep: Sweep) -> Iterator[RenderableType]:
             yield Text(f"{said}: {first_line(why)}" if why else said, style)
 
 
-def _right(text: str) -> Text:
-    return Text(text, justify="right")
-
-
-def _number(number: int) -> Text:
-    return _right(str(number))
-
-
 def _cell(values: Mapping[str, Any], name: str, decimals: int | None = None) -> Text:
-    return _value(values[name], decimals) if name in values else Text()
-
-
-def _value(value: Any, decimals: int | None = None) -> Text:
-    number = finite_number(value)
-    if number is None:
-        return Text(value_text(value))
-    return _right(value_text(value) if decimals is None else f"{number:.{decimals}f}")
-
-
-def _decimals(values: Iterable[Any]) -> int | None:
-    """So many that the points of the numbers stand below each other; None if that is no use."""
-    numbers = [number for number in map(finite_number, values) if number is not None]
-    if not all(number == 0 or _SMALLEST <= abs(number) < _LARGEST for number in numbers):
-        return None
-    fractions = [value_text(number).partition(".")[2] for number in numbers]
-    return min(max(map(len, fractions), default=0), _MOST_DECIMALS)
-
-
-@dataclass
-class _Trials:
-    """A table that leaves out what there is no room for, but for the first ``kept`` columns.
-
-    What is left out is named below it.
-    """
-
-    titles: Sequence[str]
-    kept: int = sys.maxsize
-    rows: list[Sequence[Text]] = field(default_factory=list)
-    best: Sequence[Text] | None = None
-
-    def add(self, cells: Sequence[Text], *, is_best: bool = False) -> None:
-        self.rows.append(cells)
-        if is_best:
-            self.best = cells
-
-    def __rich_console__(
-        self, console: Console, options: ConsoleOptions
-    ) -> Iterator[RenderableType]:
-        unlimited = options.update(max_width=sys.maxsize)
-        for count in range(len(self.titles), 0, -1):
-            table = self._table(count)
-            width = Measurement.get(console, unlimited, table).maximum
-            if width <= options.max_width or count <= self.kept:
-                break
-        yield table
-        if count < len(self.titles):
-            yield Text(f"  no room for {', '.join(map(visible, self.titles[count:]))}", "dim")
-
-    def _table(self, count: int) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        if self.best:
-            table.add_column()
-        for place, title in enumerate(self.titles[:count]):
-            is_right = all(row[place].justify == "right" for row in self.rows if row[place])
-            side: Literal["left", "right"] = "right" if is_right else "left"
-            table.add_column(Text(visible(cut(title, 30))), justify=side, no_wrap=True)
-        for row in self.rows:
-            mark = ["★" if row is self.best else ""] if self.best else []
-            style = f"bold {STYLES[State.DONE][1]}" if row is self.best else ""
-            table.add_row(*mark, *row[:count], style=style)
-        return table
+    return value(values[name], decimals) if name in values else Text()

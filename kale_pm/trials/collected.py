@@ -82,7 +82,8 @@ class Collected:
             )
         _record(chosen.metrics, given["best"])
         values = strict_json.dumps({**self.fixed, **chosen.parameters}, default=str)
-        _write(Path(given["parameters"]), values)
+        # KFP would put something of its own where a value has double braces.
+        _write(Path(given["parameters"]), values.replace("{{", r"{\u007b"))
         _write(Path(given["trial"]), str(chosen.number))
 
     def _write_report(self, path: Path) -> None:
@@ -111,10 +112,7 @@ def collected(bundle: str, given: Mapping[str, Any], decode: Decode) -> Collecte
     for every trial.
     """
     facts = json.loads(zlib.decompress(base64.b64decode(bundle)))
-    by_step = {
-        step: dict(_recorded(given[METRICS + argument]))
-        for step, argument in facts["steps"].items()
-    }
+    by_step = {step: dict(_recorded(given[METRICS + step])) for step in facts["reach"]}
     return Collected(
         title=facts["title"],
         source=facts["notebook"],

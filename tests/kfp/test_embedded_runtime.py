@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import lzma
 import random
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import pytest
 
 import kale_pm
 from kale_pm import Pipeline
-from kale_pm.kfp.compiling.bundle import runtime_archive
+from kale_pm.kfp.compiling.bundle import closing_archive, runtime_archive
 from kale_pm.kfp.compiling.plan import SHARED_ABOVE, plan
 
 Make = Callable[..., Pipeline]
@@ -47,6 +50,34 @@ def test_a_step_runs_with_the_version_that_compiled_it(
     # The page needs what lies beside the modules: the style sheet.
     assert "<style" in (last / "html").read_text()
     assert str(Path(kale_pm.__file__).parent) not in log
+
+
+def test_helpers_that_import_the_sdk_find_it_without_kale_pm(
+    run_under_kfp: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "site" / "kale_pm"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("__version__ = '0.0.0'\n")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "helpers.py").write_text(
+        "from kale_pm.sdk import artifact, metric, step\n\n\n"
+        "@artifact('page', 'page.html')\n@step(name='double_it', retry_count=2)\n"
+        "def double(number):\n    metric('doubled', number)\n    return 2 * number\n"
+    )
+    (folder / "flow.py").write_text(
+        "import helpers\nfrom kale_pm.sdk import pipeline, step\n\n\n"
+        "@step\ndef load(n):\n    return helpers.double(n)\n\n\n"
+        "@step\ndef show(number):\n    print('it is', number)\n\n\n"
+        "@pipeline\ndef flow(n: int = 4):\n    show(load(n))\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    made = import_module("flow").flow.to_pipeline()
+    monkeypatch.setenv("PYTHONPATH", str(other.parent))
+    monkeypatch.chdir(tmp_path)
+    ran, log = run_under_kfp(made)
+    assert "it is 8" in (ran / "step-show" / "notebook" / "show.ipynb").read_text()
+    assert "doubled = 4" in log
 
 
 def test_a_step_with_much_of_its_own_leaves_the_runtime_to_a_task(
@@ -86,3 +117,43 @@ def test_the_code_that_travels_is_as_it_was_written_so_that_every_python_reads_i
             written = (package.parent / name).read_text("utf-8").splitlines()
             lines = travelling.read(name).decode().splitlines()
             assert {line for line in lines if line.strip() not in ("", "pass")} <= set(written)
+
+
+@pytest.mark.parametrize("packed", [runtime_archive, closing_archive])
+def test_the_code_that_travels_lacks_its_docstrings_and_nothing_else(
+    packed: Callable[[], str],
+) -> None:
+    archive = zipfile.ZipFile(io.BytesIO(lzma.decompress(base64.b64decode(packed()))))
+    package = Path(kale_pm.__file__).parent
+    for name in filter(lambda name: name.endswith(".py"), archive.namelist()):
+        written = (package.parent / name).read_text("utf-8")
+        assert program(archive.read(name).decode()) == program(written), name
+
+
+def test_a_text_keeps_its_lines_that_look_like_comments(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kale_pm"
+    shutil.copytree(Path(kale_pm.__file__).parent, folder)
+    module = folder / "runtime" / "atomic.py"
+    texts = 'TEXT = """one\n# two\n"""\nOTHER = "one \\\n# two"\n# A comment.\n'
+    module.write_text(module.read_text("utf-8") + texts, encoding="utf-8")
+    monkeypatch.setattr(kale_pm, "__file__", str(folder / "__init__.py"))
+    packed = lzma.decompress(base64.b64decode(runtime_archive.__wrapped__()))
+    with zipfile.ZipFile(io.BytesIO(packed)) as travelling:
+        text = travelling.read("kale_pm/runtime/atomic.py").decode()
+    found: dict[str, str] = {}
+    exec(text[text.index("TEXT") :], found)
+    assert (found["TEXT"], found["OTHER"]) == ("one\n# two\n", "one # two")
+    assert "comment" not in text
+
+
+def program(text: str) -> str:
+    """What the code says, but for docstrings and what stands in their place."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node) is not None:
+                node.body = node.body[1:]
+            node.body = [each for each in node.body if not isinstance(each, ast.Pass)]
+    return ast.dump(tree)

@@ -95,6 +95,11 @@ OPTIONS: dict[str, tuple[str, Callable[[Compiled], object], object]] = {
     "image": ("image:host:5000/a:1", lambda c: c.container()["image"], "host:5000/a:1"),
     "pull": ("pull:Always", lambda c: c.pod()["imagePullPolicy"], "Always"),
     "install": ("install:disabled", lambda c: c.installs(), ""),
+    "package": (
+        "package:tabulate-like[fast]>=2 package:Other==1",
+        lambda c: ("'tabulate-like[fast]>=2'" in c.installs(), "'Other==1'" in c.installs()),
+        (True, True),
+    ),
     "cache": ("cache:disabled", lambda c: c.task().get("cachingOptions", {}), {}),
     "report": ("report:disabled", lambda c: c.facts()["report"], False),
     "limit": (

@@ -11,6 +11,7 @@ from textwrap import dedent
 from types import ModuleType
 
 import pytest
+import yaml
 
 from kale_pm.runtime.artifacts import artifacts
 
@@ -161,7 +162,7 @@ def test_helpers_modules_metrics_and_artifacts_go_along(script, run_under_kfp):
     assert kept["page"].content == b"{{$}} 'x'"
 
 
-def test_packages_of_a_step_are_installed(script, tmp_path):
+def test_packages_of_a_step_are_installed_in_its_pod_alone(script, tmp_path):
     made = script(
         """
         from kale_pm.sdk import pipeline, step
@@ -170,10 +171,17 @@ def test_packages_of_a_step_are_installed(script, tmp_path):
         def load():
             return 1
 
+        @step
+        def show(number):
+            print(number)
+
         @pipeline
         def small():
-            load()
+            show(load())
         """
     )
     result = made.small.compile(tmp_path / "small.yaml")
-    assert "pandas==2.2.0" in result.path.read_text(encoding="utf-8")
+    spec = next(yaml.safe_load_all(result.path.read_text(encoding="utf-8")))
+    executors = spec["deploymentSpec"]["executors"]
+    having = [name for name, each in executors.items() if "pandas==2.2.0" in str(each)]
+    assert having == ["exec-step-load"]

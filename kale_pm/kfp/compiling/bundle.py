@@ -9,6 +9,7 @@ import ast
 import base64
 import io
 import lzma
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -28,6 +29,8 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # All of it fits into the window; that of preset 9 would take 64 MiB in each pod, and time.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 20}]
+# How a text of many lines begins, or goes on.
+_LONG_TEXT = re.compile("\"{3}|'{3}|\\\\\n")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -109,9 +112,10 @@ def named_files(folder: Path, globs: Iterable[str]) -> tuple[dict[str, bytes], t
 def runtime_archive() -> str:
     """``kale_pm.runtime`` and the modules of kale_pm that it imports, packed by xz, in base64.
 
-    Without comments and docstrings, which are a third of it.
+    Without comments and docstrings, which are a third of it.  Modules of helpers may import
+    ``kale_pm.sdk``, so its first file is there as well.
     """
-    return _with_imports(_files("runtime"))
+    return _with_imports(_files("runtime", "sdk/__init__.py"))
 
 
 @cache
@@ -120,6 +124,12 @@ def closing_archive() -> str:
     return _with_imports(
         [*_files("report"), *_files("runtime/style.css", "runtime/pod/closing.py")]
     )
+
+
+@cache
+def selecting_archive() -> str:
+    """``kale_pm.trials``, by which the last step of a sweep chooses, and what that needs."""
+    return _with_imports(_files("trials", "runtime/pod/parameters.py"))
 
 
 def _files(*parts: str) -> list[Path]:
@@ -160,10 +170,6 @@ def _bare(text: str, tree: ast.Module) -> str:
     no code for 3.11.
     """
     lines = text.split("\n")
-    kept = {number for node in ast.walk(tree) for number in _inside_of_text(node)}
-    for number, line in enumerate(lines):
-        if line.lstrip().startswith("#") and number not in kept:
-            lines[number] = ""
     for node in _statements(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node) is not None:
             docstring = node.body[0]
@@ -171,14 +177,21 @@ def _bare(text: str, tree: ast.Module) -> str:
             lines[docstring.lineno - 1 : last] = [""] * (last - docstring.lineno + 1)
             if len(node.body) == 1:
                 lines[docstring.lineno - 1] = " " * docstring.col_offset + "pass"
-    return "\n".join(lines)
+    kept = _inside_of_texts(tree) if _LONG_TEXT.search("\n".join(lines)) else frozenset()
+    return "\n".join(
+        "" if line.lstrip().startswith("#") and number not in kept else line
+        for number, line in enumerate(lines)
+    )
 
 
-def _inside_of_text(node: ast.AST) -> range:
-    """The lines, from 0, that a text of many lines goes on in."""
-    if isinstance(node, ast.JoinedStr | ast.Constant):
-        return range(node.lineno, node.end_lineno or node.lineno)
-    return range(0)
+def _inside_of_texts(tree: ast.Module) -> frozenset[int]:
+    """The lines, from 0, that texts of many lines go on in."""
+    return frozenset(
+        number
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr | ast.Constant)
+        for number in range(node.lineno, node.end_lineno or node.lineno)
+    )
 
 
 def _own_modules(tree: ast.Module, package: Path) -> list[Path]:
@@ -203,8 +216,19 @@ def _own_modules(tree: ast.Module, package: Path) -> list[Path]:
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
     """The node and all statements in it, but for those of type checkers."""
     yield node
-    is_for_checkers = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    parts = ("orelse",) if is_for_checkers else ("body", "orelse", "finalbody", "handlers", "cases")
+    parts = (
+        ("orelse",)
+        if _is_for_checkers(node)
+        else ("body", "orelse", "finalbody", "handlers", "cases")
+    )
     for part in parts:
         for inner in getattr(node, part, ()):
             yield from _statements(inner)
+
+
+def _is_for_checkers(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    )

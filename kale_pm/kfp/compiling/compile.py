@@ -6,18 +6,21 @@ compiler.  So what ``--py`` shows is what was compiled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.dsl_source import dsl_source
+from kale_pm.kfp.compiling.loop import LAST_KEY, Swept
+from kale_pm.kfp.compiling.loop_limits import check_loop
 from kale_pm.kfp.compiling.package import Package, compiled
 from kale_pm.kfp.compiling.parts import Part
 from kale_pm.kfp.compiling.plan import Plan, plan
 from kale_pm.kfp.compiling.sizes import StepSize, argument_size, check_graph, check_sizes
 from kale_pm.model import Pipeline
 from kale_pm.runtime.atomic import replacing
+from kale_pm.runtime.garbage import collection_paused
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,38 @@ def compile_pipeline(
 
     Raises PipelineError if the notebook has errors, CompileError if KFP cannot run it.
     """
+    return _compile(pipeline, output, dsl, lambda: plan(pipeline, install=install, image=image))
+
+
+def compile_sweep(
+    pipeline: Pipeline,
+    swept: Swept,
+    output: Path,
+    *,
+    dsl: Path | None = None,
+    install: bool = True,
+    image: str | None = None,
+) -> CompileResult:
+    """Compile the trials of ``swept`` to one pipeline: see :func:`compile_pipeline`.
+
+    What the trials share runs once, the other steps in a loop over them.  The last step chooses
+    the best one and hands on its parameters and metrics, with a report of all trials.
+
+    Raises CompileError also for a single trial, for more trials than one run can take, and for
+    volumes that a run makes for itself.
+    """
+    return _compile(
+        pipeline,
+        output,
+        dsl,
+        lambda: plan(pipeline, install=install, image=image, swept=swept),
+    )
+
+
+@collection_paused()
+def _compile(
+    pipeline: Pipeline, output: Path, dsl: Path | None, planning: Callable[[], Plan]
+) -> CompileResult:
     if output.suffix not in (".yaml", ".yml"):
         raise CompileError(
             f"{output}: a compiled pipeline is a YAML file", hint="end the name with .yaml"
@@ -61,10 +96,13 @@ def compile_pipeline(
             hint="run it here, or write its steps as cells of a Python notebook with a magic such "
             "as %%bash, in an image that has what they call",
         )
-    planned = plan(pipeline, install=install, image=image)
+    planned = planning()
     source = dsl_source(planned)
     package = compiled(source)
     sizes = _sizes(planned, package)
+    if planned.loop is not None:
+        last = package.container(package.task(LAST_KEY))
+        check_loop(planned.loop.items, argument_size(package.spec["root"]), argument_size(last))
     check_graph(package.largest_graph)
     warnings = (
         *planned.warnings,

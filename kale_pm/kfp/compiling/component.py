@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kale_pm.errors import CompileError
@@ -59,8 +59,8 @@ class Component:
         }
 
 
-def reserved_names(pipeline: Pipeline) -> tuple[str, ...]:
-    """The names that the generated file needs for itself."""
+def reserved_names(pipeline: Pipeline, more: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names that the generated file needs for itself, ``more`` among them."""
     names_of_steps = [step.name for step in pipeline.steps]
     functions = [
         *(f"step_{name}" for name in names_of_steps),
@@ -69,19 +69,21 @@ def reserved_names(pipeline: Pipeline) -> tuple[str, ...]:
         *(name(n) for n, _ in enumerate(names_of_steps, start=1) for name in PART_NAMES),
     ]
     claims = (claim.variable for claim in new_claims(pipeline.configuration))
-    names = ("dsl", "kubernetes", "carry_runtime", RUNTIME_TASK, *functions)
+    names = ("dsl", "kubernetes", "carry_runtime", RUNTIME_TASK, *functions, *more)
     return (*names, "claim_names", CLAIMS_TASK, "close_run", EXIT_TASK, ANY_TASK, *claims)
 
 
-def components(pipeline: Pipeline, parameters: Mapping[str, KfpParameter]) -> tuple[Component, ...]:
-    """All steps, parents first.
+def components(
+    pipeline: Pipeline, parameters: Mapping[str, KfpParameter], more: Sequence[str] = ()
+) -> tuple[Component, ...]:
+    """All steps, parents first; ``more`` are further names that no task has.
 
     Raises CompileError ``name-collision`` if KFP would take two steps for one.
     """
     _refuse_collisions(pipeline)
     names = [parameter.kfp_name for parameter in parameters.values()]
     reserved = {
-        *reserved_names(pipeline),
+        *reserved_names(pipeline, more),
         *names,
         *(f"p_{name}" for name in names),
         "runtime",

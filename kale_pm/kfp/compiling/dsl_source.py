@@ -8,15 +8,25 @@ from inspect import getsource
 from textwrap import fill, indent
 
 from kale_pm import __version__
-from kale_pm.kfp.compiling.bundle import closing_archive
+from kale_pm.kfp.compiling.bundle import closing_archive, selecting_archive
 from kale_pm.kfp.compiling.claims import CLAIMS_TASK, INDENT, naming
 from kale_pm.kfp.compiling.component import ANY_TASK, EXIT_TASK, OUTPUTS, RUNTIME_TASK, Component
 from kale_pm.kfp.compiling.folding import fold, rename_steps
 from kale_pm.kfp.compiling.functions import bundle_name
+from kale_pm.kfp.compiling.loop import ITEM, ITEMS, LAST_FUNCTION, LAST_TASK, Loop
 from kale_pm.kfp.compiling.package import heading
 from kale_pm.kfp.compiling.parts import Part
 from kale_pm.kfp.compiling.plan import Plan
-from kale_pm.kfp.compiling.python_text import WIDTH, block, call, docstring, literal, printable
+from kale_pm.kfp.compiling.python_text import (
+    WIDTH,
+    block,
+    call,
+    docstring,
+    literal,
+    printable,
+    table,
+)
+from kale_pm.trials.collected import METRICS, PARAMETER
 
 # The expression for an artifact, by the step that gives it and its output.
 Source = Callable[[str, str], str]
@@ -59,6 +69,11 @@ def dsl_source(plan: Plan) -> str:
         closing=plan.closing,
         closing_archive=closing_archive() if plan.closing else "",
         closing_packages=plan.closing_packages,
+        sweep=plan.loop,
+        items=map(table, plan.loop.items) if plan.loop else (),
+        looped={plan.functions[step].name for step in plan.loop.keys} if plan.loop else (),
+        selecting_archive=selecting_archive() if plan.loop else "",
+        components=plan.components,
         functions=tuple({each.name: each for each in plan.functions.values()}.values()),
         bundles={bundle_name(each): plan.bundles[each.step.name] for each in plan.components},
         runtime=plan.runtime,
@@ -90,6 +105,8 @@ def _body(plan: Plan) -> str:
         paragraphs.append([f"{RUNTIME_TASK} = carry_runtime()", *plan.service[RUNTIME_TASK]])
     if plan.volumes.before:
         paragraphs.append([*plan.volumes.before, *plan.service[CLAIMS_TASK]])
+    if plan.loop is not None:
+        return _swept_body(plan, plan.loop, paragraphs)
     if plan.parts:
         paragraphs += _part_calls(plan)
     else:
@@ -100,6 +117,31 @@ def _body(plan: Plan) -> str:
     first = [*plan.closing.lines, *plan.service[EXIT_TASK]]
     opening = _indented([[*first, f"with dsl.ExitHandler({EXIT_TASK}):"]])
     return f"{opening}\n{indent(body, INDENT)}"
+
+
+def _swept_body(plan: Plan, loop: Loop, paragraphs: list[list[str]]) -> str:
+    """What the trials share, the loop over them, and the last step; there is no exit task."""
+    source = _outputs_of(plan.components)
+    before = [each for each in plan.components if each.step.name not in loop.keys]
+    inside = [each for each in plan.components if each.step.name in loop.keys]
+    if before:
+        paragraphs += _tasks(plan, before, source, _RUNTIME)
+    items = [f"items={ITEMS}", 'name="trials"', f"parallelism={loop.parallelism}"]
+    opening = f"{INDENT}with {call('dsl.ParallelFor', items)} as {ITEM}:"
+    body = indent(_indented(_tasks(plan, inside, source, _RUNTIME, loop.value)), INDENT)
+    arguments = [f"{PARAMETER}{p.kfp_name}={p.kfp_name}" for p in loop.fixed]
+    for component in plan.components:
+        step = component.step.name
+        summary = source(step, "summary")
+        given = f"dsl.Collected({summary})" if step in loop.keys else summary
+        arguments.append(f"{METRICS}{step}={given}")
+    last = [
+        call(f"{LAST_TASK} = {LAST_FUNCTION}", arguments, INDENT),
+        call(f"{LAST_TASK}.set_caching_options", [literal(plan.pipeline.configuration.cache)]),
+        *plan.service[LAST_TASK],
+    ]
+    parts = [_indented(paragraphs), f"{opening}\n{body}", _indented([last])]
+    return "\n\n".join(filter(None, parts))
 
 
 def _part_source(plan: Plan, part: Part) -> PartSource:
@@ -183,6 +225,8 @@ def _arguments(
     own = {"step": literal(component.step.name), "bundle": f"{bundle_name(component)}()"}
     yield from (f"{name}={own[name]}" for name in function.arguments)
     yield from (f"p_{p.kfp_name}={parameter(p.kfp_name)}" for p in component.parameters)
+    if plan.loop is not None and component.step.name in plan.loop.keys:
+        yield f"trial={ITEM}.{plan.loop.keys[component.step.name]}"
     for name, (step, output) in zip(function.inputs, component.inputs.values(), strict=True):
         yield f"{name}={source(step, output)}"
     if plan.volumes.shared is not None:

@@ -52,7 +52,12 @@ def places(
         options = step.options
         wanted = configuration.install if options.install is None else options.install
         if install and wanted:
-            packages[step.name] = step_packages(needed[step.name].outside, configuration)
+            packages[step.name] = step_packages(
+                needed[step.name].outside,
+                configuration,
+                options.packages,
+                _packages_above(pipeline, step.name),
+            )
         steps[step.name] = _surroundings(
             options.image or default.image,
             packages[step.name].requirements if step.name in packages else (),
@@ -64,6 +69,12 @@ def places(
     return Places(
         default, steps, (*_bare(bare), *package_warnings(packages, images, stock_image()))
     )
+
+
+def _packages_above(pipeline: Pipeline, name: str) -> list[str]:
+    """What the steps before this one install, the nearest last."""
+    above = [each for each in pipeline.order if each in pipeline.ancestors[name]]
+    return [text for each in above for text in pipeline.step(each).options.packages]
 
 
 def _check(image: str) -> None:

@@ -62,6 +62,8 @@ def _imports(source: str) -> list[Import]:
 def imports_of_cell(source: str) -> tuple[Import, ...]:
     """All absolute imports in a cell, in the body of a cell magic too; none if it is no Python."""
     # Kept, since all slices have the cells of the prelude.
+    if "import" not in source:
+        return ()
     if source.lstrip().startswith("%%"):
         source = source.lstrip().partition("\n")[2]
     try:

@@ -54,6 +54,7 @@ class Loop:
     """
 
     items: tuple[Mapping[str, str], ...] = field(repr=False)
+    goal: Goal
     parallelism: int
     keys: Mapping[str, str]
     varied: frozenset[str]
@@ -61,6 +62,12 @@ class Loop:
     fixed: tuple[KfpParameter, ...]
     bundle: str = field(repr=False)
     warnings: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What the last step looks for."""
+        way = "highest" if self.goal.direction == "max" else "lowest"
+        return f"trial with the {way} {self.goal.metric}"
 
     def value(self, kfp_name: str) -> str:
         """The expression for a parameter in a task of the loop."""
@@ -73,8 +80,7 @@ def loop_of(pipeline: Pipeline, parameters: Mapping[str, KfpParameter], swept: S
     Raises CompileError where there is nothing to loop over, and for more trials than a server
     takes in one run.
     """
-    trials = swept.plan.trials
-    varied = _varied(trials)
+    trials, varied = swept.plan.trials, swept.plan.varied
     if not varied:
         raise CompileError(
             "a single trial is no sweep",
@@ -111,6 +117,7 @@ def loop_of(pipeline: Pipeline, parameters: Mapping[str, KfpParameter], swept: S
     }
     return Loop(
         items=items,
+        goal=swept.goal,
         parallelism=swept.parallelism,
         keys=keys,
         varied=frozenset(parameters[name].kfp_name for name in varied),
@@ -144,15 +151,6 @@ def _items(
 
 def _texts(trial: Trial, names: Sequence[str]) -> dict[str, str]:
     return {name: json_text(trial.parameters[name]) for name in names}
-
-
-def _varied(trials: Sequence[Trial]) -> tuple[str, ...]:
-    first, *others = trials
-    return tuple(
-        name
-        for name, value in first.parameters.items()
-        if any(repr(trial.parameters[name]) != repr(value) for trial in others)
-    )
 
 
 def _settled(

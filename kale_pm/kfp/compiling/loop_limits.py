@@ -48,10 +48,9 @@ def without_own_volumes(pipeline: Pipeline) -> tuple[Pipeline, tuple[str, ...]]:
     return replace(pipeline, configuration=changed), (warning,)
 
 
-def check_items(items: Sequence[Mapping[str, str]], beside: int = 0) -> None:
-    """CompileError if so many trials, with ``beside`` more bytes, are too much for one argument."""
-    # As JSON in JSON: the graph of tasks holds the items as a text.
-    size = len(json.dumps(json.dumps(items))) + beside
+def check_items(items: Sequence[Mapping[str, str]]) -> None:
+    """CompileError if the values of so many trials are too much for one argument."""
+    size = _size(items)
     if size > LARGEST_ARGUMENT:
         raise _too_many(len(items), f"their values take {size / KIB:.0f} KiB")
 
@@ -74,10 +73,21 @@ def check_records(
         raise _too_many(len(items), f"what they record takes some {size / KIB:.0f} KiB")
 
 
-def check_last_step(count: int, size: int) -> None:
-    """CompileError if the last step, which knows ``count`` trials, is too large with ``size``."""
-    if size > LARGEST_ARGUMENT:
-        raise _too_many(count, f"what the last step knows of them takes {size / KIB:.0f} KiB")
+def check_loop(items: Sequence[Mapping[str, str]], root: int, last: int) -> None:
+    """CompileError if the trials make an argument too large.
+
+    That is ``root``, the bytes of the graph in which the loop is, or ``last``, those of the last
+    step, which knows all trials.
+    """
+    if root > LARGEST_ARGUMENT and _size(items) > root // 2:
+        raise _too_many(len(items), f"their values and the steps take {root / KIB:.0f} KiB")
+    if last > LARGEST_ARGUMENT:
+        raise _too_many(len(items), f"what the last step knows takes {last / KIB:.0f} KiB")
+
+
+def _size(items: Sequence[Mapping[str, str]]) -> int:
+    # As JSON in JSON: the graph of tasks holds the items as a text.
+    return len(json.dumps(json.dumps(items)))
 
 
 def loop_warnings(plan: Plan, inside: Sequence[str], varied: Sequence[str]) -> Iterator[str]:

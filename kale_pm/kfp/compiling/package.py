@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import CompileError
+from kale_pm.kfp.compiling.lean_kfp import import_kfp
 from kale_pm.kfp.compiling.sizes import argument_size
 
 MODULE = "kale_pm_compiled_pipeline"
@@ -94,6 +95,7 @@ def compiled(source: str) -> Package:
 
     Raises CompileError for what KFP refuses.
     """
+    import_kfp()
     with tempfile.TemporaryDirectory(prefix="kale-pm-") as folder:
         file = Path(folder) / f"{MODULE}.py"
         file.write_text(source, encoding="utf-8")

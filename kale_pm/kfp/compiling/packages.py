@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import distribution
@@ -13,7 +13,7 @@ from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.distributions import module_file, origin, owners
 from kale_pm.model import Configuration
 from kale_pm.notebook.imports import Import
-from kale_pm.notebook.requirements import requirement_name
+from kale_pm.notebook.requirements import canonical_name, requirement_name
 
 # What kale_pm.runtime itself needs in a pod, as distributions.
 RUNTIME = ("cloudpickle", "dill", "ipykernel", "nbclient", "nbconvert", "papermill", "xxhash")
@@ -36,29 +36,43 @@ class Packages:
     absent: frozenset[Absent]
 
 
-def step_packages(outside: Iterable[Import], configuration: Configuration) -> Packages:
-    """What a step installs for its imports ``outside``, the runtime, and the settings.
+def step_packages(
+    outside: Iterable[Import],
+    configuration: Configuration,
+    own: Sequence[str] = (),
+    earlier: Sequence[str] = (),
+) -> Packages:
+    """What a step installs for its imports ``outside``, the runtime, and who asks for more.
 
-    Versions are those of this environment; an entry of the setting ``packages`` takes the place
-    of what would be installed under its name.  What did not come from a package index, or lies
-    in none as it is here, is no version that anybody asked for: it is absent.
+    Versions are those of this environment; an entry of the setting ``packages``, or rather of
+    the step's ``own`` ones, takes the place of what would be installed under its name.  So does
+    one of those of the ``earlier`` steps, but only where the step needs it: it may get objects
+    that were made by that version.  What did not come from a package index, or lies in none as
+    it is here, is no version that anybody asked for: it is absent.
     """
-    named = {_canonical(requirement_name(text)): text for text in configuration.packages}
-    brought = Provided(frozenset(map(requirement_name, configuration.packages)), (), frozenset())
+    named = [*_others(configuration.packages, own), *own]
+    lent = {canonical_name(text): text for text in _others(earlier, named)}
+    brought = _bringing(named)
     wanted = dict.fromkeys(RUNTIME)
     absent: set[Absent] = set()
     for entry in outside:
         found = owners(entry)
         wanted.update(dict.fromkeys(found))
-        if not found and not entry.optional and not brought.has(entry.top):
+        if found or brought.has(entry.top):
+            continue
+        lenders = [name for name, text in lent.items() if _bringing([text]).has(entry.top)]
+        wanted.update(dict.fromkeys(lenders))
+        if not lenders and not entry.optional:
             absent.add(_unowned(entry.top))
     indexed = bool(configuration.package_indexes)
-    pins = [_pin(name, indexed) for name in wanted if _canonical(name) not in named]
-    requirements = {pin for pin in pins if isinstance(pin, str)} | set(configuration.packages)
+    needed = {canonical_name(name) for name in wanted}
+    named += [text for name, text in lent.items() if name in needed]
+    pins = [_pin(name, indexed) for name in _others(wanted, named)]
+    requirements = {pin for pin in pins if isinstance(pin, str)} | set(named)
     absent |= {pin for pin in pins if isinstance(pin, Absent)}
     # KFP leaves its own package out where the name of any other begins like it.
     if any(text.startswith("kfp") for text in requirements):
-        names = {_canonical(requirement_name(text)) for text in requirements}
+        names = {canonical_name(text) for text in requirements}
         requirements |= {f"kfp=={distribution('kfp').version}"} if "kfp" not in names else set()
     return Packages(tuple(sorted(requirements, key=str.lower)), frozenset(absent))
 
@@ -129,10 +143,14 @@ def _pin(name: str, indexed: bool) -> str | Absent:
     )
 
 
-def _canonical(name: str) -> str:
-    from packaging.utils import canonicalize_name
+def _others(requirements: Iterable[str], named: Iterable[str]) -> list[str]:
+    """Those ``requirements`` that are none of ``named`` in another version."""
+    names = {canonical_name(text) for text in named}
+    return [text for text in requirements if canonical_name(text) not in names]
 
-    return canonicalize_name(name)
+
+def _bringing(requirements: Iterable[str]) -> Provided:
+    return Provided(frozenset(map(requirement_name, requirements)), (), frozenset())
 
 
 def _by_name(absent: Absent) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ from kale_pm.kfp.compiling.component import (
 from kale_pm.kfp.compiling.functions import FOLDED_ABOVE, Function, Surroundings, functions
 from kale_pm.kfp.compiling.images import places
 from kale_pm.kfp.compiling.imports import Imports, imports
+from kale_pm.kfp.compiling.loop import LAST_TASK, NAMES, Loop, Swept, loop_of
+from kale_pm.kfp.compiling.loop_limits import without_own_volumes
 from kale_pm.kfp.compiling.options import not_carried, service_task_settings, task_settings
 from kale_pm.kfp.compiling.parts import Part, parts
 from kale_pm.kfp.compiling.relays import FEW_ASKED, MOST_ASKED, with_relays
@@ -47,6 +49,7 @@ class Plan:
     ``bundles`` and ``runtime`` are archives in base64; ``settings`` are lines of Python.
     ``parts`` is empty where one graph takes all steps.  ``default`` is where a step runs that
     names no image of its own.  ``service`` are settings, too, of tasks that are no steps.
+    ``loop`` are the trials of a sweep.
     """
 
     pipeline: Pipeline
@@ -54,6 +57,7 @@ class Plan:
     parameters: tuple[KfpParameter, ...]
     components: tuple[Component, ...]
     parts: tuple[Part, ...]
+    loop: Loop | None
     functions: Mapping[str, Function]
     settings: Mapping[str, tuple[str, ...]]
     service: Mapping[str, tuple[str, ...]]
@@ -82,22 +86,38 @@ class Plan:
     @property
     def folded(self) -> bool:
         """Do steps of one kind share a function?"""
-        return len(self.components) > FOLDED_ABOVE
+        return self.loop is None and len(self.components) > FOLDED_ABOVE
 
 
-def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) -> Plan:
-    """Settle names, settings, images, packages and what travels.
+def plan(
+    pipeline: Pipeline,
+    *,
+    install: bool = True,
+    image: str | None = None,
+    swept: Swept | None = None,
+) -> Plan:
+    """Settle names, settings, images, packages and what travels; ``swept`` are the trials.
 
     Raises PipelineError if the notebook has errors, and CompileError where KFP has no words
     for it.
     """
     if pipeline.errors:
         raise PipelineError(pipeline.path, pipeline.errors)
-    is_folded = len(pipeline.steps) > FOLDED_ABOVE
+    left_out: tuple[str, ...] = ()
+    if swept is not None:
+        pipeline, left_out = without_own_volumes(pipeline)
+    is_folded = swept is None and len(pipeline.steps) > FOLDED_ABOVE
     pipeline = with_relays(pipeline, FEW_ASKED if is_folded else MOST_ASKED)
-    parameters, warnings = kfp_parameters(pipeline, reserved_names(pipeline))
-    steps = components(pipeline, parameters)
+    names = NAMES if swept is not None else ()
+    parameters, warnings = kfp_parameters(pipeline, reserved_names(pipeline, names))
+    loop = None if swept is None else loop_of(pipeline, parameters, swept)
+    taken = parameters if loop is None else loop.parameters
+    given = tuple(parameters.values()) if loop is None else loop.fixed
+    steps = components(pipeline, taken, names)
     volumes = volume_plan(pipeline)
+    if loop is not None:
+        # The notebooks of all trials have the same names: what they leave would be mixed up.
+        volumes = replace(volumes, shared=None)
     shared, shared_warnings = named_files(pipeline.folder, pipeline.configuration.files)
     slices = {step.name: cut(pipeline, step.name) for step in pipeline.steps}
     needed = _imports(pipeline, slices)
@@ -121,26 +141,30 @@ def plan(pipeline: Pipeline, *, install: bool = True, image: str | None = None) 
         each.step.name: task_settings(each.task, each.step, configuration) for each in steps
     }
     # Where steps share a function, the task of each carries its bundle.
-    divided = parts(steps, {name: len(text) * is_folded for name, text in bundles.items()})
+    sizes = {name: len(text) * is_folded for name, text in bundles.items()}
+    divided = parts(steps, sizes) if loop is None else ()
     return Plan(
         pipeline=pipeline,
         # The configuration made it legal, but for its length.
         name=pipeline.name[:LONGEST_NAME].rstrip("-"),
-        parameters=tuple(parameters.values()),
+        parameters=given,
         components=steps,
         parts=divided,
+        loop=loop,
         functions=functions(steps, found.steps, folded=is_folded),
         settings={name: each.lines for name, each in settings.items()},
         service={
             task: service_task_settings(task, configuration)
-            for task in (RUNTIME_TASK, CLAIMS_TASK, EXIT_TASK)
+            for task in (RUNTIME_TASK, CLAIMS_TASK, EXIT_TASK, LAST_TASK)
         },
         volumes=volumes,
-        closing=exit_task(pipeline, volumes, tuple(parameters.values())),
+        closing=exit_task(pipeline, volumes, given),
         bundles=bundles,
         runtime=runtime_archive(),
         default=found.default,
         warnings=(
+            *(loop.warnings if loop is not None else ()),
+            *left_out,
             *warnings,
             *(warning for each in settings.values() for warning in each.warnings),
             *volumes.warnings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 WIDTH = 96  # characters on a line of the generated file
 
@@ -15,6 +15,11 @@ def literal(value: object) -> str:
     if isinstance(value, str) and text.startswith("'") and '"' not in value:
         return f'"{text[1:-1]}"'
     return text
+
+
+def table(pairs: Mapping[str, str]) -> str:
+    """A dict on one line."""
+    return "{" + ", ".join(f"{literal(key)}: {literal(text)}" for key, text in pairs.items()) + "}"
 
 
 def call(function: str, arguments: Sequence[str], indent: str = "") -> str:

@@ -434,6 +434,13 @@ class TestMissingPackages:
         assert len(find("missing-package", "import inside")) == 1
         assert find("missing-package", "import sys\nsys.path.append('lib')\nimport inside") == []
 
+    def test_what_a_step_is_to_install_is_another_steps_lack_only(
+        self, notebook: Callable[..., Any]
+    ) -> None:
+        cells = [("block:a package:nobodys==1", "import nobodys"), ("block:b", "import nobodys")]
+        assert notebook(*cells).problem("missing-package").step == "b"
+        assert notebook(cells[0]).codes == []
+
     def test_of_a_module_beside_the_notebook(self, find: Find, tmp_path: Path) -> None:
         (tmp_path / "helper.py").write_text("import helper, nobodys")
         (problem,) = find("missing-package", "from helper import f")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -243,6 +243,42 @@ class TestSettings:
         index = "http://packages.example.org:8080/simple"
         check_indexes(Configuration("nb", package_indexes=(index,), trusted_hosts=(trusted,)))
         check_indexes(Configuration("nb", package_indexes=("https://packages.example.org",)))
+
+
+class TestOfAStep:
+    """The tag ``package:``."""
+
+    def of(
+        self, *names: str, own: Sequence[str] = (), earlier: Sequence[str] = (), **settings: Any
+    ) -> set[str]:
+        outside = [Import(name, 0) for name in names]
+        here = step_packages(outside, Configuration("nb", **settings), own, earlier)
+        assert here.absent == set()
+        return beside_the_runtime(here)
+
+    def test_are_installed_in_it(self) -> None:
+        assert self.of(own=["pyarrow>=15"]) == {"pyarrow>=15"}
+
+    def test_take_the_place_of_what_is_here_and_of_the_settings(self, add: Add) -> None:
+        add("Our.Tools", "1.2", ["ours/__init__.py"])
+        assert self.of("ours", own=["our-tools==3"]) == {"our-tools==3"}
+        settings = {"packages": ("our_tools==2", "pyarrow>=15")}
+        assert self.of("ours", own=["our-tools==3"], **settings) == {"our-tools==3", "pyarrow>=15"}
+
+    def test_later_steps_go_without_them(self) -> None:
+        assert self.of(earlier=["pyarrow>=15"]) == set()
+
+    def test_but_one_that_needs_the_package_has_the_version_that_made_its_objects(
+        self, add: Add
+    ) -> None:
+        add("Our.Tools", "1.2", ["ours/__init__.py"])
+        assert self.of("ours", earlier=["our-tools==3"]) == {"our-tools==3"}
+        assert self.of("nobodys", earlier=["nobodys==1"]) == {"nobodys==1"}
+
+    def test_what_it_says_itself_holds_against_earlier_steps(self) -> None:
+        assert self.of("nobodys", own=["nobodys==2"], earlier=["nobodys==1"]) == {"nobodys==2"}
+        settings = {"packages": ("nobodys==3",)}
+        assert self.of("nobodys", earlier=["nobodys==1"], **settings) == {"nobodys==3"}
 
 
 class TestNamesThatBeginLikeKfp:

@@ -67,6 +67,8 @@ class TestWords:
         ("tag", "options"),
         [
             ("image:host:5000/x:1", StepOptions(image="host:5000/x:1")),
+            ("package:scikit-learn==1.5", StepOptions(packages=("scikit-learn==1.5",))),
+            ("package:ours @ https://h:80/o.whl", StepOptions(packages=("ours@ https://h:80/o.whl",))),
             ("cache:enabled", StepOptions(cache=True)),
             ("cache:disabled", StepOptions(cache=False)),
             ("report:enabled", StepOptions(report=True)),
@@ -276,6 +278,10 @@ class TestSlips:
             "image:a b",
             "pull:often",
             "install:no",
+            "package:",
+            "package:--editable .",
+            "package:./ours.whl",
+            "package:ours @ https://me:hunter2@files.example.org/ours.whl",
             "shm:2GB",
             "shm:0",
             "shm:1.5Gi",
@@ -421,7 +427,7 @@ class TestDefaults:
         options = read(
             "block:a", "limit:cpu:2", "cache:disabled", "retry:2", "secret:a:b:C", "env:A:1",
             "secret_files:a:/a", "secret_files:b:/b", "toleration:gpu:yes:NoSchedule",
-            "toleration:gpu", "pull:Never",
+            "toleration:gpu", "pull:Never", "package:a==1", "package:b[c]>=2",
         ).options  # fmt: skip
         assert options_from(settings_of(options)) == options
         assert settings_of(StepOptions()) == ()

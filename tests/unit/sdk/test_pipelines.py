@@ -280,13 +280,23 @@ class TestOptions:
             self.options(retry_cuont=2)
         assert caught.value.hint == "did you mean retry_count?"
 
-    def test_packages_of_steps_are_installed(self):
+    def test_packages_of_a_step_are_its_own(self):
         def body():
             step(name="one", packages=["pandas>=2"])(load.function)()
             step(name="two", packages="numpy")(load.function)()
 
         found = made(body, packages=["requests"])
-        assert found.configuration.packages == ("requests", "pandas>=2", "numpy")
+        assert found.configuration.packages == ("requests",)
+        assert found.step("one").options.packages == ("pandas>=2",)
+        assert found.step("two").options.packages == ("numpy",)
+
+    def test_two_versions_of_one_package_for_one_step_are_refused(self):
+        def body():
+            step(name="one", packages=["Pandas==2.1", "pandas==2.2"])(load.function)()
+
+        (problem,) = made(body).problems
+        assert "two values for packages pandas: Pandas==2.1 (cell" in problem.message
+        assert problem.is_error
 
 
 class TestSettings:
@@ -313,10 +323,10 @@ class TestSettings:
         assert settings.marshal_volume
         assert settings.marshal_volume_size == "10Gi"
         assert settings.description == "What it is about."
-        assert settings.packages == ("pandas",)
         assert settings.volumes[0].mount_point == "/data"
         options = found.step("load").options
         assert (options.retry, options.labels) == (2, {"team": "blue"})
+        assert options.packages == ("pandas",)
         assert not found.problems
 
     def test_tags_are_defaults_too(self):

@@ -1,0 +1,316 @@
+"""A sweep on Kubeflow Pipelines, as ``kale-pm sweep --kfp`` and ``--as-runs`` show it."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kale_pm.commands.shared import image_of_steps, writing
+from kale_pm.console import mention_warnings, say, show_json, show_view
+from kale_pm.errors import UsageError
+
+if TYPE_CHECKING:
+    from kale_pm.face import Pipeline
+    from kale_pm.kfp.compiling.compile import CompileResult
+    from kale_pm.kfp.server.access import Access
+    from kale_pm.kfp.submit_trials import TrialRun
+    from kale_pm.sweep import Plan
+    from kale_pm.trials.goal import Goal
+
+_KFP = "On Kubeflow Pipelines"
+Kfp = Annotated[
+    bool,
+    typer.Option(
+        "--kfp",
+        help="Run nothing; compile one pipeline with a loop over the trials.",
+        rich_help_panel=_KFP,
+    ),
+]
+AsRuns = Annotated[
+    bool,
+    typer.Option(
+        "--as-runs",
+        help="Submit a run for each trial to a server, which can compare them.",
+        rich_help_panel=_KFP,
+    ),
+]
+Package = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="The YAML file; default: NOTEBOOK.sweep.yaml.",
+        rich_help_panel=_KFP,
+    ),
+]
+Dsl = Annotated[
+    Path | None,
+    typer.Option(
+        "--py",
+        metavar="FILE",
+        help="Also write the pipeline as a Python file.",
+        rich_help_panel=_KFP,
+    ),
+]
+Image = Annotated[
+    str | None,
+    typer.Option(
+        "--image",
+        metavar="IMAGE",
+        help="The container image of the steps.",
+        rich_help_panel=_KFP,
+    ),
+]
+NoInstall = Annotated[
+    bool,
+    typer.Option("--no-install", help="The image has all packages already.", rich_help_panel=_KFP),
+]
+Parallelism = Annotated[
+    int | None,
+    typer.Option(
+        "--parallelism",
+        min=1,
+        metavar="N",
+        help="Trials at a time in the loop; default: 10.",
+        rich_help_panel=_KFP,
+    ),
+]
+Experiment = Annotated[
+    str | None,
+    typer.Option(
+        "--experiment", metavar="NAME", help="The experiment of the runs.", rich_help_panel=_KFP
+    ),
+]
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        "--run-name",
+        metavar="NAME",
+        help="How the names of all runs begin.",
+        rich_help_panel=_KFP,
+    ),
+]
+ServiceAccount = Annotated[
+    str | None,
+    typer.Option(
+        "--service-account",
+        metavar="NAME",
+        help="The service account of the runs' pods.",
+        rich_help_panel=_KFP,
+    ),
+]
+PipelineRoot = Annotated[
+    str | None,
+    typer.Option(
+        "--pipeline-root",
+        metavar="URI",
+        help="Where the artifacts of the runs are kept.",
+        rich_help_panel=_KFP,
+    ),
+]
+
+
+_HERE, _ONE_RUN, _MANY_RUNS = "", "--kfp", "--as-runs"
+# The ways to sweep that an option belongs to.
+_WAYS = {
+    **dict.fromkeys(
+        ("--stop-when", "--reports", "--retry", "-j", "--fresh", "--fail-fast"), (_HERE,)
+    ),
+    **dict.fromkeys(("--verify", "--kernel", "--dir", "-v", "--csv"), (_HERE,)),
+    **dict.fromkeys(("--image", "--no-install"), (_ONE_RUN, _MANY_RUNS)),
+    **dict.fromkeys(("-o", "--py", "--parallelism"), (_ONE_RUN,)),
+    **dict.fromkeys(("--experiment", "--run-name", "--service-account"), (_MANY_RUNS,)),
+    **dict.fromkeys(("--pipeline-root", "--host", "--namespace"), (_MANY_RUNS,)),
+    **dict.fromkeys(("--authentication", "--token-file", "--ca", "--insecure"), (_MANY_RUNS,)),
+}
+
+
+@dataclass(frozen=True)
+class Compiling:
+    """What ``--kfp`` was given; None where nothing was."""
+
+    package: Path | None
+    dsl: Path | None
+    image: str | None
+    install: bool
+    parallelism: int | None
+
+
+@dataclass(frozen=True)
+class Submitting:
+    """What ``--as-runs`` was given; None where nothing was."""
+
+    access: Access
+    image: str | None
+    install: bool
+    experiment: str | None
+    run_name: str | None
+    service_account: str | None
+    pipeline_root: str | None
+
+
+def refuse_strange(way: str, given: Mapping[str, object]) -> None:
+    """UsageError for an option that the ``way`` does not have: ``--kfp``, ``--as-runs``, or none.
+
+    ``given`` are options by their names; those that are false were not given.
+    """
+    for option in filter(given.get, given):
+        ways = _WAYS[option]
+        if way not in ways:
+            raise UsageError(
+                f"{option} goes not with {way}" if way else f"{option} is for a sweep on a cluster",
+                hint=f"leave it out, or add {' or '.join(ways)}" if all(ways) else "leave it out",
+            )
+
+
+def compile_trials(
+    pipeline: Pipeline,
+    plan: Plan,
+    goal: Goal | None,
+    options: Compiling,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Compile one pipeline with all trials, and say where it is; for a dry run say only how."""
+    if goal is None:
+        raise UsageError(
+            "--kfp needs --best: the last step of the pipeline chooses by it",
+            hint="add --best METRIC:max or METRIC:min, such as --best accuracy:max",
+        )
+    warnings = _Warnings(as_json)
+    warnings.announce(pipeline, plan)
+    # Only the path, or JSON, belongs on the standard output.
+    with redirect_stdout(sys.stderr):
+        image = image_of_steps(pipeline, options.image)
+    output = options.package or pipeline.path.with_suffix(".sweep.yaml")
+
+    def compiled(package: Path, dsl: Path | None) -> CompileResult:
+        from kale_pm.kfp.compiling.compile import compile_sweep
+        from kale_pm.kfp.compiling.loop import PARALLELISM, Swept
+
+        swept = Swept(plan, goal, options.parallelism or PARALLELISM)
+        return compile_sweep(
+            pipeline, swept, package, dsl=dsl, image=image, install=options.install
+        )
+
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="kale-pm-") as folder:
+            result = compiled(Path(folder) / "sweep.yaml", None)
+    else:
+        with writing(output):
+            result = compiled(output, options.dsl)
+    warnings.add(*result.warnings)
+    if as_json:
+        show_json(
+            {
+                **_described(plan),
+                "package": None if dry_run else str(result.path),
+                "size": result.size,
+                "warnings": warnings.texts,
+            }
+        )
+        return
+    if dry_run:
+        _show_trials(plan)
+        say(f"{result.size / 1000:.0f} kB to be written to {output}")
+        return
+    say(f"{result.path}  {result.size / 1000:.0f} kB, {len(plan.trials):,} trials")
+    if result.dsl_path is not None:
+        say(result.dsl_path)
+
+
+def run_trials(
+    pipeline: Pipeline,
+    plan: Plan,
+    goal: Goal | None,
+    options: Submitting,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Submit a run for each trial, and print their pages as they start; or what would be sent."""
+    from kale_pm.kfp.submit import SubmitOptions
+    from kale_pm.kfp.submit_trials import prepare_trials, submit_trials
+
+    warnings = _Warnings(as_json)
+    warnings.announce(pipeline, plan)
+    if goal is not None:
+        warnings.add(f"--best {goal} is left out: with --as-runs you compare the runs yourself")
+    with redirect_stdout(sys.stderr):
+        image = image_of_steps(pipeline, options.image)
+    how = SubmitOptions(
+        experiment=options.experiment,
+        run_name=options.run_name,
+        service_account=options.service_account,
+        pipeline_root=options.pipeline_root,
+        image=image,
+        install=options.install,
+    )
+    if dry_run:
+        ready = prepare_trials(pipeline, plan, how)
+        warnings.add(*ready.warnings)
+        if as_json:
+            show_json({**ready.to_dict(), "warnings": warnings.texts})
+        else:
+            _show_trials(plan)
+            size = len(ready.sample.package) / 1000
+            say(f"{len(ready.orders):,} runs to be started, of one package of {size:.0f} kB")
+        return
+    server = options.access.settled(pipeline.configuration, pipeline.folder)
+
+    def tell(trial: TrialRun) -> None:
+        if not as_json:
+            say(trial.run.link)
+
+    runs = submit_trials(pipeline, plan, server, how, warn=warnings.add, tell=tell)
+    if as_json:
+        show_json({"runs": [run.to_dict() for run in runs], "warnings": warnings.texts})
+    else:
+        say(f"{len(runs):,} runs in the experiment {runs[0].run.experiment}", error=True)
+
+
+class _Warnings:
+    """Warnings as they come: printed for people, kept for a program."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.texts: list[str] = []
+        self._is_quiet = as_json
+
+    def add(self, *texts: str) -> None:
+        from kale_pm.terminal import warning_view
+
+        for text in texts:
+            if text not in self.texts:
+                self.texts.append(text)
+                if not self._is_quiet:
+                    show_view(warning_view(text), error=True)
+
+    def announce(self, pipeline: Pipeline, plan: Plan) -> None:
+        """What is to be known of the notebook, and of the plan."""
+        if not self._is_quiet:
+            mention_warnings(pipeline)
+        self.add(*plan.warnings)
+
+
+def _show_trials(plan: Plan) -> None:
+    from kale_pm.terminal import plan_view
+
+    show_view(plan_view(plan, plan.varied, stored=0))
+
+
+def _described(plan: Plan) -> dict[str, object]:
+    return {
+        "trials": [
+            {"number": trial.number, "parameters": trial.parameters} for trial in plan.trials
+        ],
+        "varied": plan.varied,
+    }
