@@ -74,6 +74,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/dataflow.py $(if $(PEER),--peer $(PEER))
 	$(BIN)/python benchmarks/marshal.py $(if $(PEER),--peer $(PEER))
 	$(BIN)/python benchmarks/local.py
+	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/pods.py
 
 package: $(INSTALLED)

@@ -12,20 +12,22 @@ import argparse
 import json
 import os
 import platform
-import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tables
 import ways
-from local_limits import Verdict, verdicts
+from local_limits import verdicts
 from pipelines import chatty, layered, single
-from rounds import Figure, Series
+from rounds import Figure
+from tables import Column
 from tools import ToolError
+from turns import Turns, conditions
 from ways import (
     API,
     COMMAND,
@@ -36,7 +38,6 @@ from ways import (
     PAPERMILL_COMMAND,
     PAPERMILL_HELP,
     PLOOMBER,
-    Taken,
     Way,
 )
 
@@ -46,13 +47,12 @@ PACKAGES = {PLOOMBER: "ploomber", ELYRA: "elyra"}
 ONCE = ("memory",)  # the memory is the same in every round, and takes long to measure
 DISTRIBUTIONS = ("kale-pm", "papermill", "nbclient", "ipykernel", "jupyter-client")
 
-# key of a measurement, heading, what one unit of it is, digits
 COLUMNS = (
-    ("seconds", "s", 1.0, 2),
-    ("processor", "processor s", 1.0, 2),
-    ("again", "again s", 1.0, 2),
-    ("memory", "memory MB", 1e6, 0),
-    ("written", "notebooks MB", 1e6, 1),
+    Column("seconds", "s"),
+    Column("processor", "processor s"),
+    Column("again", "again s"),
+    Column("memory", "memory MB", 1e6, 0),
+    Column("written", "notebooks MB", 1e6, 1),
 )
 
 
@@ -128,135 +128,18 @@ def _one_step(steps: Sequence[Any]) -> dict[str, Way]:
     }
 
 
-def take(
-    part: str,
-    sizes: Sizes,
-    peers: Mapping[str, str],
-    *,
-    rounds: int,
-    folder: Path,
-    note: Callable[[str], None],
-) -> Figure:
-    """Measure a part in rounds; a peer that fails is left out, and ``note`` is told."""
-    title, found = plan(part, sizes, peers)
-    turns: dict[str, list[Taken | None]] = {name: [] for name in found}
-    failed = set()
-    for number in range(rounds):
-        # Who begins changes, so that none always finds the busier machine.
-        for name in found if number % 2 == 0 else reversed(found):
-            taken = None
-            if name not in failed:
-                try:
-                    taken = _turn(found[name], folder)
-                except ToolError as error:
-                    if name not in PEERS:
-                        raise
-                    failed.add(name)
-                    note(f"{title}: without {name}: {error}")
-            turns[name].append(taken)
-    series = {name: Series(tuple(taken)) for name, taken in turns.items() if any(taken)}
-    return Figure(part, title, series, COMMAND)
-
-
-def _turn(way: Way, folder: Path) -> Taken:
-    # Kernels that end a moment later may still write what nobody will read.
-    with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as own:
-        load, before = os.getloadavg()[0], _processor()
-        taken = way(Path(own))
-        return {**taken, "load": load, "processor": _processor() - before}
-
-
-def _processor() -> float:
-    """Seconds of the processor that child processes have used, and theirs, if waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 # -- what is printed --------------------------------------------------------------------------
 
 
 def show(report: Report, options: Options) -> None:
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(", ".join(f"{name} {number}" for name, number in _versions(options).items()))
-    console.print(_conditions(report, options))
-    for table in (_figures(report), _verdicts(report, options)):
-        if table.row_count:
-            console.print()
-            console.print(table)
-    for line in report.notes:
-        console.print(f"* {line}", soft_wrap=True)
-
-
-def _figures(report: Report) -> Any:
-    table = _table("", "", *(heading for _, heading, _, _ in COLUMNS), f"times {COMMAND}")
-    table.columns[1].justify = "left"
-    for figure in report.figures:
-        title = figure.title
-        for name, series in figure.series.items():
-            row = [title, name]
-            for key, _, unit, digits in COLUMNS:
-                median = series.median(key)
-                row.append("" if median is None else f"{median / unit:.{digits}f}")
-            ratio = figure.ratio(name, "seconds") if name != COMMAND else None
-            table.add_row(*row, "" if ratio is None else f"{ratio:.2f}")
-            title = ""
-        table.add_row()
-    return table
-
-
-def _verdicts(report: Report, options: Options) -> Any:
-    title = "limits" if options.is_full else "limits, meant for full size"
-    table = _table(title, "", "found", "limit", "")
-    table.columns[1].justify = "left"
-    last = ""
-    for verdict in verdicts(report.figures):
-        found, limit = _in_words(verdict)
-        judgement = "kept" if verdict.is_kept else "MISSED"
-        shown = "" if verdict.title == last else verdict.title
-        row = (shown, _subject(verdict), found, limit)
-        table.add_row(*row, judgement if options.is_full else "")
-        last = verdict.title
-    return table
-
-
-def _subject(verdict: Verdict) -> str:
-    limit = verdict.limit
-    if limit.peer is not None:
-        return f"{limit.way}, times as fast as {limit.peer}"
-    return limit.way if limit.what == "seconds" else f"{limit.way}, {limit.what}"
-
-
-def _in_words(verdict: Verdict) -> tuple[str, str]:
-    limit = verdict.limit
-    sign, digits = ("≥", 1) if limit.peer is not None else ("≤", 0 if limit.unit == "MB" else 2)
-    number = f"{limit.number:g} {limit.unit}"
-    return f"{verdict.found:.{digits}f} {limit.unit}", f"{sign} {number}"
-
-
-def _table(title: str, *columns: str) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(title)
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _conditions(report: Report, options: Options) -> str:
-    loads = [
-        turn["load"]
-        for figure in report.figures
-        for series in figure.series.values()
-        for turn in series.turns
-        if turn
-    ]
-    load = f"load {min(loads):.1f} to {max(loads):.1f}" if loads else ""
-    return (
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, {load}"
-        f" | medians of {options.rounds} rounds"
+    versions = ", ".join(f"{name} {number}" for name, number in _versions(options).items())
+    tables.show(
+        (versions, conditions(report.figures, options.rounds)),
+        (
+            tables.of_figures(report.figures, COLUMNS, f"times {COMMAND}"),
+            tables.of_limits(verdicts(report.figures), is_full=options.is_full),
+        ),
+        report.notes,
     )
 
 
@@ -275,24 +158,8 @@ def to_dict(report: Report, options: Options) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "sizes": asdict(options.sizes),
         "rounds": options.rounds,
-        "figures": [
-            {
-                "name": figure.name,
-                "title": figure.title,
-                "rounds": {name: series.turns for name, series in figure.series.items()},
-            }
-            for figure in report.figures
-        ],
-        "limits": [
-            {
-                "title": verdict.title,
-                **asdict(verdict.limit),
-                "unit": verdict.limit.unit,
-                "found": verdict.found,
-                "kept": verdict.is_kept,
-            }
-            for verdict in verdicts(report.figures)
-        ],
+        "figures": tables.figures_to_dicts(report.figures),
+        "limits": tables.limits_to_dicts(verdicts(report.figures)),
         "notes": report.notes,
     }
 
@@ -365,7 +232,8 @@ def run(options: Options, folder: Path) -> Report:
 
     for part in options.only:
         rounds = 1 if part in ONCE else options.rounds
-        figure = take(part, options.sizes, options.peers, rounds=rounds, folder=folder, note=note)
+        title, found = plan(part, options.sizes, options.peers)
+        figure = Turns(rounds, folder, note, PEERS).take(part, title, found, COMMAND)
         report.figures.append(figure)
         medians = (f"{name} {s.median('seconds'):.2f} s" for name, s in figure.series.items())
         print(f"{figure.title}: {', '.join(medians)}", file=sys.stderr)

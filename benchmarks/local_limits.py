@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,14 +18,15 @@ from ways import (
     PLOOMBER,
 )
 
-Unit = Literal["x", "s", "MB"]
+Unit = Literal["x", "s", "ms", "MB"]
+_SIZES: dict[Unit, float] = {"x": 1, "s": 1, "ms": 1e-3, "MB": 1e6}  # in what is measured
 
 
 @dataclass(frozen=True)
 class Limit:
     """With a ``peer``: how many times as fast as it ``way`` must be.  Else the most that is taken.
 
-    ``what`` is the key of the measurement.
+    ``what`` is the key of the measurement: seconds, or bytes of memory.
     """
 
     part: str
@@ -38,7 +39,23 @@ class Limit:
     def unit(self) -> Unit:
         if self.peer is not None:
             return "x"
-        return "MB" if self.what == "memory" else "s"
+        return {"memory": "MB", "overhead": "ms"}.get(self.what, "s")  # type: ignore[return-value]
+
+    @property
+    def size(self) -> float:
+        """One of its units, in what is measured."""
+        return _SIZES[self.unit]
+
+    @property
+    def digits(self) -> int:
+        return {"MB": 0, "ms": 1}.get(self.unit, 2)
+
+    @property
+    def subject(self) -> str:
+        """What is limited, in words."""
+        if self.peer is not None:
+            return f"{self.way}, times as fast as {self.peer}"
+        return self.way if self.what == "seconds" else f"{self.way}, {self.what}"
 
 
 LIMITS = (
@@ -61,7 +78,7 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """A limit, and what was found: times as fast as the peer, seconds, or megabytes."""
+    """A limit, and what was found, in the limit's unit."""
 
     title: str
     limit: Limit
@@ -74,10 +91,10 @@ class Verdict:
         return self.found <= self.limit.number
 
 
-def verdicts(figures: Sequence[Figure]) -> Iterator[Verdict]:
-    """One for each limit whose ways were measured."""
+def verdicts(figures: Iterable[Figure], limits: Sequence[Limit] = LIMITS) -> Iterator[Verdict]:
+    """One for each of the limits whose ways were measured."""
     for figure in figures:
-        for limit in LIMITS:
+        for limit in limits:
             found = _found(figure, limit) if limit.part == figure.name else None
             if found is not None:
                 yield Verdict(figure.title, limit, found)
@@ -91,4 +108,4 @@ def _found(figure: Figure, limit: Limit) -> float | None:
         peer = figure.series.get(limit.peer)
         return peer.ratio(ours, limit.what) if peer is not None else None
     median = ours.median(limit.what)
-    return median / 1e6 if median is not None and limit.unit == "MB" else median
+    return None if median is None else median / limit.size

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import limits
+import tables
 from limits import Verdict
 from marshallers import KALE, MARSHALLERS, OURS, PLAIN
 from payloads import PAYLOADS, VARIABLES
@@ -71,26 +72,16 @@ class Report:
 
 
 def show(report: Report, options: Options) -> None:
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(", ".join(f"{name} {number}" for name, number in _versions(options).items()))
-    console.print(_conditions(options))
-    for table in (
-        _machine(report),
-        _payloads(report),
-        _variables(report),
-        _verdicts(report, options),
-    ):
-        if table.row_count:
-            console.print()
-            console.print(table)
-    for note in report.notes:
-        console.print(f"* {note}", soft_wrap=True)
+    versions = ", ".join(f"{name} {number}" for name, number in _versions(options).items())
+    tables.show(
+        (versions, _conditions(options)),
+        (_machine(report), _payloads(report), _variables(report), _verdicts(report, options)),
+        report.notes,
+    )
 
 
 def _machine(report: Report) -> Any:
-    table = _table("this machine", "GB/s")
+    table = tables.table("this machine", "GB/s")
     for name in report.machine.turns[0] or {} if report.machine else ():
         table.add_row(name, _number(report.machine, name, 1e9, 1))
     return table
@@ -100,7 +91,7 @@ def _payloads(report: Report) -> Any:
     headings = []
     for key, heading, _, _ in COLUMNS:
         headings += [heading, "x"] if key in COMPARED else [heading]
-    table = _table("payload", "", *headings)
+    table = tables.table("payload", "", *headings)
     table.columns[1].justify = "left"
     for figure in report.payloads:
         title = figure.title
@@ -117,7 +108,7 @@ def _payloads(report: Report) -> Any:
 
 
 def _variables(report: Report) -> Any:
-    table = _table("variables of a step", "plain s", *(f"{way} x" for way in WAYS[1:]))
+    table = tables.table("variables of a step", "plain s", *(f"{way} x" for way in WAYS[1:]))
     for figure in report.variables:
         if figure.series:
             ratios = (_times(figure.ratio(way, "seconds")) for way in WAYS[1:])
@@ -128,7 +119,7 @@ def _variables(report: Report) -> Any:
 
 def _verdicts(report: Report, options: Options) -> Any:
     title = "limits" if options.scale == 1 else "limits, meant for full size"
-    table = _table(title, "found", "limit", "")
+    table = tables.table(title, "found", "limit", "")
     for verdict in report.verdicts():
         digits = 2 if verdict.unit == "x" else 1
         found, limit = (
@@ -136,16 +127,6 @@ def _verdicts(report: Report, options: Options) -> Any:
         )
         judgement = "kept" if verdict.is_kept else "MISSED"
         table.add_row(verdict.what, found, limit, judgement if options.scale == 1 else "")
-    return table
-
-
-def _table(title: str, *columns: str) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(title)
-    for column in columns:
-        table.add_column(column, justify="right")
     return table
 
 
@@ -172,17 +153,6 @@ def _versions(options: Options) -> dict[str, str]:
 
 def to_dict(report: Report, options: Options) -> dict[str, Any]:
     """The same for a program: every round, and the verdicts."""
-
-    def figures(found: Sequence[Figure]) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": figure.name,
-                "title": figure.title,
-                "rounds": {name: series.turns for name, series in figure.series.items()},
-            }
-            for figure in found
-        ]
-
     return {
         "versions": _versions(options),
         "python": platform.python_version(),
@@ -191,9 +161,9 @@ def to_dict(report: Report, options: Options) -> dict[str, Any]:
         "scale": options.scale,
         "rounds": options.rounds,
         "machine": report.machine.turns if report.machine else [],
-        "payloads": figures(report.payloads),
-        "variables": figures(report.variables),
-        "questions": figures(report.questions),
+        "payloads": tables.figures_to_dicts(report.payloads),
+        "variables": tables.figures_to_dicts(report.variables),
+        "questions": tables.figures_to_dicts(report.questions),
         "limits": [{**asdict(it), "kept": it.is_kept} for it in report.verdicts()],
         "notes": report.notes,
     }

@@ -79,14 +79,14 @@ def _name(number: int) -> str:
 
 def write_tagged(steps: Sequence[Step], folder: Path) -> Path:
     """One notebook of all steps in kale-pm's tags; its path."""
-    cells = []
+    cells: list[tuple[Sequence[str], str]] = []
     for step in steps:
         tags = [f"step:{step.name}", *(f"prev:{parent}" for parent in step.parents)]
         for source in step.cells:
             cells.append((tags, source))
             tags = []
     path = folder / "pipeline.ipynb"
-    path.write_text(_notebook(cells), encoding="utf-8")
+    path.write_text(notebook(cells), encoding="utf-8")
     return path
 
 
@@ -95,7 +95,7 @@ def write_notebooks(steps: Sequence[Step], folder: Path) -> list[Path]:
     paths = []
     for step in steps:
         path = folder / f"{step.name}.ipynb"
-        path.write_text(_notebook(([], source) for source in step.alone), encoding="utf-8")
+        path.write_text(notebook(([], source) for source in step.alone), encoding="utf-8")
         paths.append(path)
     return paths
 
@@ -105,7 +105,7 @@ def write_ploomber(steps: Sequence[Step], folder: Path) -> None:
     for step in steps:
         upstream = f"upstream = {list(step.parents) or None}\nproduct = None"
         cells = [(["parameters"], upstream), *(([], source) for source in step.alone)]
-        (folder / f"{step.name}.ipynb").write_text(_notebook(cells), encoding="utf-8")
+        (folder / f"{step.name}.ipynb").write_text(notebook(cells), encoding="utf-8")
     tasks = [
         {"source": f"{step.name}.ipynb", "product": f"executed/{step.name}.ipynb"} for step in steps
     ]
@@ -165,8 +165,8 @@ def _elyra_node(step: Step) -> dict[str, Any]:
     }
 
 
-def _notebook(cells: Iterable[tuple[list[str], str]]) -> str:
-    """Cells by their tags and source."""
+def notebook(cells: Iterable[tuple[Sequence[str], str]]) -> str:
+    """A notebook as JSON, of cells by their tags and source."""
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     content = {
         "nbformat": 4,
@@ -177,7 +177,7 @@ def _notebook(cells: Iterable[tuple[list[str], str]]) -> str:
                 "cell_type": "code",
                 "id": f"cell-{number}",
                 "execution_count": None,
-                "metadata": {"tags": tags} if tags else {},
+                "metadata": {"tags": list(tags)} if tags else {},
                 "outputs": [],
                 "source": source,
             }

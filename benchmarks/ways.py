@@ -27,6 +27,7 @@ HELP = "kale-pm --help"
 PAPERMILL_HELP = "papermill --help"
 
 PATIENCE = 900.0  # seconds until a process counts as hanging
+WORKER = "local_worker.py"
 
 Taken = dict[str, float]
 Way = Callable[[Path], Taken]
@@ -59,19 +60,20 @@ def kale_pm_twice(steps: Sequence[Step]) -> Way:
 
 
 def kale_pm_api(steps: Sequence[Step]) -> Way:
-    return lambda folder: ask("run", [write_tagged(steps, folder)])
+    return lambda folder: ask(WORKER, folder, "run", write_tagged(steps, folder))
 
 
 def kale_pm_memory(steps: Sequence[Step]) -> Way:
     """The whole command; ``memory`` is the most that its own process had resident, in bytes."""
-    return lambda folder: ask("memory", [write_tagged(steps, folder)])
+    return lambda folder: ask(WORKER, folder, "memory", write_tagged(steps, folder))
 
 
 def papermill_api(steps: Sequence[Step], *, engine: bool = False) -> Way:
     """One step after another in one process; ``engine`` says whether with kale-pm's."""
 
     def take(folder: Path) -> Taken:
-        taken = ask("engine" if engine else "papermill", write_notebooks(steps, folder))
+        what = "engine" if engine else "papermill"
+        taken = ask(WORKER, folder, what, *write_notebooks(steps, folder))
         return {**taken, "written": _written(folder, "executed_*.ipynb")}
 
     return take
@@ -126,10 +128,9 @@ def command(argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = N
     return time.perf_counter() - start
 
 
-def ask(what: str, notebooks: Sequence[Path]) -> Taken:
-    """What the worker answers; ToolError, with its last line, if it fails or hangs."""
-    worker = [sys.executable, str(HERE / "local_worker.py"), what]
-    text = _done([*worker, *map(str, notebooks)], notebooks[0].parent)
+def ask(worker: str, folder: Path, *arguments: object) -> Taken:
+    """What a worker answers in its last line; ToolError, with that of its errors, if it fails."""
+    text = _done([sys.executable, str(HERE / worker), *map(str, arguments)], folder)
     taken: Taken = json.loads(text.splitlines()[-1])
     return taken
 

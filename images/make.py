@@ -1,6 +1,7 @@
-"""Make the pictures of the README from examples/wine.ipynb.
+"""Make the pictures of the README from examples/wine.ipynb and examples/wine_sweep.ipynb.
 
-wine-dag.svg is always made.  report.png, the report of a run, needs `chromium` on the PATH.
+wine-dag.svg and wine-sweep.svg, the trials of a sweep, are always made.  report.png, the report
+of a run, needs `chromium` on the PATH.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from pathlib import Path
 
 import kale_pm
 from kale_pm.report import as_svg
+from kale_pm.trials.gallery import lines
 
 IMAGES = Path(__file__).resolve().parent
 NOTEBOOK = IMAGES.parent / "examples" / "wine.ipynb"
+SWEPT = NOTEBOOK.with_name("wine_sweep.ipynb")
+VALUES = {"components": [1, 2, 8], "reach": [0.03, 0.3, 3, 30]}
 WIDTH, HEIGHT = 1200, 1300  # pixels
 COLOURS = 128
 
@@ -25,6 +29,17 @@ def draw_dag() -> Path:
     pipeline = kale_pm.load(NOTEBOOK)
     path = IMAGES / "wine-dag.svg"
     path.write_text(as_svg(pipeline.parents, implied=pipeline.implied_edges), encoding="utf-8")
+    return path
+
+
+def draw_trials() -> Path:
+    """A line for each trial, through its parameters and metrics."""
+    path = IMAGES / "wine-sweep.svg"
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline = kale_pm.load(SWEPT)
+        sweep = pipeline.sweep(folder=folder, best="accuracy:max", reports=0, **VALUES)
+        picture = lines(sweep.rows, goal=sweep.goal, varied=sweep.record.varied)
+    path.write_text(picture, encoding="utf-8")
     return path
 
 
@@ -56,6 +71,7 @@ def photograph(browser: str, page: Path, target: Path) -> None:
 
 def main() -> None:
     print(draw_dag())
+    print(draw_trials())
     browser = shutil.which("chromium")
     if browser is None:
         print("report.png: not made, there is no chromium on the PATH")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 STEPS = {
     "candies": ["fill_sack", "sort", "share_chocolates", "share_fruits", "party"],
@@ -22,17 +24,25 @@ STEPS = {
         "evaluate",
         "select",
     ],
+    "wine_sweep": ["load", "split", "reduce", "train", "evaluate"],
 }
 PICTURES = {
     "candies": {},
     "report": {"seasons": 2, "regions": 1},
     "wine": {"load": 1, "evaluate": 1},
+    "wine_sweep": {"reduce": 1},
 }
-METRICS = {"candies": set(), "report": {"revenue", "growth_rate"}, "wine": {"accuracy", "f1"}}
+METRICS = {
+    "candies": set(),
+    "report": {"revenue", "growth_rate"},
+    "wine": {"accuracy", "f1"},
+    "wine_sweep": {"accuracy", "test_accuracy"},
+}
 CHANGED = {
     "candies": ("kids=4", ["party", "share_chocolates", "share_fruits"]),
     "report": ("years=2", sorted(STEPS["report"])),
     "wine": ("neighbours=1", ["evaluate", "select", "train_neighbours"]),
+    "wine_sweep": ("reach=0.1", ["evaluate", "train"]),
 }
 
 
@@ -82,7 +92,7 @@ def loads(page: str) -> list[str]:
     return [a for a in addresses if not a.startswith(("data:", "#"))]
 
 
-@pytest.mark.parametrize("name", ["candies", "report", "wine"])
+@pytest.mark.parametrize("name", STEPS)
 def test_an_example_runs_once_and_again_only_where_a_parameter_changed_it(
     name, example, kale, tmp_path
 ):
@@ -133,3 +143,43 @@ def test_an_example_runs_once_and_again_only_where_a_parameter_changed_it(
     page = (run / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64") == sum(PICTURES[name].values())
     assert loads(page) == []
+
+
+def test_trials_of_the_wines_share_what_no_parameter_reaches_and_one_is_the_best(
+    example, kale, tmp_path
+):
+    path = example("wine_sweep")
+    values = ("-p", "components=1,8", "-p", "reach=0.03,3")
+
+    swept = kale("sweep", path.name, *values, "--best", "accuracy:max")
+
+    assert swept.code == 0, swept.err
+    folder = (tmp_path / ".kale-pm" / "sweeps" / "latest").resolve()
+    lines = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    executed = Counter(each["step"] for each in events if each["event"] == "StepStarted")
+    assert executed == {"load": 1, "split": 1, "reduce": 2, "train": 4, "evaluate": 4}
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    trials = {each["trial"]: each for each in results["trials"]}
+    assert trials[results["best"]]["parameters"] == {"components": 8, "reach": 3.0}
+    assert len({each["metrics"]["accuracy"] for each in trials.values()}) == len(trials)
+    assert loads((folder / "report.html").read_text(encoding="utf-8")) == []
+
+
+def test_in_one_kernel_the_notebook_of_the_sweep_is_one_of_its_trials(example, kale, tmp_path):
+    path = example("wine_sweep")
+    kale("run", path.name)
+
+    plain = nbformat.read(path, as_version=4)
+    NotebookClient(
+        plain, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    ).execute()
+
+    shown = [
+        output.text
+        for cell in plain.cells
+        for output in cell.get("outputs", ())
+        if "text" in output
+    ]
+    metrics = record(tmp_path)["metrics"]
+    assert shown[-1].split() == [str(metrics["accuracy"]), str(metrics["test_accuracy"])]

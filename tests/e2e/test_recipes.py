@@ -1,4 +1,4 @@
-"""docs/recipes.md: every notebook runs, and the commands show what the page says."""
+"""docs/recipes.md, docs/sweeps.md: every notebook runs, and the commands show what they say."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Answer
 
-PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {name: (DOCS / name).read_text(encoding="utf-8") for name in ("recipes.md", "sweeps.md")}
 BLOCK = re.compile(r"^```(\w+) ?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 # What differs from run to run, or from machine to machine.
 MASKS = (
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d", "DATE"),
     (r"[a-z]+-\d{8}-\d{6}-[0-9a-f]{4}", "RUN"),
     (r"\d[\d.]* s\b", "TIME"),
     (r"\d[\d.]* k?B\b", "SIZE"),
@@ -32,28 +34,35 @@ class Block(NamedTuple):
     text: str
 
 
-def sections() -> Iterator[tuple[str, list[Block]]]:
-    """Each recipe with its blocks; notebooks of the recipes before stand first."""
+def sections(page: str) -> Iterator[tuple[str, list[Block]]]:
+    """Each section with its blocks; notebooks of the sections before stand first."""
     notebooks: list[Block] = []
-    for section in PAGE.split("\n## ")[1:]:
+    for section in PAGES[page].split("\n## ")[1:]:
         blocks = [Block(*found) for found in BLOCK.findall(section)]
         yield section.partition("\n")[0], [*notebooks, *blocks]
         notebooks += [block for block in blocks if block.kind == "python"]
 
 
-SECTIONS = dict(sections())
+SECTIONS = {page: dict(sections(page)) for page in PAGES}
+EXECUTED = [
+    pytest.param(title, blocks, id=f"{page}-{title}")
+    for page, found in SECTIONS.items()
+    for title, blocks in found.items()
+    if {"console", "pycon"} & {block.kind for block in blocks}
+]
 
 
-@pytest.mark.parametrize("title", SECTIONS)
-def test_recipe(
+@pytest.mark.parametrize(("title", "blocks"), EXECUTED)
+def test_section(
     title: str,
+    blocks: list[Block],
     kale: Callable[..., Answer],
     documented_notebook: Callable[[str, Path], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for kind, words, text in SECTIONS[title]:
+    for kind, words, text in blocks:
         match kind:
             case "python":
                 documented_notebook(text, tmp_path / words.removeprefix("notebook "))
@@ -68,12 +77,13 @@ def test_recipe(
                 assert failures(text, title) == 0
 
 
-def test_the_list_names_the_recipes() -> None:
-    assert re.findall(r"^- \[(.*)\]\(#", PAGE, re.MULTILINE) == list(SECTIONS)
+@pytest.mark.parametrize("page", PAGES)
+def test_the_list_names_the_sections(page: str) -> None:
+    assert re.findall(r"^- \[(.*)\]\(#", PAGES[page], re.MULTILINE) == list(SECTIONS[page])
 
 
 def test_every_recipe_is_executed() -> None:
-    for title, blocks in SECTIONS.items():
+    for title, blocks in SECTIONS["recipes.md"].items():
         assert {"console", "pycon"} & {block.kind for block in blocks}, title
 
 
