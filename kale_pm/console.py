@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -101,8 +102,15 @@ def mention_warnings(pipeline: Pipeline) -> None:
     if count:
         from kale_pm.terminal import warning_view
 
-        said = f"{count} {'warning' if count == 1 else 'warnings'}: kale-pm check {pipeline.path}"
+        said = f"{count} {'warning' if count == 1 else 'warnings'}: {_check_command(pipeline)}"
         show_view(warning_view(said), error=True)
+
+
+def _check_command(pipeline: Pipeline) -> str:
+    program = Path(sys.argv[0])
+    if program.suffix == ".py" and program.stem != "__main__":
+        return f"python {program} check"  # a script of the SDK is its own command line
+    return f"kale-pm check {pipeline.path}"
 
 
 def show_json(content: dict[str, Any]) -> None:

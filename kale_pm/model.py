@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 CellKind = Literal["code", "markdown", "raw"]
@@ -84,6 +84,21 @@ class SecretFiles:
 
 
 @dataclass(frozen=True)
+class Artifact:
+    """A file that a step writes at ``path``, in its working folder, and keeps as ``name``."""
+
+    name: str
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.path).suffix
+
+
+@dataclass(frozen=True)
 class Toleration:
     """A taint of nodes that a step's pod tolerates; None stands for any value, any effect."""
 
@@ -100,12 +115,14 @@ class StepOptions:
     starts) are None where no tag says anything, and so are the pauses between two tries:
     ``retry_interval`` (seconds) before the second try, ``retry_factor`` times longer before each
     later one, ``retry_max_interval`` (seconds) at most.  ``shared_memory`` is the size of
-    /dev/shm, as Kubernetes writes it.
+    /dev/shm, as Kubernetes writes it.  ``packages`` are requirements that the step installs
+    beside what it imports, ``artifacts`` files that it keeps.
     """
 
     image: str | None = None
     pull_policy: PullPolicy | None = None
     install: bool | None = None
+    packages: tuple[str, ...] = ()
     cache: bool | None = None
     report: bool | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
@@ -115,6 +132,7 @@ class StepOptions:
     retry_factor: float | None = None
     retry_max_interval: int | None = None
     timeout: int | None = None
+    artifacts: tuple[Artifact, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     nodes: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
@@ -333,7 +351,7 @@ class Pipeline:
         """The language of the cells, in its own spelling."""
         return PYTHON if self.is_analysed else self.kernelspec["language"]
 
-    @property
+    @cached_property
     def is_analysed(self) -> bool:
         """Whether the code can be read, so that variables flow between the steps: Python alone."""
         return all(cell.is_python for step in self.steps for cell in step.cells)
@@ -370,11 +388,16 @@ class Pipeline:
 
     def users(self, name: str) -> dict[str, tuple[str, ...]]:
         """Variable -> the steps that may need it from the step ``name``."""
-        found: dict[str, tuple[str, ...]] = {}
+        return dict(self._users.get(name, {}))
+
+    @cached_property
+    def _users(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
         for step in self.steps:
             for need in step.needs:
-                if name in {source.step for source in need.sources}:
-                    found[need.name] = (*found.get(need.name, ()), step.name)
+                for name in {source.step for source in need.sources}:
+                    users = found.setdefault(name, {})
+                    users[need.name] = (*users.get(need.name, ()), step.name)
         return found
 
     def _above(self, name: str) -> set[str]:

@@ -12,6 +12,7 @@ _OWN_WORDS = frozenset(
     {
         *("KalePmError", "LoadError", "PackError", "SaveError", "StoreError"),
         *("CellFailed", "CellTimeoutError", "DeadKernelError", "KernelNotStarted", "NothingSaved"),
+        "ArtifactMissing",
     }
 )
 
@@ -92,7 +93,8 @@ class StepRecord:
     ``inputs`` are the steps whose variables it may read, ``needs`` the names of the variables
     that it loads, ``notebook`` the executed notebook relative to the run's folder, ``started``
     seconds since the epoch, ``why`` the reason for which it ran or did not, ``cached_from``
-    the run that really executed it.
+    the run that really executed it.  ``artifacts`` are the files that it has kept, by name,
+    relative to the run's folder as well.
     """
 
     name: str
@@ -107,6 +109,7 @@ class StepRecord:
     notebook: str | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     error: CellError | None = None
+    artifacts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

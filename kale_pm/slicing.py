@@ -53,7 +53,9 @@ def cut(pipeline: Pipeline, name: str) -> NotebookNode:
 
 def to_bytes(notebook: NotebookNode) -> bytes:
     """The notebook as a file: sorted keys, one form only."""
-    return (json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    # Half of a surrogate pair has no UTF-8, but JSON has an escape for it.
+    return text.encode(errors="backslashreplace")
 
 
 def _prelude(pipeline: Pipeline, step: Step) -> list[NotebookNode]:

@@ -26,6 +26,7 @@ from kale_pm.errors import ServerError, StepFailed, UsageError
 if TYPE_CHECKING:
     from kale_pm.face import Pipeline
     from kale_pm.kfp.cluster.snapshots import SnapshotEvent
+    from kale_pm.kfp.server.access import Access
     from kale_pm.kfp.submit import ClusterRun
     from kale_pm.record import RunRecord
 
@@ -143,15 +144,15 @@ def submit(
             "--wait goes not with --cron: a schedule does not end",
             hint="leave out one of them; the server shows the runs of a schedule",
         )
-    if insecure and ca is not None:
-        raise UsageError("--insecure believes any certificate, --ca only some: choose one")
+    access = server_access(
+        host, namespace, authentication, token_file=token_file, ca=ca, insecure=insecure
+    )
     parameters = dict(parse_assignment(text) for text in parameter or ())
     pipeline = load_pipeline(notebook, strict, infer_edges)
     refuse_errors(pipeline)
     if not as_json:
         mention_warnings(pipeline)
 
-    from kale_pm.kfp.server.access import Access
     from kale_pm.kfp.submit import ClusterRun, SubmitOptions, prepare, submit_pipeline
     from kale_pm.terminal import prepared_view, submitted_view, warning_view
 
@@ -184,7 +185,6 @@ def submit(
         else:
             show_view(prepared_view(prepared.to_dict()))
         return
-    access = Access(host, namespace, authentication, token_file, ca, not insecure)
     server = access.settled(pipeline.configuration, pipeline.folder)
     sent = submit_pipeline(pipeline, server, options, warn=warn, tell=_tell_snapshot)
     if not as_json:
@@ -194,6 +194,23 @@ def submit(
         _wait(sent, pipeline, verbose, as_json)
     elif as_json:
         show_json({**sent.to_dict(), "warnings": warnings})
+
+
+def server_access(
+    host: str | None,
+    namespace: str | None,
+    authentication: str | None,
+    *,
+    token_file: Path | None,
+    ca: Path | None,
+    insecure: bool,
+) -> Access:
+    """What the options say of the server.  Raises UsageError where they contradict each other."""
+    from kale_pm.kfp.server.access import Access
+
+    if insecure and ca is not None:
+        raise UsageError("--insecure believes any certificate, --ca only some: choose one")
+    return Access(host, namespace, authentication, token_file, ca, not insecure)
 
 
 def _tell_snapshot(event: SnapshotEvent) -> None:

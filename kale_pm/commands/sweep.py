@@ -13,6 +13,30 @@ import typer
 from kale_pm.commands.local_sweep import Output, show_plan, sweep_here, try_again
 from kale_pm.commands.options import Folder, Infer, Json, Strict
 from kale_pm.commands.shared import load_pipeline, refuse_errors, sweep_called
+from kale_pm.commands.submit import (
+    Authentication,
+    Ca,
+    Host,
+    Insecure,
+    Namespace,
+    TokenFile,
+    server_access,
+)
+from kale_pm.commands.sweep_on_kfp import Compiling, Submitting, compile_trials, run_trials
+from kale_pm.commands.sweep_ways import (
+    AsRuns,
+    Dsl,
+    Experiment,
+    Image,
+    Kfp,
+    NoInstall,
+    Package,
+    Parallelism,
+    PipelineRoot,
+    RunName,
+    ServiceAccount,
+    refuse_strange,
+)
 from kale_pm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +49,7 @@ _GOAL = "The best of them"
 
 
 def sweep(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
@@ -127,6 +152,23 @@ def sweep(
         typer.Option("--kernel", metavar="NAME", help="Another kernel than the notebook's."),
     ] = None,
     folder: Folder = None,
+    kfp: Kfp = False,
+    as_runs: AsRuns = False,
+    package: Package = None,
+    dsl: Dsl = None,
+    parallelism: Parallelism = None,
+    image: Image = None,
+    no_install: NoInstall = False,
+    experiment: Experiment = None,
+    run_name: RunName = None,
+    service_account: ServiceAccount = None,
+    pipeline_root: PipelineRoot = None,
+    host: Host = None,
+    namespace: Namespace = None,
+    authentication: Authentication = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    insecure: Insecure = False,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Print what the cells print.")
     ] = False,
@@ -146,6 +188,7 @@ def sweep(
     from kale_pm.local.sweeping import SweepOptions
     from kale_pm.trials.goal import read_condition, read_goal
 
+    refuse_strange(context, kfp=kfp, as_runs=as_runs)
     if as_csv and (as_json or dry_run):
         raise UsageError(f"--csv goes not with {'--json' if as_json else '--dry-run'}")
     options = SweepOptions(
@@ -173,7 +216,18 @@ def sweep(
     values = _values(pipeline, parameter or [])
     plan = pipeline.plan_sweep(trials=trials, random=random, seed=seed, parameters=values)
     plan = _doubted(pipeline, plan, options)
-    if dry_run:
+    if as_runs:
+        access = server_access(
+            host, namespace, authentication, token_file=token_file, ca=ca, insecure=insecure
+        )
+        submitting = Submitting(
+            access, image, not no_install, experiment, run_name, service_account, pipeline_root
+        )
+        run_trials(pipeline, plan, options.goal, submitting, dry_run=dry_run, as_json=as_json)
+    elif kfp:
+        compiling = Compiling(package, dsl, image, not no_install, parallelism)
+        compile_trials(pipeline, plan, options.goal, compiling, dry_run=dry_run, as_json=as_json)
+    elif dry_run:
         show_plan(pipeline, plan, options, output)
     else:
         sweep_here(pipeline, plan, options, output)

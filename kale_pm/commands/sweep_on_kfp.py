@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from kale_pm.commands.shared import image_of_steps, writing
 from kale_pm.console import mention_warnings, say, show_json, show_view
@@ -23,114 +20,6 @@ if TYPE_CHECKING:
     from kale_pm.kfp.submit_trials import TrialRun
     from kale_pm.sweep import Plan
     from kale_pm.trials.goal import Goal
-
-_KFP = "On Kubeflow Pipelines"
-Kfp = Annotated[
-    bool,
-    typer.Option(
-        "--kfp",
-        help="Run nothing; compile one pipeline with a loop over the trials.",
-        rich_help_panel=_KFP,
-    ),
-]
-AsRuns = Annotated[
-    bool,
-    typer.Option(
-        "--as-runs",
-        help="Submit a run for each trial to a server, which can compare them.",
-        rich_help_panel=_KFP,
-    ),
-]
-Package = Annotated[
-    Path | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="The YAML file; default: NOTEBOOK.sweep.yaml.",
-        rich_help_panel=_KFP,
-    ),
-]
-Dsl = Annotated[
-    Path | None,
-    typer.Option(
-        "--py",
-        metavar="FILE",
-        help="Also write the pipeline as a Python file.",
-        rich_help_panel=_KFP,
-    ),
-]
-Image = Annotated[
-    str | None,
-    typer.Option(
-        "--image",
-        metavar="IMAGE",
-        help="The container image of the steps.",
-        rich_help_panel=_KFP,
-    ),
-]
-NoInstall = Annotated[
-    bool,
-    typer.Option("--no-install", help="The image has all packages already.", rich_help_panel=_KFP),
-]
-Parallelism = Annotated[
-    int | None,
-    typer.Option(
-        "--parallelism",
-        min=1,
-        metavar="N",
-        help="Trials at a time in the loop; default: 10.",
-        rich_help_panel=_KFP,
-    ),
-]
-Experiment = Annotated[
-    str | None,
-    typer.Option(
-        "--experiment", metavar="NAME", help="The experiment of the runs.", rich_help_panel=_KFP
-    ),
-]
-RunName = Annotated[
-    str | None,
-    typer.Option(
-        "--run-name",
-        metavar="NAME",
-        help="How the names of all runs begin.",
-        rich_help_panel=_KFP,
-    ),
-]
-ServiceAccount = Annotated[
-    str | None,
-    typer.Option(
-        "--service-account",
-        metavar="NAME",
-        help="The service account of the runs' pods.",
-        rich_help_panel=_KFP,
-    ),
-]
-PipelineRoot = Annotated[
-    str | None,
-    typer.Option(
-        "--pipeline-root",
-        metavar="URI",
-        help="Where the artifacts of the runs are kept.",
-        rich_help_panel=_KFP,
-    ),
-]
-
-
-_HERE, _ONE_RUN, _MANY_RUNS = "", "--kfp", "--as-runs"
-# The ways to sweep that an option belongs to.
-_WAYS = {
-    **dict.fromkeys(
-        ("--stop-when", "--reports", "--retry", "-j", "--fresh", "--fail-fast"), (_HERE,)
-    ),
-    **dict.fromkeys(("--verify", "--kernel", "--dir", "-v", "--csv"), (_HERE,)),
-    **dict.fromkeys(("--image", "--no-install"), (_ONE_RUN, _MANY_RUNS)),
-    **dict.fromkeys(("-o", "--py", "--parallelism"), (_ONE_RUN,)),
-    **dict.fromkeys(("--experiment", "--run-name", "--service-account"), (_MANY_RUNS,)),
-    **dict.fromkeys(("--pipeline-root", "--host", "--namespace"), (_MANY_RUNS,)),
-    **dict.fromkeys(("--authentication", "--token-file", "--ca", "--insecure"), (_MANY_RUNS,)),
-}
 
 
 @dataclass(frozen=True)
@@ -155,20 +44,6 @@ class Submitting:
     run_name: str | None
     service_account: str | None
     pipeline_root: str | None
-
-
-def refuse_strange(way: str, given: Mapping[str, object]) -> None:
-    """UsageError for an option that the ``way`` does not have: ``--kfp``, ``--as-runs``, or none.
-
-    ``given`` are options by their names; those that are false were not given.
-    """
-    for option in filter(given.get, given):
-        ways = _WAYS[option]
-        if way not in ways:
-            raise UsageError(
-                f"{option} goes not with {way}" if way else f"{option} is for a sweep on a cluster",
-                hint=f"leave it out, or add {' or '.join(ways)}" if all(ways) else "leave it out",
-            )
 
 
 def compile_trials(

@@ -57,11 +57,17 @@ class RunStep:
     @property
     def artifacts(self) -> Mapping[str, Artifact]:
         """The files that the step kept as artifacts, by the names that it gave them."""
-        if self.notebook is None:
-            return {}
-        from kale_pm.runtime.artifacts import artifacts
+        from kale_pm.runtime.artifacts import Artifact, artifacts
 
-        return artifacts(json.loads(self.notebook.read_text(encoding="utf-8")))
+        shown = {}
+        if self.notebook is not None:
+            shown = artifacts(json.loads(self.notebook.read_text(encoding="utf-8")))
+        kept = {name: self.folder / path for name, path in self.record.artifacts.items()}
+        return shown | {
+            name: Artifact(name, path.name, path=path)
+            for name, path in kept.items()
+            if path.is_file()
+        }
 
     @property
     def scraps(self) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from kale_pm.local.live import LiveRun
 from kale_pm.model import Step
 from kale_pm.record import State, StepRecord
 from kale_pm.runtime.execution.execute import Outcome, execute
+from kale_pm.runtime.kept_files import with_files
 from kale_pm.runtime.manifest import Exchange, Manifest, read_manifest
 from kale_pm.runtime.masking import without_secrets
 from kale_pm.runtime.merging import ancestors
@@ -66,7 +67,12 @@ def execute_step(live: LiveRun, step: Step, notebook: NotebookNode, record: Step
             register=lambda monitor: workplace.watch(task, monitor),
             ending=lambda: workplace.room.leave_early(task),
         )
-        outcome = workplace.mask.noun(outcome)
+        outcome = with_files(
+            workplace.mask.noun(outcome),
+            {each.name: each.path for each in step.options.artifacts},
+            live.pipeline.folder,
+            {name: live.folder / path for name, path in live.artifacts(step).items()},
+        )
         if outcome.error is None:
             without_secrets(live.manifest(step.name), workplace.mask)
             return outcome

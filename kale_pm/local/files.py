@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,16 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file; the target appears at once or not at all.  StoreError as above."""
     with _replacing(target) as temporary:
         shutil.copyfile(source, temporary)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Let ``target``, which must be new, be the same file, or a copy.  StoreError as above."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, target)
+    except OSError:
+        # The file system has no links, or no more for this file.
+        copy_file(source, target)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from kale_pm.local.cache.basis import Basis
 from kale_pm.local.records import final_state, finished, first_record, left_undone
 from kale_pm.local.store import write_run
 from kale_pm.local.workplace import Task, Workplace
+from kale_pm.model import Step
 from kale_pm.record import RunRecord, State, StepRecord
 
 
@@ -39,6 +40,13 @@ class LiveRun(Basis):
 
     def notebook(self, step: str) -> Path:
         return self.folder / "notebooks" / f"{step}.ipynb"
+
+    def artifacts(self, step: Step) -> dict[str, str]:
+        """The files that the step keeps, by name, relative to the run's folder."""
+        return {
+            each.name: f"artifacts/{step.name}/{each.name}{each.suffix}"
+            for each in step.options.artifacts
+        }
 
     def tell(self, event: Event) -> None:
         """Journal an event and tell the listener."""

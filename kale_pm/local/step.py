@@ -125,6 +125,9 @@ def _reused(
         return None
     if not live.store.bring_notebook(entry.notebook, live.notebook(step.name)):
         return None
+    artifacts = live.artifacts(step)
+    for artifact, path in artifacts.items():
+        live.store.bring_artifact(entry.artifacts[artifact], live.folder / path)
     write_manifest(reused(live, step, entry, inputs), live.manifest(step.name))
     _note_past(live, step, decision)
     return replace(
@@ -133,6 +136,7 @@ def _reused(
         cached_from=entry.run,
         why="unchanged",
         metrics=entry.metrics,
+        artifacts=artifacts,
     )
 
 
@@ -165,7 +169,14 @@ def _executed(live: LiveRun, step: Step, decision: Decision, record: StepRecord)
             except (OSError, StoreError) as error:
                 text = f"its result could not be kept and will not be used again: {error}"
                 live.tell(Warned(text, step.name))
-    return replace(record, state=outcome.state, metrics=outcome.metrics, error=outcome.error)
+    artifacts = live.artifacts(step) if outcome.state is State.DONE else {}
+    return replace(
+        record,
+        state=outcome.state,
+        metrics=outcome.metrics,
+        error=outcome.error,
+        artifacts=artifacts,
+    )
 
 
 def _note_past(live: LiveRun, step: Step, decision: Decision) -> None:
@@ -217,5 +228,9 @@ def _remember(
         variables=manifest.variables,
         versions={n: v for n, v in versions.items() if v.step == step.name},
         context={n: change.value for n, change in context.items() if change.step == step.name},
+        artifacts={
+            artifact: live.store.keep_artifact(live.folder / path)
+            for artifact, path in live.artifacts(step).items()
+        },
     )
     entries.remember(live.store, key, entry)

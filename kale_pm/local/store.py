@@ -6,7 +6,7 @@
     sweeps/latest, sweeps/latest-<pipeline>
     runs/<id of the sweep>.0007/            its trial 7, a run as any other
     cache/<key>.json    what a step's execution gave
-    packs/  notebooks/  reports/            shared, named by their content
+    packs/  notebooks/  artifacts/  reports/    shared, named by their content
     steps/<pipeline>/<step>.json            of what the step's newest result was made
 
 Everything is written under a temporary name and renamed, so that a reader, or the next run
@@ -24,12 +24,13 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kale_pm import strict_json
 from kale_pm.errors import StoreError
-from kale_pm.local.files import cannot_write, copy_file, write_text
+from kale_pm.local.files import cannot_write, copy_file, link_file, write_text
 from kale_pm.record import CellError, Place, RunRecord, State, StepRecord
 
 NAME = ".kale-pm"
@@ -47,6 +48,7 @@ class Store:
         self.cache = folder / "cache"
         self.packs = folder / "packs"
         self.notebooks = folder / "notebooks"
+        self.artifacts = folder / "artifacts"
         self.fragments = folder / "reports"
 
     def prepare(self) -> None:
@@ -152,6 +154,27 @@ class Store:
             return False
         copy_file(kept, path)
         return True
+
+    # -- artifacts ------------------------------------------------------------------------
+
+    def keep_artifact(self, path: Path) -> str:
+        """Store a file that a step keeps, by a link; gives the name to get it back by."""
+        name = _digest(path)
+        if not self.has_artifact(name):
+            (self.artifacts / name).unlink(missing_ok=True)
+            link_file(path, self.artifacts / name)
+        return name
+
+    def has_artifact(self, name: str) -> bool:
+        """Whether the artifact of this name is stored, and is what it was."""
+        try:
+            return _digest(self.artifacts / name) == name
+        except OSError:
+            return False
+
+    def bring_artifact(self, name: str, path: Path) -> None:
+        """Let ``path`` be the stored artifact.  StoreError if it cannot be written."""
+        link_file(self.artifacts / name, path)
 
 
 def is_trial(run: str) -> bool:
@@ -274,6 +297,11 @@ def is_alive(process: int | None) -> bool:
     except OSError:
         return True
     return True
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()
 
 
 def _name(notebook: Path) -> str:

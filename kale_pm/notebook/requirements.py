@@ -51,6 +51,17 @@ def requirement_name(text: str) -> str:
     return Requirement(text).name
 
 
+def canonical_name(text: str) -> str:
+    """That name in the one spelling that pip compares by.
+
+    >>> canonical_name("Scikit_Learn>=1.5")
+    'scikit-learn'
+    """
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(requirement_name(text))
+
+
 def package_index(text: str) -> str:
     """The address of a package index; ValueError where pip cannot be given it openly."""
     try:

@@ -11,9 +11,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
+from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 from kale_pm.model import (
+    Artifact,
     Problem,
     PullPolicy,
     Secret,
@@ -23,11 +26,22 @@ from kale_pm.model import (
     Toleration,
 )
 from kale_pm.notebook import kubernetes_syntax
+from kale_pm.notebook.requirements import canonical_name, requirement
 
 Role = Literal["imports", "functions", "parameters", "metrics", "skip"]
 PRELUDE_ROLES: frozenset[str | None] = frozenset({"imports", "functions", "parameters"})
 
 _STEP_NAME = re.compile(r"[_a-z][_a-z0-9]*")
+_ARTIFACT_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+# What the functions of a compiled pipeline call other things by, and how these names begin.
+_NO_ARTIFACTS = frozenset(
+    {
+        *("notebook", "html", "metrics", "state", "context", "summary", "runtime", "volume"),
+        *("trial", "step", "bundle", "dsl", "open", "locals", "run_step", "use_kale_pm"),
+        "runtime_archive",
+    }
+)
+_NO_ARTIFACTS_BEGIN = ("p_", "state_", "context_", "input_", "bundle_")
 _SIZE = re.compile(r"[1-9]\d{0,11}([kMGTPE]|[KMGTPE]i)?", re.ASCII)
 # Kubernetes counts to 2**63; the digits of a larger exponent would keep us busy for hours.
 _QUANTITY = re.compile(
@@ -108,6 +122,33 @@ def _as_kubernetes(check: Callable[[str], str], value: str) -> str:
 
 def _image(value: str) -> tuple[None, str]:
     return None, _as_kubernetes(kubernetes_syntax.image, value)
+
+
+def _package(text: str) -> tuple[str, str]:
+    try:
+        spelt = requirement(text)
+    except ValueError as error:
+        raise _BadValueError(str(error)) from None
+    return canonical_name(spelt), spelt
+
+
+def _artifact(text: str) -> tuple[str, Artifact]:
+    name, _, path = text.partition(":")
+    if not _ARTIFACT_NAME.fullmatch(name):
+        raise _BadValueError(
+            f"'{name}' is no name of an artifact: these are lower-case letters, digits and _, and "
+            "begin with a letter"
+        )
+    if name in _NO_ARTIFACTS or name.startswith(_NO_ARTIFACTS_BEGIN) or iskeyword(name):
+        raise _BadValueError(f"'{name}' has a meaning of its own: choose another name")
+    parts = PurePosixPath(path).parts
+    if not parts or path.endswith("/") or not path.isprintable():
+        raise _BadValueError("the path of a file is needed")
+    if ".." in parts or parts[0] in ("/", "//", "~"):
+        raise _BadValueError(
+            f"{path} leaves the notebook's folder: write the file there, and name it relative to it"
+        )
+    return name, Artifact(name, "/".join(parts))
 
 
 def _switch(value: str) -> tuple[None, bool]:
@@ -222,6 +263,7 @@ WORDS: dict[str, Word] = {
         "pull:Always, pull:IfNotPresent or pull:Never", "option", "pull_policy", _pull_policy
     ),
     "install": Word("install:enabled or install:disabled", "option", "install", _switch),
+    "package": Word("package:REQUIREMENT", "option", "packages", _package),
     "cache": Word("cache:enabled or cache:disabled", "option", "cache", _switch),
     "report": Word("report:enabled or report:disabled", "option", "report", _switch),
     "limit": Word("limit:KEY:VALUE", "option", "limits", _resource),
@@ -233,6 +275,7 @@ WORDS: dict[str, Word] = {
         "retry_max_interval:SECONDS", "option", "retry_max_interval", _number(0)
     ),
     "timeout": Word("timeout:SECONDS", "option", "timeout", _number(1)),
+    "artifact": Word("artifact:NAME:PATH", "option", "artifacts", _artifact),
     "env": Word("env:NAME:VALUE", "option", "env", _variable),
     "node": Word("node:KEY:VALUE", "option", "nodes", _label),
     "toleration": Word("toleration:KEY:VALUE:EFFECT", "option", "tolerations", _toleration),
@@ -249,6 +292,8 @@ WORDS: dict[str, Word] = {
 
 # Options that are lists, and what tells two entries apart: of two that are alike the later holds.
 _LISTS: dict[str, Callable[[Any], str]] = {
+    "packages": canonical_name,
+    "artifacts": lambda artifact: artifact.name,
     "secrets": lambda secret: secret.variable,
     "secret_files": lambda secret: secret.path,
     "tolerations": lambda taint: ":".join(filter(None, (taint.key, taint.value, taint.effect))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -34,6 +34,7 @@ class _StepView:
     share: float
     origin_link: str | None
     notebook_link: str | None
+    artifact_links: Mapping[str, str]
     fragment: Path | None
     damage: str
 
@@ -110,6 +111,11 @@ def _view(step: StepRecord, folder: Path, fragments: Path, slowest: float) -> _S
         share=(step.seconds or 0.0) / slowest if slowest else 0.0,
         origin_link=origin if origin and (folder / origin).is_file() else None,
         notebook_link=link,
+        artifact_links={
+            name: f"./{quote(file)}"
+            for name, file in step.artifacts.items()
+            if (folder / file).is_file()
+        },
         fragment=fragment,
         damage=damage,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,19 @@ _SHOWN = 2_000  # characters of a text
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file as the step left it: its name as an artifact, the file's own name, its bytes."""
+    """A file as the step left it: its name as an artifact, the file's own name, its bytes.
+
+    ``path`` is where the run keeps it, None where only the executed notebook does.
+    """
 
     name: str
     file: str
-    content: bytes
+    embedded: bytes = field(default=b"", repr=False)
+    path: Path | None = None
+
+    @property
+    def content(self) -> bytes:
+        return self.embedded if self.path is None else self.path.read_bytes()
 
     def save(self, folder: str | Path = ".") -> Path:
         """Write the file into ``folder`` under its own name; its path."""

@@ -13,7 +13,9 @@ from kale_pm.sdk.functions import FunctionSource
 from kale_pm.sdk.modules import first_line
 from kale_pm.sdk.texts import dedented, function_table
 
-_OWN_VARIABLES = frozenset({"locals", "vars", "eval", "exec", "globals", "dir"})
+_OWN_VARIABLES = frozenset(
+    {"locals", "vars", "eval", "exec", "globals", "dir", "UnboundLocalError"}
+)
 
 
 @dataclass(frozen=True)

@@ -138,9 +138,9 @@ class PipelineFunction:
         """Run it on this machine; see :meth:`kale_pm.Pipeline.run`."""
         return self.to_pipeline(*args).run(**options)
 
-    def sweep(self, *args: Any, **options: Any) -> Sweep:
+    def sweep(self, **options: Any) -> Sweep:
         """Run it for many values; see :meth:`kale_pm.Pipeline.sweep`."""
-        return self.to_pipeline().sweep(*args, **options)
+        return self.to_pipeline().sweep(**options)
 
     def compile(self, output: str | Path | None = None, **options: Any) -> CompileResult:
         """Compile it for Kubeflow Pipelines; see :meth:`kale_pm.Pipeline.compile`."""
@@ -156,6 +156,22 @@ class PipelineFunction:
         from kale_pm.sdk.reading import write_notebook
 
         return write_notebook(define(self), Path(path))
+
+    def check(self) -> None:
+        """Raise UsageError if calling the function does not carry out its body."""
+        function = inspect.unwrap(self.function)
+        kinds: dict[str, Callable[[object], bool]] = {
+            "generator": inspect.isgeneratorfunction,
+            "async function": inspect.iscoroutinefunction,
+            "async generator": inspect.isasyncgenfunction,
+            "class": inspect.isclass,
+        }
+        for kind, is_such in kinds.items():
+            if is_such(function):
+                raise UsageError(
+                    f"the pipeline '{self.title}' is of the wrong kind: {kind}, not function",
+                    hint="write an ordinary function that calls the steps",
+                )
 
     def __repr__(self) -> str:
         return f"<pipeline '{self.title}'>"
@@ -185,8 +201,13 @@ def step(name: Any = None, **words: Any) -> Any:
     ``name`` is by default that of the function; the words are those of ``StepWords``.
     """
     if callable(name):
-        return StepFunction(name, None, {})
-    return lambda function: StepFunction(function, name, words)
+        return step()(name)
+
+    def decorate(function: Any) -> Any:
+        _refuse_both(function, PipelineFunction)
+        return StepFunction(function, name, words)
+
+    return decorate
 
 
 def pipeline(name: Any = None, **settings: Any) -> Any:
@@ -196,8 +217,21 @@ def pipeline(name: Any = None, **settings: Any) -> Any:
     ``experiment``, ``image``, ``volumes`` and ``steps_defaults``.
     """
     if callable(name):
-        return PipelineFunction(name, None, {})
-    return lambda function: PipelineFunction(function, name, settings)
+        return pipeline()(name)
+
+    def decorate(function: Any) -> Any:
+        _refuse_both(function, StepFunction)
+        return PipelineFunction(function, name, settings)
+
+    return decorate
+
+
+def _refuse_both(function: object, other: type) -> None:
+    if isinstance(function, other):
+        raise UsageError(
+            f"{function!r} cannot be a step and a pipeline at once",
+            hint="a pipeline may be called by another one, and its steps become steps there",
+        )
 
 
 def artifact(name: str, path: str | Path) -> Callable[[Any], Any]:
@@ -208,6 +242,10 @@ def artifact(name: str, path: str | Path) -> Callable[[Any], Any]:
 
     def decorate(thing: Any) -> Any:
         one = Artifact(name, str(path))
+        if isinstance(thing, PipelineFunction):
+            raise UsageError(
+                f"{thing!r} keeps no artifact: a step does", hint="write @artifact above a @step"
+            )
         if isinstance(thing, StepFunction):
             thing.artifacts = (one, *thing.artifacts)
         else:

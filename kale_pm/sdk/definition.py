@@ -40,6 +40,7 @@ def define(
 
     Raises UsageError for what no pipeline can be, ParameterError for a value that does not fit.
     """
+    function.check()
     source = function_source(function.function)
     assignments = assignments_of(function, source, args, kwargs or {})
     with tracing(function) as traced:

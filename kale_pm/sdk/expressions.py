@@ -68,8 +68,13 @@ def call(function: str, arguments: Mapping[str, str] | list[str]) -> str:
 
 
 def not_plain(error: NotPlain, what: str, place: str) -> UsageError:
+    value = error.args[0]
+    hint = (
+        "give numbers, texts, lists, tables, what steps gave, or a function or class of the "
+        "script; or make it inside of the step"
+    )
+    if hasattr(value, "tolist"):  # an array of numpy's, or one of its numbers
+        hint = "write .tolist() behind it, which makes plain numbers of it"
     return UsageError(
-        f"{place}: {what} is of type {type(error.args[0]).__name__}, which no code can say",
-        hint="give numbers, texts, lists, tables, what steps gave, or a function or class of "
-        "the script; or make it inside of the step",
+        f"{place}: {what} is of type {type(value).__name__}, which no code can say", hint=hint
     )

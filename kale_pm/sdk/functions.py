@@ -13,7 +13,7 @@ from typing import Any
 
 from kale_pm.errors import UsageError
 from kale_pm.notebook.source import parse, python_text
-from kale_pm.sdk.texts import dedented, function_table, global_reads
+from kale_pm.sdk.texts import dedented, function_table, global_reads, with_absolute_imports
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -24,13 +24,15 @@ class FunctionSource:
     """Where a function was written.
 
     ``source`` is the text of the whole file (or of the session's cell), ``node`` the function
-    in it; ``kept`` are the decorators that belong to the function when it is a step.
+    in it; ``kept`` are the decorators that belong to the function when it is a step.  ``package``
+    is where its relative imports begin.
     """
 
     file: str
     source: str
     node: ast.FunctionDef
     kept: tuple[ast.expr, ...] = ()
+    package: str = ""
 
     @property
     def place(self) -> str:
@@ -42,7 +44,8 @@ class FunctionSource:
         """The definition on its own, without the decorators that are not kept."""
         first = min([self.node.lineno, *(each.lineno for each in self.kept)])
         last = self.node.end_lineno or first
-        return dedented(self.source, first, last, self.node.col_offset)
+        text = dedented(self.source, first, last, self.node.col_offset)
+        return with_absolute_imports(text, self.package)
 
     @property
     def documentation(self) -> str:
@@ -125,10 +128,11 @@ def function_source(function: Callable[..., Any], ours: Sequence[object] = ()) -
         what = "a lambda" if code.co_name == "<lambda>" else f"'{code.co_name}'"
         raise UsageError(
             f"the source of {what} cannot be found ({file}): a step is made of its source",
-            hint="define it with def in a file, or in a cell of a notebook",
+            hint="define it with def in a file, or in a cell of a notebook, one without %%time",
         )
     kept = _kept(node.decorator_list, ours, inner.__globals__)
-    return FunctionSource(file, _python(raw), node, kept)
+    package = str(inner.__globals__.get("__package__") or "")
+    return FunctionSource(file, _python(raw), node, kept, package)
 
 
 def _file(named: str, names: Mapping[str, Any]) -> str:

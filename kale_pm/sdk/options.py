@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from kale_pm.errors import UsageError
-from kale_pm.notebook.requirements import requirement
 from kale_pm.notebook.spelling import nearest
 from kale_pm.notebook.tags import parse_default
 
@@ -32,6 +31,7 @@ class StepWords(TypedDict, total=False):
     retry_factor: float
     retry_max_interval: int | str
     timeout: int | str
+    artifacts: Mapping[str, str]
     labels: Mapping[str, object]
     annotations: Mapping[str, object]
     cache: bool
@@ -93,6 +93,7 @@ def _secret_files(value: Any) -> Iterator[str]:
 _WORDS: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "image": ("image", _one),
     "pull_policy": ("pull", _one),
+    "packages": ("package", _texts),
     "install": ("install", _switch),
     "limits": ("limit", _pairs),
     "requests": ("request", _pairs),
@@ -102,6 +103,7 @@ _WORDS: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "retry_factor": ("retry_factor", _one),
     "retry_max_interval": ("retry_max_interval", _seconds),
     "timeout": ("timeout", _seconds),
+    "artifacts": ("artifact", _pairs),
     "labels": ("label", _pairs),
     "annotations": ("annotation", _pairs),
     "cache": ("cache", _switch),
@@ -113,7 +115,6 @@ _WORDS: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "tolerations": ("toleration", _texts),
     "shared_memory": ("shm", _one),
 }
-WORDS = (*_WORDS, "packages")
 
 
 def option_tags(words: Mapping[str, Any], where: str) -> tuple[str, ...]:
@@ -123,13 +124,13 @@ def option_tags(words: Mapping[str, Any], where: str) -> tuple[str, ...]:
     """
     found = []
     for word, value in words.items():
-        if word not in WORDS:
-            near = nearest(word, WORDS)
+        if word not in _WORDS:
+            near = nearest(word, _WORDS)
             raise UsageError(
                 f"{where}: there is no option '{word}'",
-                hint=f"did you mean {near}?" if near else f"options: {', '.join(WORDS)}",
+                hint=f"did you mean {near}?" if near else f"options: {', '.join(_WORDS)}",
             )
-        if word == "packages" or value is None:
+        if value is None:
             continue
         tag, texts = _WORDS[word]
         try:
@@ -142,10 +143,6 @@ def option_tags(words: Mapping[str, Any], where: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def package_list(words: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    """The requirements of the option ``packages``.  Raises UsageError for one that is none."""
-    try:
-        return tuple(requirement(text) for text in _texts(words.get("packages") or ()))
-    except ValueError as error:
-        value = words.get("packages")
-        raise UsageError(f"{where}: packages={value!r} cannot be used", hint=str(error)) from None
+def package_list(_words: Mapping[str, Any], _where: str) -> tuple[str, ...]:
+    """No requirements for all steps: those of the option ``packages`` are tags, too."""
+    return ()

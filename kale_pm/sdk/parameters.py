@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -70,8 +71,15 @@ def assignments_of(
 
 
 def _assignment(name: str, note: ast.expr | None, value: Any) -> str:
-    hint = f": {ast.unparse(note)}" if note is not None else ""
+    hint = f": {_hint(note)}" if note is not None else ""
     return f"{name}{hint} = {value!r}"
+
+
+def _hint(note: ast.expr) -> str:
+    """The hint as a notebook can have it, where nothing but builtins is there before it."""
+    text = ast.unparse(note)
+    names = {each.id for each in ast.walk(note) if isinstance(each, ast.Name)}
+    return text if all(hasattr(builtins, name) for name in names) else repr(text)
 
 
 def _read_back(texts: Mapping[str, str]) -> tuple[Parameter, ...]:

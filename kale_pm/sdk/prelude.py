@@ -19,7 +19,7 @@ from kale_pm.sdk.modules import (
     definition_text,
     import_text,
 )
-from kale_pm.sdk.texts import bound_names, global_reads, indented
+from kale_pm.sdk.texts import bound_names, global_reads, indented, with_absolute_imports
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def _pieces(use: Use, ours: Sequence[object], is_pipeline: Callable[[object], bo
         if each.is_import:
             text, role = import_text(each, names, module), "imports"
         else:
-            text, role = definition_text(each, is_ours), "functions"
+            text = with_absolute_imports(definition_text(each, is_ours), module.package)
+            role = "functions"
         if text:
             found.append(Piece(role, text, module.file, ((1, each.line),)))
     if any("__file__" in each.reads for each in statements) or "__file__" in use.names:

@@ -28,6 +28,9 @@ class Origin(Protocol):
         Raises UsageError where that cannot be.
         """
 
+    def length(self, path: tuple[int, ...]) -> int | None:
+        """How many values it is for certain; None where only a run can tell."""
+
     def follow(self, other: Value, place: str) -> None:
         """It comes after what ``other`` comes from."""
 
@@ -57,6 +60,13 @@ class Value:
         count = self._origin.unpacked(self._path, _wanted(caller), place())
         return iter([Value(self._origin, (*self._path, index)) for index in range(count)])
 
+    def __len__(self) -> int:
+        # f(*pair()) and list(pair()) ask for it, too.
+        known = self._origin.length(self._path)
+        if known is None:
+            refuse(self, "is asked for its length")
+        return known
+
     def __repr__(self) -> str:
         return f"<{self._origin.described(self._path)}>"
 
@@ -83,7 +93,6 @@ def refuse(value: Value, how: str) -> NoReturn:
 
 _REFUSED = {
     "is used as a condition": ("bool",),
-    "is asked for its length": ("len",),
     "is asked for one of its items": ("getitem",),
     "is asked what it holds": ("contains",),
     "gets a new item": ("setitem", "delitem"),

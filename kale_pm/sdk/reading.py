@@ -15,6 +15,8 @@ from kale_pm.sdk.definition import Definition
 from kale_pm.sdk.traced import TracedPipeline
 from kale_pm.sdk.writing import KERNELSPEC, Written, write
 
+_METADATA = "notebook metadata 'kale_pm'"
+
 
 def read_pipeline(
     definition: Definition,
@@ -37,18 +39,23 @@ def _settled(
     whole: set[str] = set()
     while True:
         written = write(definition, keep_whole=whole)
-        found, leaking = _understood(written, strict, overrides)
+        found, leaking = _understood(written, definition.source.place, strict, overrides)
         if not leaking - whole:
             return written, found
         whole |= leaking
 
 
 def _understood(
-    written: Written, strict: bool, overrides: Mapping[str, object]
+    written: Written, place: str, strict: bool, overrides: Mapping[str, object]
 ) -> tuple[TracedPipeline, set[str]]:
     configuration, problems = read_configuration(written.document, overrides)
     outlined = outline(written.document, configuration)
-    outlined = replace(outlined, problems=(*problems, *outlined.problems))
+    # Nobody wrote the metadata: they are what @pipeline says.
+    settings = (
+        replace(each, message=each.message.replace(_METADATA, f"{place}: @pipeline"))
+        for each in problems
+    )
+    outlined = replace(outlined, problems=(*settings, *outlined.problems))
     pipeline = understand(outlined, strict=strict)
     leaking = {
         step.name

@@ -62,7 +62,9 @@ def run_file(path: Path, arguments: Sequence[str]) -> None:
     main.__file__ = str(path.resolve())
     sys.modules["__main__"] = main
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), main.__dict__)
+        # What this file imports from __future__ is none of the script's business.
+        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        exec(code, main.__dict__)
         if not _called:
             run_as_script(_only_pipeline(path, vars(main)), (), {})
     except KalePmError as error:
@@ -121,6 +123,11 @@ def _command(arguments: Sequence[str]) -> tuple[str, list[str]]:
         )
     if rest and rest[0] in _COMMANDS:
         return rest[0], rest[1:]
+    if rest and not rest[0].startswith("-"):
+        raise UsageError(
+            f"a script has no command '{rest[0]}'",
+            hint=f"it has {', '.join(_COMMANDS)}; what is done with runs is done by kale-pm",
+        )
     if "--kfp" in rest:
         return "submit", [each for each in rest if each != "--kfp"]
     if "--dry-run" in rest:

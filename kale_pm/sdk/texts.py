@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import io
 import re
 import symtable
@@ -9,6 +11,7 @@ import tokenize
 from collections.abc import Iterator
 from functools import lru_cache
 
+_RELATIVE = re.compile(rb"from\s*\.[.\s]*[\w.]*\s*import\b")
 # pandas looks such names up by itself: df.query("age > @limit").
 _NAMED_IN_TEXT = re.compile(r"@([A-Za-z_]\w*)")
 
@@ -16,10 +19,17 @@ _NAMED_IN_TEXT = re.compile(r"@([A-Za-z_]\w*)")
 @lru_cache(maxsize=64)
 def lines_inside_texts(source: str) -> frozenset[int]:
     """The lines (from 1) that begin inside of a text literal: their blanks belong to it."""
+    if not any(map(_is_long_text, ast.walk(ast.parse(source)))):
+        return frozenset()  # most have none, and to take code to its tokens takes long
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return frozenset(
         line for token in tokens for line in range(token.start[0] + 1, token.end[0] + 1)
     )
+
+
+def _is_long_text(node: ast.AST) -> bool:
+    # No other constant goes over several lines.
+    return isinstance(node, (ast.JoinedStr, ast.Constant)) and node.end_lineno != node.lineno
 
 
 def dedented(source: str, first: int, last: int, width: int) -> str:
@@ -44,6 +54,27 @@ def indented(text: str) -> str:
         line if number in kept or not line.strip() else f"    {line}"
         for number, line in enumerate(text.split("\n"), 1)
     )
+
+
+def with_absolute_imports(text: str, package: str) -> str:
+    """The same code where no package is around it: ``from .a import b`` names the package.
+
+    What leads nowhere from ``package`` is left as it is: it fails there, too.
+    """
+    if not _RELATIVE.search(text.encode()):
+        return text
+    lines = [line.encode() for line in text.split("\n")]
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        try:
+            name = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+        except (ImportError, ValueError):
+            continue
+        line, start = lines[node.lineno - 1], node.col_offset
+        made = _RELATIVE.sub(f"from {name} import".encode(), line[start:], count=1)
+        lines[node.lineno - 1] = line[:start] + made
+    return b"\n".join(lines).decode()
 
 
 def global_reads(text: str) -> frozenset[str]:

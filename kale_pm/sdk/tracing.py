@@ -32,6 +32,9 @@ class ParameterValue:
             hint="pass it on as it is, and take it apart inside of a step",
         )
 
+    def length(self, path: tuple[int, ...]) -> int | None:  # noqa: ARG002
+        return None
+
     def follow(self, other: Value, place: str) -> None:  # noqa: ARG002
         raise UsageError(
             f"{place}: {self.described(())} comes after nothing: it is there from the beginning",
@@ -76,6 +79,13 @@ class Call:
         if not path:
             self.items = count
         return count
+
+    def length(self, path: tuple[int, ...]) -> int | None:
+        """See Origin.  It is known where every return names as many values."""
+        source = self.step.source
+        counts = set(source.lengths.values())
+        sure = not path and len(source.lengths) == len(source.returns) and len(counts) == 1
+        return counts.pop() if sure else None
 
     def _length(self, place: str) -> int | None:
         source = self.step.source

@@ -129,11 +129,18 @@ def _document(definition: Definition, drafts: Sequence[_Placed]) -> Document:
 
 
 def _path(definition: Definition) -> Path:
-    """The script; of a session the notebook that it might be, in the working directory."""
-    file = Path(definition.source.file)
-    if file.is_file() and shown(definition.source.file) != "a cell":
+    """The script; of a session the notebook that it might be, in the working directory.
+
+    Steps work in its folder.  Those of a module in a package have to find the package there: so
+    it is named as a module beside it.
+    """
+    file, package = Path(definition.source.file), definition.source.package
+    if not file.is_file() or shown(definition.source.file) == "a cell":
+        return Path.cwd() / f"{definition.title}.ipynb"
+    if not package:
         return file
-    return Path.cwd() / f"{definition.title}.ipynb"
+    folder = file.resolve().parents[package.count(".") + 1]
+    return folder / f"{package}.{file.name}"
 
 
 def _settings(definition: Definition) -> dict[str, Any]:

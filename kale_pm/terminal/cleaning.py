@@ -17,6 +17,7 @@ _KINDS = {
     "cache": ("stored result", "stored results"),
     "packs": ("file of variables", "files of variables"),
     "notebooks": ("kept notebook", "kept notebooks"),
+    "artifacts": ("kept artifact", "kept artifacts"),
     "reports": ("rendered notebook", "rendered notebooks"),
     "steps": ("history of a step", "histories of steps"),
     "leftovers": ("leftover", "leftovers"),

@@ -201,6 +201,7 @@ def test_a_pipeline_that_is_not_called_is_run(script, kale):
         (SMALL, ("--kpf",), 2, "No such option: --kpf"),
         (SMALL, ("--dry-run",), 2, "--dry-run goes with --kfp"),
         (SMALL, ("--watch",), 2, "--watch is for notebooks"),
+        (SMALL, ("vars",), 2, "a script has no command 'vars'"),
         (SMALL, ("-p", "m=1"), 2, "there is no such parameter"),
         (SMALL.replace("n=3", "n='x'"), (), 2, "'x' is no int"),
         (SMALL.replace("sum(numbers)", "sum(numbers) / 0"), (), 1, "it is script.py:13"),
@@ -216,6 +217,20 @@ def test_what_is_wrong_is_said_without_a_traceback(script, kale, text, arguments
     assert said in done.err
     assert "Traceback" not in done.err
     assert "the script goes on" not in done.out
+
+
+@pytest.mark.parametrize("started", [(), ("-m", "kale_pm")])
+def test_warnings_say_which_command_shows_them(script, python_file, started):
+    script(SMALL.replace("n: int = 4", "n: int = 4, unused=1"))
+    done = python_file(*started, "script.py", "compile")
+    assert done.returncode == 0, done.stderr
+    assert "1 warning: python script.py check" in done.stderr
+
+
+def test_the_script_s_own_futures_hold(script, python_file):
+    script("def twice(n: int): ...\nprint(twice.__annotations__)\n" + SMALL)
+    done = python_file("-m", "kale_pm", "script.py", "show")
+    assert done.stdout.splitlines()[0] == "{'n': <class 'int'>}"
 
 
 def test_the_commands_of_notebooks_say_how_a_script_is_run(script, kale):

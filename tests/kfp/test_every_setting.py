@@ -47,6 +47,9 @@ class Compiled:
     def task(self, name: str = "step-a") -> dict[str, Any]:
         return dict(self.spec["root"]["dag"]["tasks"][name])
 
+    def outputs(self, task: str = "step-a") -> dict[str, Any]:
+        return dict(self.spec["components"][f"comp-{task}"]["outputDefinitions"]["artifacts"])
+
     def pod(self, task: str = "step-a") -> dict[str, Any]:
         kubernetes = self.platform.get("platforms", {}).get("kubernetes", {})
         executors = kubernetes.get("deploymentSpec", {}).get("executors", {})
@@ -133,6 +136,21 @@ OPTIONS: dict[str, tuple[str, Callable[[Compiled], object], object]] = {
         "timeout:90",
         lambda c: (c.facts()["timeout"], c.pod()["activeDeadlineSeconds"]),
         (90, "1890"),
+    ),
+    "artifact": (
+        "artifact:page:out/page.html artifact:model:model.bin",
+        lambda c: (
+            c.facts()["artifacts"],
+            {
+                name: each["artifactType"]["schemaTitle"]
+                for name, each in c.outputs().items()
+                if name in ("page", "model")
+            },
+        ),
+        (
+            {"page": "out/page.html", "model": "model.bin"},
+            {"page": "system.HTML", "model": "system.Artifact"},
+        ),
     ),
     "env": ("env:MODE:a:b", lambda c: c.environment()["MODE"], "a:b"),
     "node": ("node:disk:ssd", lambda c: c.pod()["nodeSelector"]["labels"], {"disk": "ssd"}),

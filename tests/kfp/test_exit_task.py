@@ -9,9 +9,11 @@ import lzma
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ from kale_pm.kfp.compiling.bundle import closing_archive
 from kale_pm.kfp.compiling.plan import plan
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 from kale_pm.report import write_report
-from kale_pm.runtime.pod import summary
+from kale_pm.runtime.pod import closing, summary
 from kale_pm.runtime.pod.closing import tidy_up
 from kale_pm.runtime.pod.diary import Diary, open_diary
 from kale_pm.runtime.pod.kubernetes import Kubernetes, from_pod
@@ -77,6 +79,17 @@ class TestUnderKfp:
         failed = folder / "close-run" / "notebooks" / "notebooks" / "b.ipynb"
         assert "in b" in failed.read_text()
         assert "kale-pm: step b failed: ValueError: boom" in log
+
+    def test_a_step_that_cannot_begin_is_told_with_its_reason(
+        self, pipeline: Make, run_under_kfp: Run
+    ) -> None:
+        cells = [("parameters", "layers = [1]"), ("step:a", "print(layers)")]
+        made = pipeline(cells, marshal_volume=True)
+        folder, _ = run_under_kfp(made, check=False, layers="1, 2")
+        page = (folder / "close-run" / "html").read_text()
+        assert "1 failed" in page
+        assert "is no JSON for a list" in page
+        assert "the pod ended before" not in page
 
     def test_also_where_no_kale_pm_is_installed(
         self,
@@ -200,6 +213,12 @@ class TestTheRecord:
         record = self.record(diary, "CANCELED")
         assert record.state is record.steps["a"].state is State.INTERRUPTED
 
+    def test_a_parameter_that_nobody_can_read_is_told_as_it_was_given(self, diary: Diary) -> None:
+        facts = {**self.FACTS, "parameters": {"p_layers": {"name": "layers", "type": "list"}}}
+        given = {"p_layers": "1, 2"}
+        record = run_record(facts, diary, run="1", status=Status("FAILED"), parameters=given)
+        assert record.parameters == {"layers": "1, 2"}
+
     def test_half_a_file_says_nothing(self, diary: Diary) -> None:
         assert diary.folder is not None
         (diary.folder / "a.json").write_text('{"state": "do')
@@ -316,6 +335,28 @@ class TestTidyingUp:
         wanted = {"name": "trained", "claim": "data", "suffix": None}
         self.tidy(cluster, False, snapshots=[wanted])
         assert "trained" not in cluster.names("volumesnapshots")
+
+    def test_even_where_there_can_be_no_report(
+        self, cluster: FakeKubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def write_report(*_: object, **__: object) -> Path:
+            raise OSError("no space left")
+
+        monkeypatch.setattr(closing, "from_pod", lambda: Kubernetes(cluster.url, "me", "token"))
+        facts = {
+            **TestTheRecord.FACTS,
+            "claims": ["scratch"],
+            "snapshots": [],
+            "own_snapshots": [],
+        }
+        bundle = base64.b64encode(zlib.compress(json.dumps(facts).encode())).decode()
+        places = {
+            name: SimpleNamespace(path=str(tmp_path / name)) for name in ("html", "notebooks")
+        }
+        given = {"status": Status("FAILED"), "run": "run-1", "volume": str(tmp_path), "p_rate": 1}
+        with pytest.raises(OSError, match="no space left"):
+            closing.close_run(bundle, {**given, **places}, write_report)
+        assert "run-1-scratch" not in cluster.names("persistentvolumeclaims")
 
     def test_replaces_no_snapshot_that_somebody_keeps(self, cluster: FakeKubernetes) -> None:
         wanted = {"name": "of-others", "claim": "data", "suffix": None}

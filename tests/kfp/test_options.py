@@ -158,6 +158,17 @@ def test_two_steps_that_kfp_would_take_for_one_are_refused(pair: tuple[str, str]
     assert all(f"'{name}'" in str(caught.value) for name in pair)
 
 
+@pytest.mark.parametrize("excess", [0, 2])
+def test_a_name_that_argo_would_refuse_is_refused_before(excess: int) -> None:
+    name = "a" * (128 - len("step--driver") + excess)
+    pipeline = Pipeline(Path("nb.ipynb"), Configuration("nb"), (), (Step(name, ()),))
+    if not excess:
+        assert components(pipeline, {})
+        return
+    with pytest.raises(CompileError, match="too long for Kubeflow by 2 characters"):
+        components(pipeline, {})
+
+
 def test_variables_of_the_file_never_hide_each_other() -> None:
     steps = tuple(Step(name, ()) for name in ("class", "step_a", "a", "kubernetes"))
     pipeline = Pipeline(Path("nb.ipynb"), Configuration("nb"), (), steps)

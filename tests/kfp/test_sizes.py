@@ -11,6 +11,7 @@ import pytest
 
 from kale_pm import Pipeline
 from kale_pm.errors import CompileError
+from kale_pm.kfp.compiling import plan
 from kale_pm.kfp.compiling.package import Package
 from kale_pm.kfp.compiling.sizes import (
     LARGE_PACKAGE,
@@ -93,6 +94,16 @@ def test_the_largest_cell_of_such_a_step_is_named_with_a_way_out(
     assert "cell 3" in caught.value.hint
     assert "volume" in caught.value.hint
     assert "image" in caught.value.hint
+
+
+def test_a_step_of_a_large_pipeline_is_named_no_less(
+    pipeline: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "FOLDED_ABOVE", 1)
+    noise = random.Random(0).randbytes(150_000).hex()
+    made = pipeline([("step:a", "x = 1"), ("step:b prev:a", f"print(x, len('{noise}'))")])
+    with pytest.raises(CompileError, match=r"step b is too large .*; the most is in cell 2"):
+        made.compile(tmp_path / "x.yaml")
 
 
 def test_a_file_that_is_larger_than_all_cells_is_named(pipeline: Make, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ Make = Callable[..., Pipeline]
 CELLS = [
     ("parameters", "lr = 0.1\ndepth = 3\nstart = 1\nword = 'x'"),
     ("block:load", "import kale_pm\nrows = [start, 2, 3]\nkale_pm.metric('rows', len(rows))"),
+    ("block:look prev:load", "print(rows)"),
     ("block:train prev:load", "model = [lr * row for row in rows]\nspread = float('nan')"),
     ("metrics", "spread"),
     ("block:score prev:train", "accuracy = round(sum(model) / depth, 3)"),
@@ -180,7 +181,8 @@ def test_the_ir_has_the_shared_steps_outside_of_a_loop_over_static_items(
     spec = spec_of(pipeline(CELLS), lr=[0.1, 0.5], depth=[3, 2], parallelism=4)
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     key, loop = loop_in(spec)
-    assert set(spec["root"]["dag"]["tasks"]) == {"step-load", key, "select-best"}
+    shared = {"carry-runtime", "step-load", "step-look"}
+    assert set(spec["root"]["dag"]["tasks"]) == {*shared, key, "select-best"}
     inside = spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"]
     assert set(inside) == {"step-train", "step-score"}
     assert loop["iteratorPolicy"]["parallelismLimit"] == 4
@@ -289,11 +291,13 @@ class TestLimits:
         names = [f"metric_{number}" for number in range(30)]
         cells = [
             ("parameters", "lr = 1"),
-            ("block:a", "\n".join(f"{name} = lr" for name in names)),
-            ("metrics", "\n".join(names)),
+            ("block:a", "import kale_pm\n" + "\n".join(f"{name} = lr" for name in names)),
         ]
-        error = self.refused(pipeline(cells), tmp_path, lr=list(range(200)))
-        assert "200 trials are too many for one run: what they record takes" in error.message
+        for way in ("", "\n".join(f"kale_pm.metric('{name}', {name})" for name in names)):
+            recording = [("", way)] if way else [("metrics", "\n".join(names))]
+            made = pipeline([*cells, *recording])
+            error = self.refused(made, tmp_path, lr=list(range(200)))
+            assert "200 trials are too many for one run: what they record takes" in error.message
 
     def test_many_trials_are_warned_of(self, pipeline: Make, tmp_path: Path) -> None:
         result = compiled(pipeline(CELLS), tmp_path / "out.yaml", lr=list(range(301)))
@@ -316,12 +320,12 @@ def warnings_of(made: Pipeline, tmp_path: Path, **values: Any) -> str:
 
 def test_a_sweep_in_which_nothing_is_shared_says_so(pipeline: Make, tmp_path: Path) -> None:
     told = warnings_of(pipeline(CELLS), tmp_path, start=[1, 2])
-    assert "no step is shared: all 3 depend on what varies (start)" in told
+    assert "no step is shared: all 4 depend on what varies (start)" in told
 
 
 def test_steps_that_a_loop_repeats_for_nothing_are_counted(pipeline: Make, tmp_path: Path) -> None:
     told = warnings_of(pipeline(CELLS), tmp_path, lr=[0.1, 0.5], depth=[3, 2])
-    assert "9 step executions, where this machine would do with 7" in told
+    assert "10 step executions, where this machine would do with 8" in told
     assert "also train, which" in told
 
 
@@ -337,7 +341,7 @@ class TestVolumes:
         spec, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
         executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         mounted = {name for name, settings in executors.items() if "pvcMount" in settings}
-        assert mounted == {"exec-step-load", "exec-step-train", "exec-step-score"}
+        assert mounted == {f"exec-step-{step}" for step in ("load", "look", "train", "score")}
         assert "close-run" not in str(spec["components"].keys())
 
     def test_a_claim_that_a_run_makes_is_none_for_a_sweep(

@@ -257,3 +257,28 @@ class TestAlone:
     def test_a_wrong_call(self, made):
         with pytest.raises(UsageError, match="missing a required argument: 'values'"):
             made.scale.run()
+
+
+def test_a_pipeline_in_a_package_finds_its_package(tmp_path, monkeypatch):
+    text = """
+        from .helpers import twice
+
+        @step
+        def double(n):
+            doubled = twice(n)
+            return doubled
+
+        @pipeline
+        def small(n=2):
+            return double(n)
+        """
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "helpers.py").write_text("def twice(n):\n    return 2 * n\n", encoding="utf-8")
+    (folder / "flow.py").write_text(HEAD + dedent(text), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    run = import_module("project.flow").small(n=4)
+
+    assert run["double_doubled"] == 8
+    assert run.folder.is_relative_to(tmp_path / ".kale-pm"), "it lies beside the package"

@@ -131,9 +131,9 @@ def test_one_file_alone_prints(file: Path) -> None:
         ("local/kernels", {"cache", "results", "sweeping"} | DRIVING),
         ("local/cache", {"results", "sweeping"} | DRIVING),
         ("local/results", {"sweeping"} | DRIVING),
-        ("kfp/compiling", {"server", "cluster", "submit", "own_volumes"}),
-        ("kfp/server", {"compiling", "cluster", "submit", "own_volumes"}),
-        ("kfp/cluster", {"compiling", "server", "submit", "own_volumes"}),
+        ("kfp/compiling", {"server", "cluster", "submit", "submit_trials", "own_volumes"}),
+        ("kfp/server", {"compiling", "cluster", "submit", "submit_trials", "own_volumes"}),
+        ("kfp/cluster", {"compiling", "server", "submit", "submit_trials", "own_volumes"}),
     ],
 )
 def test_rooms_of_one_part_are_in_order_too(room: str, above: set[str]) -> None:

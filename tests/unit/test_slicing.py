@@ -124,6 +124,17 @@ def test_a_raw_cell_stays_raw_or_away(path: Path) -> None:
     assert all(cell.cell_type == "raw" for cell in notebook.cells if cell.source == "<b>")
 
 
+def test_half_a_character_of_a_text_comes_through(path: Path) -> None:
+    write(path, [("block:a", "x = 1")])
+    content = json.loads(path.read_text())
+    content["cells"].insert(
+        0, {"cell_type": "markdown", "id": "m", "metadata": {}, "source": "ü \ud83d"}
+    )
+    path.write_text(json.dumps(content))
+    read_again = json.loads(to_bytes(cut(understand(read(path)), "a")))
+    assert "ü \ud83d" in [cell["source"] for cell in read_again["cells"]]
+
+
 # -- equal bytes --------------------------------------------------------------------------
 
 

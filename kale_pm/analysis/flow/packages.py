@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kale_pm.analysis.flow.provided import DISTRIBUTIONS, Provided, provided
-from kale_pm.model import Cell, Pipeline, Problem
+from kale_pm.model import Cell, Pipeline, Problem, StepOptions
 from kale_pm.notebook.imports import Import, imports_of, is_found, local_files
 from kale_pm.notebook.requirements import requirement_name
 from kale_pm.notebook.source import parse
@@ -35,8 +35,11 @@ def missing_packages(pipeline: Pipeline) -> Iterator[Problem]:
     """Imports that fail here for certain, each module once.
 
     Where the notebook installs packages or looks for modules in a way that cannot be read,
-    nothing is certain and nothing is said; nor of what the setting ``packages`` may bring.
+    nothing is certain and nothing is said; nor of what the setting ``packages`` may bring, or
+    those of the step.
     """
+    named = {step.name: _named(pipeline, step.options) for step in pipeline.steps}
+    named_for_all = _named(pipeline, pipeline.configuration.steps_defaults)
     cells: list[tuple[str | None, Cell]] = [(None, cell) for cell in pipeline.prelude]
     cells += [(step.name, cell) for step in pipeline.steps for cell in step.code]
     lacks: dict[str, _Lack | None] = {}
@@ -48,17 +51,23 @@ def missing_packages(pipeline: Pipeline) -> Iterator[Problem]:
             if found.top not in lacks:
                 lacks[found.top] = _lack(found.top, pipeline.folder, set())
             lack = lacks[found.top]
-            if lack is not None and not found.optional:
-                first.setdefault(lack, (step, cell.number, found.line))
+            if lack is None or found.optional or lack in first:
+                continue
+            if not named.get(step or "", named_for_all).has(lack.top):
+                first[lack] = (step, cell.number, found.line)
     if not first:
         return
     brought = provided((cell.source for _, cell in cells if cell.is_code), pipeline.folder, lacks)
-    named = frozenset(map(requirement_name, pipeline.configuration.packages))
-    settings = Provided(named, (), frozenset())
     known = [*sys.stdlib_module_names, *(module.name for module in pkgutil.iter_modules())]
     for lack, (step, number, line) in first.items():
-        if brought is not None and not (brought.has(lack.top) or settings.has(lack.top)):
+        if brought is not None and not brought.has(lack.top):
             yield _problem(lack, _advice(lack.top, known), step, number, line)
+
+
+def _named(pipeline: Pipeline, options: StepOptions) -> Provided:
+    """What requirements, those of the settings and of a step, may bring."""
+    requirements = (*pipeline.configuration.packages, *options.packages)
+    return Provided(frozenset(map(requirement_name, requirements)), (), frozenset())
 
 
 def _may_lack(source: str, lacks: Mapping[str, _Lack | None]) -> bool:

@@ -70,6 +70,7 @@ def step_bundle(
             for p in component.parameters
         },
         "secrets": sorted({secret.variable for secret in options.secrets}),
+        "artifacts": {each.name: each.path for each in options.artifacts},
         "report": options.report is not False,
         "timeout": options.timeout,
         "users": users,

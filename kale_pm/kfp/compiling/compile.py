@@ -103,12 +103,13 @@ def _compile(
     if planned.loop is not None:
         last = package.container(package.task(LAST_KEY))
         check_loop(planned.loop.items, argument_size(package.spec["root"]), argument_size(last))
-    check_graph(package.largest_graph)
     warnings = (
         *planned.warnings,
         *_divided(planned.parts),
         *check_sizes(sizes, package.kept, planned.bundles),
     )
+    # After the steps: the graph holds what a step carries where steps share a function.
+    check_graph(package.largest_graph)
     if dsl is not None:
         _write(dsl, source.encode())
     _write(output, package.to_yaml())

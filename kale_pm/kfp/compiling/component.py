@@ -20,6 +20,10 @@ OUTPUTS = {
     "state": "dsl.Artifact",
     "context": "dsl.Artifact",
 }
+# Argo takes 128 characters, and KFP has its driver of a task called like it, with "-driver".
+LONGEST_TASK = 121
+# What the user interface of KFP shows, by the suffix of the file; all else it offers to load.
+_SHOWN = {".html": "dsl.HTML", ".htm": "dsl.HTML", ".md": "dsl.Markdown"}
 # The task of any step, in a loop of the generated file.
 ANY_TASK = "task"
 # The exit task, as the generated file calls it.
@@ -51,6 +55,14 @@ class Component:
         return folded(self.step.name)
 
     @property
+    def artifacts(self) -> tuple[tuple[str, str], ...]:
+        """Name and type of the outputs that are files which the step keeps."""
+        return tuple(
+            (each.name, _SHOWN.get(each.suffix.lower(), "dsl.Artifact"))
+            for each in self.step.options.artifacts
+        )
+
+    @property
     def inputs(self) -> dict[str, tuple[str, str]]:
         """Input artifact -> the step that gives it, and the output of that step."""
         return {
@@ -78,8 +90,10 @@ def components(
 ) -> tuple[Component, ...]:
     """All steps, parents first; ``more`` are further names that no task has.
 
-    Raises CompileError ``name-collision`` if KFP would take two steps for one.
+    Raises CompileError for a name that is too long, and ``name-collision`` if KFP would take two
+    steps for one.
     """
+    _refuse_long_names(pipeline)
     _refuse_collisions(pipeline)
     names = [parameter.kfp_name for parameter in parameters.values()]
     reserved = {
@@ -126,6 +140,16 @@ def describe(step: Step) -> str:
 
 def _listing(names: list[str] | tuple[str, ...]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _refuse_long_names(pipeline: Pipeline) -> None:
+    for step in pipeline.steps:
+        excess = len(folded(step.name)) - LONGEST_TASK
+        if excess > 0:
+            raise CompileError(
+                f"step {step.name}: its name is too long for Kubeflow by {excess} characters",
+                hint="rename it",
+            )
 
 
 def _refuse_collisions(pipeline: Pipeline) -> None:

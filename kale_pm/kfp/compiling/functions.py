@@ -37,7 +37,8 @@ class Surroundings:
 class Function:
     """A function that runs a step.
 
-    ``inputs`` are the names of its input artifacts.  ``step`` and ``bundle`` are expressions;
+    ``inputs`` are the names of its input artifacts, ``artifacts`` names and types of outputs that
+    not every step has.  ``step`` and ``bundle`` are expressions;
     where the function serves many steps, they are names of further ``arguments``.
     """
 
@@ -47,6 +48,7 @@ class Function:
     bundle: str
     parameters: tuple[KfpParameter, ...]
     inputs: tuple[str, ...]
+    artifacts: tuple[tuple[str, str], ...]
     surroundings: Surroundings
     arguments: tuple[str, ...] = ()
 
@@ -66,7 +68,8 @@ def functions(
     for component in components:
         place = surroundings[component.step.name]
         names = tuple(parameter.name for parameter in component.parameters)
-        kinds.setdefault((names, len(component.inputs), place), []).append(component)
+        kind = (names, len(component.inputs), component.artifacts, place)
+        kinds.setdefault(kind, []).append(component)
     return {
         component.step.name: function
         for number, similar in enumerate(kinds.values(), start=1)
@@ -88,6 +91,7 @@ def _own(component: Component, surroundings: Surroundings) -> Function:
         bundle=f"{bundle_name(component)}()",
         parameters=component.parameters,
         inputs=tuple(component.inputs),
+        artifacts=component.artifacts,
         surroundings=surroundings,
     )
 
@@ -102,6 +106,7 @@ def _shared(number: int, components: Sequence[Component], surroundings: Surround
         bundle=_BUNDLE,
         parameters=components[0].parameters,
         inputs=tuple(f"input_{n}" for n in range(1, len(components[0].inputs) + 1)),
+        artifacts=components[0].artifacts,
         surroundings=surroundings,
         arguments=("step", _BUNDLE),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,7 +16,9 @@ from kale_pm.sweep import Plan
 # A loop of some 475 is known to end with a wrong state (kubeflow/pipelines, issue 12131).
 _MANY = 300  # trials
 _RECORD = 60  # bytes of what a step hands to the last one, but for names and values
-_METRIC = 40  # bytes of a metric therein
+_METRIC = 50  # bytes of a metric therein
+# kale_pm.metric("loss", loss), sb.glue("loss", loss)
+_RECORDING = re.compile(r"\b(?:metric|glue)\(")
 _NAMED = 4  # steps that a warning names
 
 
@@ -64,11 +67,11 @@ def check_records(
     text that is theirs.
     """
     size = 0
-    for step, key in keys.items():
-        metrics = pipeline.step(step).metrics
-        if metrics:
-            fixed = _RECORD + sum(_METRIC + len(name) for name in metrics)
-            size += sum(fixed + len(json.dumps(item[key])) for item in items)
+    for name, key in keys.items():
+        step = pipeline.step(name)
+        calls = sum(len(_RECORDING.findall(cell.source)) for cell in step.code)
+        if metrics := len(step.metrics) + calls:
+            size += sum(_RECORD + metrics * _METRIC + len(json.dumps(item[key])) for item in items)
     if size > LARGEST_ARGUMENT:
         raise _too_many(len(items), f"what they record takes some {size / KIB:.0f} KiB")
 

@@ -68,7 +68,7 @@ def largest_part(bundle: str) -> Part:
     """What weighs most in the bundle of a step, as it travels: packed, and in base64."""
     content = unpacked(bundle)
     cells = ((source_number(cell), cell["source"]) for cell in content["notebook"]["cells"])
-    parts = [Part(number, None, _travelling(text.encode())) for number, text in cells if number]
+    parts = [Part(number, None, _travelling(_encoded(text))) for number, text in cells if number]
     parts += [
         Part(None, name, _travelling(base64.b64decode(data)))
         for name, data in content["files"].items()
@@ -131,6 +131,10 @@ def table(sizes: Mapping[str, StepSize]) -> str:
     if len(sizes) > len(shown):
         rows.append(f"and {len(sizes) - len(shown)} smaller steps")
     return "\n".join(rows)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")
 
 
 def _travelling(content: bytes) -> int:

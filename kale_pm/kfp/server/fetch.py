@@ -17,11 +17,15 @@ from kale_pm.kfp.server.bringing import Lack, Places, bring
 from kale_pm.kfp.server.compiled import compiled_pipeline, inputs_of, parameters, title
 from kale_pm.kfp.server.connection import Connection
 from kale_pm.kfp.server.evidence import Evidence, Search
+from kale_pm.kfp.server.graph import looped_tasks
 from kale_pm.kfp.server.record import run_record, tasks_of, told_error
 from kale_pm.kfp.server.runs import get_run
 from kale_pm.record import RunRecord, State, StepRecord
 
 _AT_ONCE = 8  # steps that are fetched side by side
+# Why a step of a sweep cannot be fetched, and what can.
+_LOOPED = "ran once for every trial"
+_TRIALS = "the user interface has its notebooks; with kale-pm sweep --as-runs every trial is a run"
 _RUN = re.compile(r"[\w-][\w.-]*")
 _RUN_IN_URI = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/[^/]+){3}$")
 
@@ -53,16 +57,22 @@ def fetch_run(
     """
     run = get_run(connection, run_id)
     spec = compiled_pipeline(connection, run)
-    tasks = {task.name: task for task in tasks_of(spec) if task.name.isidentifier()}
-    if not tasks:
+    all_tasks = {task.name: task for task in tasks_of(spec) if task.name.isidentifier()}
+    if not all_tasks:
         raise ServerError(
             f"the run {run_id} was not compiled by kale-pm",
             hint="its steps and artifacts are to be seen in the user interface",
         )
-    if step is not None and step not in tasks:
+    if step is not None and step not in all_tasks:
         raise ServerError(
-            f"the run {run_id} has no step '{step}'", hint="its steps: " + ", ".join(tasks)
+            f"the run {run_id} has no step '{step}'", hint="its steps: " + ", ".join(all_tasks)
         )
+    keys = looped_tasks(spec)
+    looped = [name for name, task in all_tasks.items() if task.key in keys]
+    tasks = {name: task for name, task in all_tasks.items() if name not in looped}
+    if step in looped or not tasks:
+        what = f"step {step}" if step in looped else "every step of it"
+        raise ServerError(f"the run {run_id} is a sweep: {what} {_LOOPED}", hint=_TRIALS)
     record = run_record(run, tuple(tasks.values()))
     states = {name: each.state for name, each in record.steps.items()}
     search = Search(connection, run, tasks, states, inputs_of(spec, tasks), places.log)
@@ -92,6 +102,8 @@ def fetch_run(
         steps=steps,
         metrics={name: value for each in steps.values() for name, value in each.metrics.items()},
     )
+    if step is None:
+        lacks |= {name: (Lack("what it gave", f"it {_LOOPED}", _TRIALS),) for name in looped}
     return Fetched(whole, {name: found for name, found in lacks.items() if found})
 
 

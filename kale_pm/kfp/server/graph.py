@@ -35,6 +35,17 @@ def dag_tasks(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def looped_tasks(spec: Mapping[str, Any]) -> frozenset[str]:
+    """What KFP calls the tasks in the loops of a pipeline: each ran many times, or never."""
+    document = spec.get("pipeline_spec", spec)
+    parts = [document.get("root", {}), *document.get("components", {}).values()]
+    tasks = [task for part in parts for task in part.get("dag", {}).get("tasks", {}).values()]
+    bodies = [
+        document["components"][_component(task)] for task in tasks if "parameterIterator" in task
+    ]
+    return frozenset(key for body in bodies for key in body.get("dag", {}).get("tasks", {}))
+
+
 def _component(task: Mapping[str, Any]) -> str:
     return str(task.get("componentRef", {}).get("name", ""))
 

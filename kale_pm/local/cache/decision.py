@@ -90,6 +90,9 @@ def stale(basis: Basis, step: Step, entry: CachedStep) -> str:
     packs = basis.store.packs
     if not entries.are_whole(packs, entry.packs, verify=basis.verify, discard=basis.discard):
         return "its stored variables are gone or damaged"
+    for artifact in step.options.artifacts:
+        if not basis.store.has_artifact(entry.artifacts[artifact.name]):
+            return f"its artifact {artifact.name} is gone or damaged"
     return ""
 
 

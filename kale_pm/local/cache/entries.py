@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ class CachedStep:
     what the step read and wrote to its state, ``packs`` the names of its packs to their stamp.
     ``stores`` names the variables that it was asked to store, ``gave`` those that it would
     have stored, had it changed them.
-    ``versions`` and ``context`` hold only what the step itself changed.
+    ``versions`` and ``context`` hold only what the step itself changed.  ``artifacts`` are the
+    names of the kept files, by those that the step gave them.
     """
 
     run: str
@@ -45,6 +46,7 @@ class CachedStep:
     variables: Mapping[str, Variable]
     versions: Mapping[str, Version]
     context: Mapping[str, str]
+    artifacts: Mapping[str, str] = field(default_factory=dict)
 
 
 def remember(store: Store, key: str, entry: CachedStep) -> None:

@@ -197,7 +197,12 @@ def _is_ours(store: Store, path: Path) -> bool:
         return path.suffix == ".json" and is_key(path.stem)
     if is_past(store, path):
         return not path.name.startswith(".")
-    suffixes = {store.packs: ".pack", store.notebooks: ".ipynb", store.fragments: ".html"}
+    suffixes = {
+        store.packs: ".pack",
+        store.notebooks: ".ipynb",
+        store.artifacts: "",
+        store.fragments: ".html",
+    }
     return suffixes.get(path.parent) == path.suffix and not path.name.startswith(".")
 
 

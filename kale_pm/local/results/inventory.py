@@ -25,6 +25,7 @@ class StoredResult:
     path: Path
     run: str
     notebook: Path
+    artifacts: tuple[Path, ...] = ()
 
     @cached_property
     def packs(self) -> frozenset[str]:
@@ -44,8 +45,8 @@ class StoredResult:
 class Inventory:
     """The runs and sweeps of a store, the oldest first, its cache, and the files they share.
 
-    ``shared`` maps each file in ``cache``, ``packs``, ``notebooks``, ``reports`` and ``steps``
-    to its size in bytes; ``size`` is that of the whole store.
+    ``shared`` maps each file in ``cache``, ``packs``, ``notebooks``, ``artifacts``, ``reports``
+    and ``steps`` to its size in bytes; ``size`` is that of the whole store.
     """
 
     store: Store
@@ -59,7 +60,9 @@ class Inventory:
         results = list(self._results_of(kept))
         packs = [*(run.packs for run in kept), *(result.packs for result in results)]
         found = {self.store.packs / name for names in packs for name in names}
-        found |= {path for result in results for path in (result.path, result.notebook)}
+        found |= {
+            path for result in results for path in (result.path, result.notebook, *result.artifacts)
+        }
         found |= set(self._pasts_of(kept, results))
         if any(path.parent == self.store.fragments for path in self.shared):
             names = {name for run in kept for name in run.fragments}
@@ -114,7 +117,8 @@ def pasts_folder(store: Store) -> Path:
 def take_inventory(store: Store) -> Inventory:
     """What lies in the store now."""
     runs = sorted(stored_in(store), key=lambda run: (run.started, run.id))
-    folders = (store.cache, store.packs, store.notebooks, store.fragments, pasts_folder(store))
+    own = (store.cache, store.packs, store.notebooks, store.artifacts, store.fragments)
+    folders = (*own, pasts_folder(store))
     shared = {path: size for folder in folders for path, size in files_below(folder)}
     keys = [path.stem for path in shared if path.parent == store.cache]
     size = sum(size for _, size in files_below(store.folder))
@@ -126,7 +130,9 @@ def _results(store: Store, keys: Collection[str]) -> Iterator[StoredResult]:
         entry = entries.recall(store, key) if is_key(key) else None
         if entry is not None:
             path = store.cache / f"{key}.json"
-            yield StoredResult(path, entry.run, store.notebooks / f"{entry.notebook}.ipynb")
+            artifacts = tuple(store.artifacts / name for name in entry.artifacts.values())
+            notebook = store.notebooks / f"{entry.notebook}.ipynb"
+            yield StoredResult(path, entry.run, notebook, artifacts)
 
 
 def is_key(name: str) -> bool:

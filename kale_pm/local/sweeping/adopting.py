@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kale_pm.local.files import copy_file
+from kale_pm.local.files import link_file
 from kale_pm.local.live import LiveRun
 from kale_pm.record import State, StepRecord
 
@@ -33,8 +32,9 @@ def adopt(live: LiveRun, shared: Shared) -> None:
     What the owner's run does not have any more is missing here, too.
     """
     record = shared.record
-    for path in _files(record.name):
-        _bring(shared.folder / path, live.folder / path)
+    for path in (*_files(record.name), *record.artifacts.values()):
+        if (shared.folder / path).exists():
+            link_file(shared.folder / path, live.folder / path)
     taken = _taken(shared)
     if taken.notebook and not (live.folder / taken.notebook).exists():
         taken = replace(taken, notebook=None)
@@ -58,13 +58,3 @@ def _files(step: str) -> Iterator[str]:
     yield f"notebooks/{step}.ipynb"
     yield f"manifests/{step}.json"
     yield f"logs/{step}.log"
-
-
-def _bring(source: Path, target: Path) -> None:
-    if not source.exists():
-        return
-    try:
-        os.link(source, target)
-    except OSError:
-        # The file system has no links, or no more for this file.
-        copy_file(source, target)

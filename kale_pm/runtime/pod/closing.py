@@ -36,11 +36,14 @@ def close_run(bundle: str, given: Mapping[str, Any], write_report: WriteReport) 
     facts = json.loads(zlib.decompress(base64.b64decode(bundle)))
     status, run = given["status"], given["run"]
     print(f"kale-pm: the run {run} ended: {status.state}", flush=True)
-    if "html" in given:
-        _publish(facts, given, write_report)
-    troubles = list(tidy_up(facts, run, succeeded=status.state == SUCCEEDED, reach=from_pod))
-    for trouble in troubles:
-        print(f"kale-pm: {trouble}", file=sys.stderr, flush=True)
+    try:
+        if "html" in given:
+            _publish(facts, given, write_report)
+    finally:
+        # However that went: nobody else removes what was made for this run.
+        troubles = list(tidy_up(facts, run, succeeded=status.state == SUCCEEDED, reach=from_pod))
+        for trouble in troubles:
+            print(f"kale-pm: {trouble}", file=sys.stderr, flush=True)
     if troubles:
         raise ClusterError("; ".join(troubles), hint="remove them by hand: see docs/volumes.md")
 

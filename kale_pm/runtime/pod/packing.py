@@ -18,7 +18,9 @@ def packed(content: Any) -> str:
     """``content``, of which JSON can be made, as text; equal content gives equal text."""
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     packer = zlib.compressobj(level=9, zdict=USUAL)
-    return base64.b64encode(packer.compress(text.encode()) + packer.flush()).decode()
+    # Half of a surrogate pair has no UTF-8, but JSON has an escape for it.
+    content = text.encode(errors="backslashreplace")
+    return base64.b64encode(packer.compress(content) + packer.flush()).decode()
 
 
 def unpacked(text: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +37,8 @@ class Places:
     the manifest and the variables, ``context`` the manifest alone.  ``volume`` is the folder
     where a volume is mounted that all pods of the run share; empty if there is none.
 
+    ``artifacts`` are places for the files that the step keeps, by name.
+
     In a sweep, ``summary`` is the file for what its last step is told, else empty; ``trial``
     tells the values of varied parameters that reach the step, empty if none does.
     """
@@ -48,6 +50,7 @@ class Places:
     metrics: Metrics
     state: Artifact
     context: Artifact
+    artifacts: Mapping[str, Artifact]
     volume: str = ""
     summary: str = ""
     trial: str = ""
@@ -58,7 +61,7 @@ class Places:
 
     @property
     def output_uris(self) -> dict[str, str]:
-        outputs = {name: getattr(self, name) for name in _OUTPUTS}
+        outputs = {name: getattr(self, name) for name in _OUTPUTS} | dict(self.artifacts)
         return {name: artifact.uri for name, artifact in outputs.items()}
 
     @property
@@ -66,12 +69,16 @@ class Places:
         return tuple(Path(artifact.path) for artifact in self.inputs.values())
 
 
-def sorted_places(given: Mapping[str, Any]) -> Places:
-    """The arguments that a step's function was called with, sorted."""
+def sorted_places(given: Mapping[str, Any], artifacts: Iterable[str] = ()) -> Places:
+    """The arguments that a step's function was called with, sorted.
+
+    ``artifacts`` are the names of the files that the step keeps.
+    """
     return Places(
         parameters={n: value for n, value in given.items() if n.startswith(PARAMETER)},
         inputs={n: value for n, value in given.items() if n.startswith(_INPUTS)},
         **{name: given[name] for name in _OUTPUTS},
+        artifacts={name: given[name] for name in artifacts},
         volume=given.get("volume", ""),
         summary=given.get("summary", ""),
         trial=given.get("trial", ""),

@@ -34,5 +34,7 @@ def write_summary(values: Mapping[str, Any], path: Path, trial: str) -> None:
         name: value[:_LONGEST] if isinstance(value, str) else value
         for name, value in values.items()
     }
+    text = strict_json.dumps({"trial": trial, "metrics": told}, default=str)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(strict_json.dumps({"trial": trial, "metrics": told}, default=str), "utf-8")
+    # KFP would put something of its own where a metric has double braces.
+    path.write_text(text.replace("{{", r"{\u007b"), encoding="utf-8")

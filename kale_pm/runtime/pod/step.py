@@ -23,11 +23,12 @@ from kale_pm.runtime.execution.kernel import interpreter_spec
 from kale_pm.runtime.execution.kernel_process import Starter, cold_starter
 from kale_pm.runtime.execution.monitor import source_number
 from kale_pm.runtime.execution.unsaved import with_origin
+from kale_pm.runtime.kept_files import with_files
 from kale_pm.runtime.manifest import Exchange, read_manifest, write_manifest
 from kale_pm.runtime.masking import Mask, without_secrets
 from kale_pm.runtime.pod.ahead import while_starting
 from kale_pm.runtime.pod.announce import announce, announce_error, this_attempt
-from kale_pm.runtime.pod.diary import open_diary
+from kale_pm.runtime.pod.diary import Diary, open_diary
 from kale_pm.runtime.pod.log import printer, report_failure
 from kale_pm.runtime.pod.packing import unpacked
 from kale_pm.runtime.pod.page import write_page
@@ -53,14 +54,23 @@ def run_step(step: str, bundle: str, given: Mapping[str, Any]) -> None:
     is raised, such as StoreError for a volume that takes nothing, is in the log as well.
     """
     attempt, started, began = this_attempt(), time.time(), time.monotonic()
+    diary = open_diary("")
     try:
-        _run_step(step, bundle, given, attempt=attempt, started=started, began=began)
+        content = unpacked(bundle)
+        places = sorted_places(given, content["facts"]["artifacts"])
+        packs = _folder_of_packs(places.volume, content["facts"]["packs"])
+        if content["facts"]["diary"]:
+            diary = open_diary(places.volume)
+        diary.write(StepRecord(step, State.RUNNING, started=started))
+        _run_step(
+            step, content, places, packs, diary, attempt=attempt, started=started, began=began
+        )
     except StepFailed:
         raise  # it is told
     except Exception as error:
-        announce_error(
-            step, attempt, _error_of(error), started=started, seconds=time.monotonic() - began
-        )
+        outcome = Outcome(State.FAILED, time.monotonic() - began, _error_of(error))
+        diary.write(_record_of(step, outcome, started, outcome.seconds))
+        announce_error(step, attempt, _error_of(error), started=started, seconds=outcome.seconds)
         raise
 
 
@@ -73,25 +83,24 @@ def _error_of(error: Exception) -> CellError:
 
 def _run_step(
     step: str,
-    bundle: str,
-    given: Mapping[str, Any],
+    content: Mapping[str, Any],
+    places: Places,
+    packs: Path | None,
+    diary: Diary,
     *,
     attempt: int,
     started: float,
     began: float,
 ) -> None:
-    places = sorted_places(given)
+    facts = content["facts"]
     state = Path(places.state.path)
     with tempfile.TemporaryDirectory(
         prefix=f"kale-pm-{step}-", ignore_cleanup_errors=True
     ) as scratch:
-        folder, slice_, facts = _unpack(bundle, Path(scratch))
+        folder, slice_ = _laid_out(content, Path(scratch))
         mask = Mask(os.environ[name] for name in facts["secrets"] if name in os.environ)
         os.environ.update(writable_places(os.environ, Path(scratch) / "home"))
         executed = Path(places.notebook.path) / f"{step}.ipynb"
-        packs = None if facts["packs"] is None else _folder_of_packs(places.volume, facts["packs"])
-        diary = open_diary(places.volume if facts["diary"] else "")
-        diary.write(StepRecord(step, State.RUNNING, started=started))
         try:
             exchange = _exchange(places, packs, Path(scratch) / "exchange")
             outcome = _execute(
@@ -111,6 +120,8 @@ def _run_step(
         except LoadError as missing:
             lacking = CellError("LoadError", missing.message, hint=missing.hint)
             outcome = Outcome(State.FAILED, time.monotonic() - began, lacking)
+        files = {name: Path(artifact.path) for name, artifact in places.artifacts.items()}
+        outcome = with_files(outcome, facts["artifacts"], folder, files)
         if outcome.state is State.DONE:
             without_secrets(exchange.manifest, mask)
             if exchange.manifest != state / MANIFEST:
@@ -180,18 +191,17 @@ def _is_writable(folder: str) -> bool:
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
-def _unpack(bundle: str, scratch: Path) -> tuple[Path, NotebookNode, dict[str, Any]]:
-    """The working folder with its files, the slice, and what else the bundle says."""
+def _laid_out(content: Mapping[str, Any], scratch: Path) -> tuple[Path, NotebookNode]:
+    """The working folder with its files, and the slice."""
     import nbformat
 
-    content = unpacked(bundle)
     folder = scratch / "files"
     folder.mkdir()
     for name, data in content["files"].items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(data))
-    return folder, nbformat.from_dict(content["notebook"]), content["facts"]
+    return folder, nbformat.from_dict(content["notebook"])
 
 
 def _own_cells(slice_: NotebookNode) -> list[tuple[int | None, str]]:
@@ -212,7 +222,10 @@ def _manifests(inputs: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(by_step.values())
 
 
-def _folder_of_packs(volume: str, name: str) -> Path:
+def _folder_of_packs(volume: str, name: str | None) -> Path | None:
+    """Where variables travel on the volume; None if they travel as artifacts."""
+    if name is None:
+        return None
     folder = Path(volume) / name
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def run_record(
         notebook=facts["notebook"],
         state=_run_state(status),
         parameters={
-            declared["name"]: decode(parameters[name], declared["type"])
+            declared["name"]: _legible(parameters[name], declared["type"])
             for name, declared in facts["parameters"].items()
         },
         steps=steps,
@@ -86,6 +86,14 @@ def run_record(
         metrics={n: value for step in steps.values() for n, value in step.metrics.items()},
         implied_edges=tuple((parent, child) for parent, child in facts["implied"]),
     )
+
+
+def _legible(value: Any, kind: str) -> Any:
+    """The notebook's value of a parameter; as it was given, where no step could read it."""
+    try:
+        return decode(value, kind)
+    except ValueError:
+        return value
 
 
 def _silent(name: str, passed: bool, parents: list[StepRecord]) -> StepRecord:

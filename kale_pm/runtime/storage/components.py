@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from kale_pm.runtime.garbage import collection_paused
 from kale_pm.runtime.storage import memory
-from kale_pm.runtime.storage.dump import collection_paused
 from kale_pm.runtime.storage.tracing import ATOMS, Trace, search, trace
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kale_pm.runtime.garbage import collection_paused
 from kale_pm.runtime.storage import memory
 from kale_pm.runtime.storage.culprit import explain
 from kale_pm.runtime.storage.pickler import Pickler, Writer
@@ -103,15 +102,3 @@ class _Stream:
     def digest(self) -> str:
         digest: str = self._hash.hexdigest()
         return digest
-
-
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """Pickling makes millions of small objects that live: collecting garbage finds nothing."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

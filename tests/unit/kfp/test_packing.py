@@ -24,7 +24,9 @@ def bundle(source: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("source", ["", "x = 1", "text = 'ü {{$}} <&> 👩‍🔬'", "x = 1\n" * 10_000])
+@pytest.mark.parametrize(
+    "source", ["", "x = 1", "text = 'ü {{$}} <&> 👩‍🔬'", "half \ud83d", "x = 1\n" * 10_000]
+)
 def test_what_was_packed_comes_out(source: str) -> None:
     assert unpacked(packed(bundle(source))) == bundle(source)
 

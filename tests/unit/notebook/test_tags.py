@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kale_pm.model import Problem, Secret, SecretFiles, StepOptions, Toleration
+from kale_pm.model import Artifact, Problem, Secret, SecretFiles, StepOptions, Toleration
 from kale_pm.notebook.tags import (
     CellTags,
     inherited,
@@ -68,7 +68,12 @@ class TestWords:
         [
             ("image:host:5000/x:1", StepOptions(image="host:5000/x:1")),
             ("package:scikit-learn==1.5", StepOptions(packages=("scikit-learn==1.5",))),
-            ("package:ours @ https://h:80/o.whl", StepOptions(packages=("ours@ https://h:80/o.whl",))),
+            (
+                "package:ours @ https://h:80/ours.whl",
+                StepOptions(packages=("ours @ https://h:80/ours.whl",)),
+            ),
+            ("artifact:page:page.html", StepOptions(artifacts=(Artifact("page", "page.html"),))),
+            ("artifact:a:./out/a b:c", StepOptions(artifacts=(Artifact("a", "out/a b:c"),))),
             ("cache:enabled", StepOptions(cache=True)),
             ("cache:disabled", StepOptions(cache=False)),
             ("report:enabled", StepOptions(report=True)),
@@ -278,6 +283,19 @@ class TestSlips:
             "image:a b",
             "pull:often",
             "install:no",
+            "artifact:page",
+            "artifact:page:",
+            "artifact:page:out/",
+            "artifact:page:/tmp/page.html",
+            "artifact:page:out/../../page.html",
+            "artifact:page:~/page.html",
+            "artifact:page:a\nb",
+            "artifact:Page:page.html",
+            "artifact:my-page:page.html",
+            "artifact:_page:page.html",
+            "artifact:html:page.html",
+            "artifact:class:page.html",
+            "artifact:state_a:page.html",
             "package:",
             "package:--editable .",
             "package:./ours.whl",
@@ -427,7 +445,7 @@ class TestDefaults:
         options = read(
             "block:a", "limit:cpu:2", "cache:disabled", "retry:2", "secret:a:b:C", "env:A:1",
             "secret_files:a:/a", "secret_files:b:/b", "toleration:gpu:yes:NoSchedule",
-            "toleration:gpu", "pull:Never", "package:a==1", "package:b[c]>=2",
+            "toleration:gpu", "pull:Never", "package:a==1", "package:b[c]>=2", "artifact:a:b.md",
         ).options  # fmt: skip
         assert options_from(settings_of(options)) == options
         assert settings_of(StepOptions()) == ()

@@ -8,7 +8,7 @@ from typing import List, Optional  # noqa: UP035
 import pytest
 
 from kale_pm.errors import ParameterError, UsageError
-from kale_pm.model import Secret, SecretFiles
+from kale_pm.model import Artifact, Secret, SecretFiles
 from kale_pm.sdk import StepFunction, artifact, pipeline, step
 
 
@@ -149,6 +149,41 @@ class TestParameters:
             "j": ("list", []),
         }
 
+    def test_hints_need_no_import_in_the_notebook(self, script, cells):
+        made = script(
+            """
+            from typing import Literal, Optional, Union
+            import numpy as np
+
+            class Rows(int):
+                pass
+
+            @step
+            def load(*values):
+                print(values)
+
+            @pipeline
+            def small(
+                a: Optional[int] = None,
+                b: Union[str, None] = None,
+                c: Literal["x", "y"] = "x",
+                d: "Rows" = 1,
+                e: np.ndarray = [1],
+                f: int | None = None,
+            ):
+                load(a, b, c, d, e, f)
+            """
+        )
+        found = made.small.to_pipeline()
+        assert not found.problems
+        assert [each.type for each in found.parameters] == [
+            *("int", "str", "str", "int", "list", "int")
+        ]
+        (parameters, *_) = (source for _, source in cells(made.small))
+        names: dict[str, object] = {}
+        exec(parameters, names)
+        assert (names["c"], names["e"]) == ("x", [1])
+
     def test_values_of_the_call_take_the_place_of_defaults(self):
         def body(a: int = 1, b: float = 2.0, c=None):
             train(load(a), [b, c])
@@ -245,6 +280,7 @@ class TestOptions:
             retry=2,
             nodes={"disk": "ssd"},
             tolerations=["gpu:NoSchedule"],
+            artifacts={"chart": "out/chart.svg"},
             shared_memory="2Gi",
             secrets=["vault:key:TOKEN"],
             secret_files={"/keys": "vault"},
@@ -252,6 +288,7 @@ class TestOptions:
         assert (found.pull_policy, found.install, found.report) == ("Never", False, True)
         assert (found.retry, found.nodes, found.shared_memory) == (2, {"disk": "ssd"}, "2Gi")
         assert found.tolerations[0].key == "gpu"
+        assert found.artifacts == (Artifact("chart", "out/chart.svg"),)
         assert found.secrets == (Secret("vault", "key", "TOKEN"),)
         assert found.secret_files == (SecretFiles("vault", "/keys"),)
 
@@ -265,6 +302,7 @@ class TestOptions:
             ({"cache": "no"}, "cache='no' cannot be used"),
             ({"retry_interval": "2 days"}, "retry_interval='2 days' cannot be used"),
             ({"packages": ["not a requirement!"]}, "packages=.* cannot be used"),
+            ({"artifacts": {"chart": "/tmp/chart.svg"}}, "artifacts=.* cannot be used"),
             ({"limit": {"cpu": "1"}}, "there is no option 'limit'"),
             ({"secrets": ["a"]}, "secrets=.* cannot be used"),
         ],
@@ -342,6 +380,8 @@ class TestSettings:
         (problem,) = made(body, expriment="x").problems
         assert "'expriment' is no key that kale-pm knows" in problem.message
         assert problem.hint == "did you mean 'experiment'?"
+        assert problem.message.startswith("test_pipelines.py:")
+        assert ": @pipeline: " in problem.message
 
     def test_without_a_name_it_is_called_as_its_function(self):
         @pipeline

@@ -328,3 +328,42 @@ class TestModules:
         problems = made.small.to_pipeline().problems
         assert [(each.code, each.line) for each in problems] == [("undefined-name", None)]
         assert problems[0].message.startswith("loose.py:5: ")
+
+
+def test_relative_imports_inside_of_functions_name_their_package(script, write, cells):
+    write("project/__init__.py", "")
+    write("project/helpers.py", "LIMIT = 3\n")
+    write(
+        "project/steps.py",
+        """
+        from kale_pm.sdk import step
+
+        try:
+            from . import missing
+        except ImportError:
+            missing = None
+
+        def limited(n):
+            from .helpers import LIMIT
+            return n + LIMIT
+
+        @step
+        def one(n):
+            größe = 1; from . import helpers; from .helpers import LIMIT
+
+            return limited(n) + helpers.LIMIT * LIMIT * größe, missing
+        """,
+    )
+    made = script(
+        """
+        from project.steps import one
+
+        @pipeline
+        def small(n=2):
+            one(n)
+        """
+    )
+    names: dict[str, object] = {"__name__": "__main__"}
+    for _, source in cells(made.small):
+        exec(source, names)
+    assert (names["one_1"], names["one_missing"]) == made.one(2) == (14, None)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 
 from kale_pm.errors import KalePmError, UsageError
-from kale_pm.sdk import pipeline, step
+from kale_pm.sdk import artifact, pipeline, step
 
 
 @step
@@ -117,6 +118,19 @@ class TestUnpacking:
         error = error_of(body)
         assert "is gone through, and nothing says how many values that are" in error.message
 
+    def test_a_length_that_its_return_tells_is_known(self):
+        @step
+        def total(*numbers, weights=()):
+            return sum(numbers)
+
+        @pipeline
+        def small():
+            total(*pair(), weights=list(pair()))
+            assert len(pair()) == 2
+
+        found = small.to_pipeline()
+        assert set(found.edges) == {("pair", "total"), ("pair_2", "total")}
+
     def test_of_returns_that_differ(self):
         @step
         def moody(flag):
@@ -155,6 +169,10 @@ class TestCalls:
     def test_an_argument_that_no_code_can_say(self):
         error = error_of(lambda n: load(object()))
         assert "the argument 'rows' of step 'load' is of type object" in error.message
+
+    @pytest.mark.parametrize("value", [np.float64(2.5), np.arange(3)])
+    def test_a_number_of_numpy_s(self, value):
+        assert ".tolist()" in error_of(lambda n: load(value)).hint
 
     def test_after_something_that_is_no_value(self):
         assert "after(3)" in error_of(lambda n: load(n).after(3)).message
@@ -218,6 +236,51 @@ class TestSteps:
         error = error_of(lambda n: locked())
         assert "'lock', which step 'locked' takes from the function around it" in error.message
         assert "a parameter of the step" in error.hint
+
+
+class TestPipelines:
+    def refusal(self, function) -> UsageError:
+        with pytest.raises(UsageError) as caught:
+            pipeline(function).to_pipeline()
+        assert caught.value.hint
+        return caught.value
+
+    def test_a_generator(self):
+        def values():
+            yield load()
+
+        assert "'values' is of the wrong kind: generator" in self.refusal(values).message
+
+    def test_an_async_function(self):
+        async def values():
+            load()
+
+        assert "'values' is of the wrong kind: async function" in self.refusal(values).message
+
+    def test_a_class(self):
+        class Values:
+            pass
+
+        assert "'Values' is of the wrong kind: class" in self.refusal(Values).message
+
+    @pytest.mark.parametrize("decorators", [(step, pipeline), (pipeline, step)])
+    def test_a_step_is_no_pipeline(self, decorators):
+        above, below = decorators
+
+        def both():
+            load()
+
+        for outer in (above, above(name="other")):
+            with pytest.raises(UsageError, match="'both'> cannot be a step and a pipeline at once"):
+                outer(below(both))
+
+    def test_an_artifact_is_a_step_s(self):
+        @pipeline
+        def small():
+            load()
+
+        with pytest.raises(UsageError, match="<pipeline 'small'> keeps no artifact"):
+            artifact("page", "page.html")(small)
 
 
 def test_a_pipeline_that_calls_itself():

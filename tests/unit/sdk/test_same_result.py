@@ -211,6 +211,21 @@ SCRIPTS = {
         def small(values=[4, 2]):
             return collect(one(values))
         """,
+    "a variable that is deleted": """
+        @step
+        def one(n):
+            found = n
+            del n
+            try:
+                n
+            except UnboundLocalError:
+                found += 1
+            return found
+
+        @pipeline
+        def small(n=3):
+            return collect(one(n))
+        """,
     "variables that may not be there": """
         @step
         def one(flag, before=None):

@@ -57,6 +57,12 @@ BRANCHES = pipeline(
 )
 
 
+def test_what_varies_is_what_the_trials_differ_by() -> None:
+    assert planned(BRANCHES, cut=[1, 2], lr=3).varied == ("cut",)
+    assert planned(BRANCHES, cut=1, lr=[1, 1.0, True]).varied == ("lr",)
+    assert planned(BRANCHES, cut=1).varied == ()
+
+
 class TestSharing:
     def test_what_no_varied_parameter_reaches_is_executed_once(self) -> None:
         plan = planned(BRANCHES, lr=[1, 2, 3])

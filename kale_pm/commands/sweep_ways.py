@@ -1,0 +1,141 @@
+"""The ways to sweep: here, in one run of a cluster, in many; and the options of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kale_pm.errors import UsageError
+
+_KFP = "On Kubeflow Pipelines"
+Kfp = Annotated[
+    bool,
+    typer.Option(
+        "--kfp",
+        help="Run nothing; compile one pipeline with a loop over the trials.",
+        rich_help_panel=_KFP,
+    ),
+]
+AsRuns = Annotated[
+    bool,
+    typer.Option(
+        "--as-runs",
+        help="Submit a run for each trial to a server, which can compare them.",
+        rich_help_panel=_KFP,
+    ),
+]
+Package = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="The YAML file; default: NOTEBOOK.sweep.yaml.",
+        rich_help_panel=_KFP,
+    ),
+]
+Dsl = Annotated[
+    Path | None,
+    typer.Option(
+        "--py",
+        metavar="FILE",
+        help="Also write the pipeline as a Python file.",
+        rich_help_panel=_KFP,
+    ),
+]
+Image = Annotated[
+    str | None,
+    typer.Option(
+        "--image",
+        metavar="IMAGE",
+        help="The container image of the steps.",
+        rich_help_panel=_KFP,
+    ),
+]
+NoInstall = Annotated[
+    bool,
+    typer.Option("--no-install", help="The image has all packages already.", rich_help_panel=_KFP),
+]
+Parallelism = Annotated[
+    int | None,
+    typer.Option(
+        "--parallelism",
+        min=1,
+        metavar="N",
+        help="Trials at a time in the loop; default: 10.",
+        rich_help_panel=_KFP,
+    ),
+]
+Experiment = Annotated[
+    str | None,
+    typer.Option(
+        "--experiment", metavar="NAME", help="The experiment of the runs.", rich_help_panel=_KFP
+    ),
+]
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        "--run-name",
+        metavar="NAME",
+        help="How the names of all runs begin.",
+        rich_help_panel=_KFP,
+    ),
+]
+ServiceAccount = Annotated[
+    str | None,
+    typer.Option(
+        "--service-account",
+        metavar="NAME",
+        help="The service account of the runs' pods.",
+        rich_help_panel=_KFP,
+    ),
+]
+PipelineRoot = Annotated[
+    str | None,
+    typer.Option(
+        "--pipeline-root",
+        metavar="URI",
+        help="Where the artifacts of the runs are kept.",
+        rich_help_panel=_KFP,
+    ),
+]
+
+
+_HERE, _ONE_RUN, _MANY_RUNS = "", "--kfp", "--as-runs"
+# The ways to sweep that an option belongs to, if these are not all.
+_WAYS = {
+    **dict.fromkeys(
+        (
+            *("stop_when", "reports", "retry", "jobs", "fresh", "fail_fast", "verify", "kernel"),
+            *("folder", "verbose", "as_csv"),
+        ),
+        (_HERE,),
+    ),
+    **dict.fromkeys(("image", "no_install"), (_ONE_RUN, _MANY_RUNS)),
+    **dict.fromkeys(("package", "dsl", "parallelism"), (_ONE_RUN,)),
+    **dict.fromkeys(
+        (
+            *("experiment", "run_name", "service_account", "pipeline_root", "host", "namespace"),
+            *("authentication", "token_file", "ca", "insecure"),
+        ),
+        (_MANY_RUNS,),
+    ),
+}
+
+
+def refuse_strange(context: typer.Context, *, kfp: bool, as_runs: bool) -> None:
+    """UsageError for an option on the command line that the chosen way to sweep does not have."""
+    way = _MANY_RUNS if as_runs else _ONE_RUN if kfp else _HERE
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        is_given = source is not None and source.name == "COMMANDLINE"
+        ways = _WAYS.get(name, (way,))
+        if is_given and way not in ways:
+            option = min(parameter.opts, key=len)
+            raise UsageError(
+                f"{option} goes not with {way}" if way else f"{option} is for a sweep on a cluster",
+                hint=f"leave it out, or add {' or '.join(ways)}" if all(ways) else "leave it out",
+            )
