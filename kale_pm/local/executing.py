@@ -65,7 +65,7 @@ def execute_step(live: LiveRun, step: Step, notebook: NotebookNode, record: Step
             mask=workplace.mask,
             listener=live.tell,
             register=lambda monitor: workplace.watch(task, monitor),
-            ending=lambda: workplace.room.leave_early(task),
+            ending=lambda: workplace.ending(task),
         )
         outcome = with_files(
             workplace.mask.noun(outcome),

@@ -37,7 +37,8 @@ class Workplace:
     ``listener`` hears what happens, one event at a time, with the number of the trial that it
     happens in; the ``journal`` notes it.  ``secrets`` are the values that each step gets as
     environment variables; none of them is told or written.  With ``verify`` every byte of what
-    is stored is checked before it is used.
+    is stored is checked before it is used.  With ``one_after_another`` a step has its place until
+    its result is known, not only until its last cell is done: the result may be enough for all.
 
     Once ``stopped`` is set nothing more is executed.  With ``fail_fast`` the first failure ends
     all, and ``gave_up`` says which step failed.
@@ -52,6 +53,7 @@ class Workplace:
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     fail_fast: bool = False
     verify: bool = False
+    one_after_another: bool = False
     gave_up: str | None = None
     stopped: threading.Event = field(default_factory=threading.Event)
     claims: Claims = field(default_factory=Claims)
@@ -129,6 +131,11 @@ class Workplace:
     def waiting(self, task: Task) -> AbstractContextManager[None]:
         """For the time of the block, in which ``task`` only waits, others may be executed."""
         return self.room.left(task, self.stopped.is_set)
+
+    def ending(self, task: Task) -> None:
+        """Of ``task`` only the end of its kernel is left: others may be executed meanwhile."""
+        if not self.one_after_another:
+            self.room.leave_early(task)
 
     def pause(self, task: Task, seconds: float) -> None:
         """Wait, while others may be executed; comes back at once when all is stopped."""

@@ -93,6 +93,7 @@ def run_sweep(
                 secrets=secrets,
                 fail_fast=options.run.fail_fast,
                 verify=options.run.verify,
+                one_after_another=options.stop_when is not None,
             )
             record = _first_record(workplace, plan, options, folder.name)
             write_sweep(record, folder)
