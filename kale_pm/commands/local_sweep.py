@@ -47,11 +47,10 @@ class Output:
 
 def show_plan(pipeline: Pipeline, plan: Plan, options: SweepOptions, output: Output) -> None:
     """Say what the sweep would do; nothing is executed."""
-    from kale_pm.face.planning import varied_in
     from kale_pm.local.sweeping import stored
     from kale_pm.terminal import plan_view, warning_view
 
-    varied = varied_in(plan)
+    varied = plan.varied
     done = stored(pipeline, plan, options.run) if plan.count <= _ASKED_OF_STORE else None
     if output.as_json:
         show_json(

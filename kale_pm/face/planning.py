@@ -65,18 +65,6 @@ def doubts(pipeline: Pipeline, metrics: Sequence[str]) -> Iterator[str]:
             yield f"no cell names a metric '{metric}'{advice}"
 
 
-def varied_in(plan: Plan) -> tuple[str, ...]:
-    """The parameters that vary: those that reach a step, and those that none reads."""
-    first, *others = plan.trials
-    differing = (
-        name
-        for name, value in first.parameters.items()
-        if any(repr(trial.parameters[name]) != repr(value) for trial in others)
-    )
-    reaching = sorted(plan.reach.values(), key=len, reverse=True)
-    return tuple(dict.fromkeys([*(name for names in reaching for name in names), *differing]))
-
-
 def _rows(rows: Any) -> Sequence[Mapping[str, Any]]:
     if rows is None:
         return ()

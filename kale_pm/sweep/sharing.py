@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from kale_pm.model import Pipeline
 from kale_pm.sweep.cautions import cautions
@@ -34,13 +33,15 @@ class Execution:
 class Plan:
     """The executions that all trials need, each once.
 
-    ``reach`` says for every step which of the varied parameters it depends on, itself or by a
-    step above it.  ``executions`` are in the order in which they are best begun: one trial
+    ``varied`` are the parameters by which the trials differ, in the order in which they were
+    given.  ``reach`` says for every step which of them it depends on, itself or by a step above
+    it.  ``executions`` are in the order in which they are best begun: one trial
     after the other.  ``parents`` are what an execution waits for.  ``owners`` are, for every
     step, the trial whose execution each trial takes.
     """
 
     trials: tuple[Trial, ...]
+    varied: tuple[str, ...]
     reach: Mapping[str, tuple[str, ...]]
     executions: tuple[Execution, ...]
     parents: Mapping[Task, tuple[Task, ...]]
@@ -50,16 +51,6 @@ class Plan:
     def owner(self, trial: int, step: str) -> int:
         """The trial whose execution of ``step`` is that of ``trial``; KeyError if none is."""
         return self.owners[step][trial]
-
-    @cached_property
-    def varied(self) -> tuple[str, ...]:
-        """The parameters by which the trials differ; of what was to vary, some may be the same."""
-        first, *others = self.trials
-        return tuple(
-            name
-            for name, value in first.parameters.items()
-            if any(repr(trial.parameters[name]) != repr(value) for trial in others)
-        )
 
     @property
     def count(self) -> int:
@@ -97,7 +88,13 @@ def plan_sweep(pipeline: Pipeline, trials: Sequence[Trial], varied: Sequence[str
         for execution in executions
     }
     warnings = cautions(pipeline, reach, varied, len(trials), len(executions))
-    return Plan(trials, reach, executions, parents, owners, warnings)
+    differing = tuple(name for name in varied if _differs(trials, name))
+    return Plan(trials, differing, reach, executions, parents, owners, warnings)
+
+
+def _differs(trials: Sequence[Trial], name: str) -> bool:
+    """Whether not all trials have the same; by their text, since 1 == 1.0 == True."""
+    return len({repr(trial.parameters[name]) for trial in trials}) > 1
 
 
 def _reach(pipeline: Pipeline, varied: Sequence[str]) -> dict[str, tuple[str, ...]]:

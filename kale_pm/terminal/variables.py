@@ -43,7 +43,8 @@ def variables_view(
     if not missing:
         return listing
     steps = ", ".join(map(visible, missing))
-    return Group(listing, Text(), Text(f"what {steps} gave is unknown: fetch the run again", "yellow"))
+    said = f"what {steps} gave is unknown: fetch the run again"
+    return Group(listing, Text(), Text(said, "yellow"))
 
 
 def step_variables_view(

@@ -180,7 +180,7 @@ def _first_record(
             process=os.getpid(),
             code=retry.code if are_done else code,
         )
-    varied = _varied(plan)
+    varied = plan.varied
     values = plan.trials[0].parameters
     return SweepRecord(
         id=name,
@@ -201,18 +201,6 @@ def _first_record(
 
 def _waiting(trial: Trial, varied: tuple[str, ...]) -> TrialRecord:
     return TrialRecord(trial.number, {name: trial.parameters[name] for name in varied})
-
-
-def _varied(plan: Plan) -> tuple[str, ...]:
-    """The parameters that vary: those that reach a step, then those that none reads."""
-    reaching = sorted(plan.reach.values(), key=len, reverse=True)
-    first, *others = plan.trials
-    differing = (
-        name
-        for name, value in first.parameters.items()
-        if any(repr(trial.parameters[name]) != repr(value) for trial in others)
-    )
-    return tuple(dict.fromkeys([*(name for names in reaching for name in names), *differing]))
 
 
 def _code(pipeline: Pipeline) -> str:

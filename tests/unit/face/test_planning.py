@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kale_pm.face import Pipeline, load
-from kale_pm.face.planning import doubts, varied_in
+from kale_pm.face.planning import doubts
 
 
 def pipeline(folder: Path, *cells: tuple[str, str]) -> Pipeline:
@@ -77,8 +77,8 @@ def test_what_varies_stands_in_the_order_in_which_it_was_given(tmp_path: Path) -
         ("block:a", "print(lr, depth)"),
     )
     plan = notebook.plan_sweep(depth=[3, 5], lr=[0.1, 0.2], unused=[1, 2])
-    assert varied_in(plan) == ("depth", "lr", "unused")
-    assert varied_in(notebook.plan_sweep(depth=5)) == ()
+    assert plan.varied == ("depth", "lr", "unused")
+    assert notebook.plan_sweep(depth=5).varied == ()
 
 
 def test_warnings_of_the_space_and_of_the_plan_come_together(tmp_path: Path) -> None:

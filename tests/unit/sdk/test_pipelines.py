@@ -149,6 +149,12 @@ class TestParameters:
             "j": ("list", []),
         }
 
+    def test_they_may_have_a_place_or_a_name_only(self):
+        def body(a=1, /, b=2, *, c=3):
+            train(load(a), [b, c])
+
+        assert list(self.types(body, 4, c=5).values()) == [("int", 4), ("int", 2), ("int", 5)]
+
     def test_hints_need_no_import_in_the_notebook(self, script, cells):
         made = script(
             """

@@ -174,6 +174,12 @@ class TestCalls:
     def test_a_number_of_numpy_s(self, value):
         assert ".tolist()" in error_of(lambda n: load(value)).hint
 
+    def test_a_list_that_holds_itself(self):
+        endless: list[object] = []
+        endless.append(endless)
+
+        assert "an argument holds itself" in error_of(lambda n: load(endless)).message
+
     def test_after_something_that_is_no_value(self):
         assert "after(3)" in error_of(lambda n: load(n).after(3)).message
 

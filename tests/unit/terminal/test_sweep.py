@@ -363,6 +363,7 @@ def plan() -> Callable[[int], Plan]:
         numbers = range(1, count + 1)
         return Plan(
             trials=tuple(Trial(n, {"depth": n, "seed": 7}) for n in numbers),
+            varied=("depth",),
             reach={"load": (), "train": ("depth",)},
             executions=(
                 Execution("load", tuple(numbers)),
