@@ -7,6 +7,7 @@ so neither may hold what a shell reads, nor a password.
 from __future__ import annotations
 
 import re
+from functools import cache
 from urllib.parse import urlsplit
 
 _INDEX = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[A-Za-z0-9._~%+@/-]*)?")
@@ -51,6 +52,7 @@ def requirement_name(text: str) -> str:
     return Requirement(text).name
 
 
+@cache
 def canonical_name(text: str) -> str:
     """That name in the one spelling that pip compares by.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,8 +44,10 @@ def define(
     function.check()
     source = function_source(function.function)
     assignments = assignments_of(function, source, args, kwargs or {})
+    values = OrderedDict((name, Value(ParameterValue(name))) for name in assignments)
+    given = inspect.BoundArguments(inspect.signature(function.function), values)
     with tracing(function) as traced:
-        result = function.function(**{name: Value(ParameterValue(name)) for name in assignments})
+        result = function.function(*given.args, **given.kwargs)
     if not traced.calls:
         raise UsageError(
             f"{source.place}: the pipeline '{function.title}' calls no step",

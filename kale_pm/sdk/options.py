@@ -90,7 +90,7 @@ def _secret_files(value: Any) -> Iterator[str]:
         yield from _texts(value)
 
 
-_WORDS: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
+WORDS: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "image": ("image", _one),
     "pull_policy": ("pull", _one),
     "packages": ("package", _texts),
@@ -124,15 +124,15 @@ def option_tags(words: Mapping[str, Any], where: str) -> tuple[str, ...]:
     """
     found = []
     for word, value in words.items():
-        if word not in _WORDS:
-            near = nearest(word, _WORDS)
+        if word not in WORDS:
+            near = nearest(word, WORDS)
             raise UsageError(
                 f"{where}: there is no option '{word}'",
-                hint=f"did you mean {near}?" if near else f"options: {', '.join(_WORDS)}",
+                hint=f"did you mean {near}?" if near else f"options: {', '.join(WORDS)}",
             )
         if value is None:
             continue
-        tag, texts = _WORDS[word]
+        tag, texts = WORDS[word]
         try:
             tags = [f"{tag}:{text}" for text in texts(value)]
             for each in tags:

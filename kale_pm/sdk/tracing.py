@@ -165,6 +165,13 @@ class Trace:
                 f"{where}: step '{step.title}': {error}",
                 hint=f"its parameters: {step.function.__name__}{step.signature}",
             ) from None
+        try:
+            list(values_in(bound.arguments))
+        except RecursionError:
+            raise UsageError(
+                f"{where}: step '{step.title}': an argument holds itself, or is nested too deeply",
+                hint="make it inside of the step",
+            ) from None
         call = Call(step, bound.arguments, where)
         self.calls.append(call)
         return Value(call)

@@ -149,3 +149,30 @@ def test_help_names_all_options(pipeline: Make, both: Compile) -> None:
     help_text = run(file, "--help").stdout
     for option in ("--host", "--token", "--namespace", "--experiment", "-p"):
         assert option in help_text
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("count=seven", "parameter count: 'seven' is no int"),
+        ("count=1.5", "parameter count: '1.5' is no int"),
+        ("count=true", "parameter count: 'true' is no int"),
+        ("fast=1", "parameter fast: '1' is no bool"),
+        ("rate", "write NAME=VALUE"),
+    ],
+)
+def test_a_value_of_another_type_is_said(
+    pipeline: Make, both: Compile, argument: str, said: str
+) -> None:
+    _, file = both(pipeline(CELLS))
+    done = run(file, "-p", argument)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_said(pipeline: Make, both: Compile) -> None:
+    _, file = both(pipeline(CELLS))
+    done = run(file, "nowhere/made.yaml")
+    assert done.returncode == 1
+    assert done.stderr == "cannot write nowhere/made.yaml: No such file or directory\n"

@@ -97,6 +97,9 @@ class RunVariables:
         side by side have changed it, or if this process lacks a class or a module that it is
         made of; PackError if its file is damaged.
         """
+        if not isinstance(name, str):
+            # Python counts from 0 where somebody unpacks a run.
+            raise TypeError(f"variables have names: {name!r} is none")
         known = self.final() if step is None else self.given(step)
         variable = known.get(name)
         if variable is None:

@@ -412,6 +412,12 @@ def test_a_name_that_is_not_stored_is_told_with_a_near_one(run: Run, name: str, 
     assert caught.value.hint.startswith(hint)
 
 
+def test_a_run_is_no_sequence(run: Run) -> None:
+    run.step("make", {"model": 1})
+    with pytest.raises(TypeError, match="variables have names: 0 is none"):
+        run.variables.load(0)  # type: ignore[arg-type]
+
+
 def test_what_was_deleted_can_be_had_of_an_earlier_step(run: Run) -> None:
     run.step("make", {"a": 1})
     run.step("clean", after=("make",), deletes=("a",))
