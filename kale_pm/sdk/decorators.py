@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
 from kale_pm.errors import UsageError
 from kale_pm.sdk.artifacts import Artifact
 from kale_pm.sdk.functions import FunctionSource, function_source
-from kale_pm.sdk.options import StepWords, option_tags, package_list
+from kale_pm.sdk.options import StepWords, option_tags
 from kale_pm.sdk.tracing import current_trace
 
 if TYPE_CHECKING:
@@ -72,11 +72,9 @@ class StepFunction(Generic[_Parameters, _Result]):
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
-        return option_tags(self.words, self._where)
-
-    @cached_property
-    def packages(self) -> tuple[str, ...]:
-        return package_list(self.words, self._where)
+        kept = {each.name: each.path for each in self.artifacts}
+        own = option_tags(self.words, self._where)
+        return (*own, *option_tags({"artifacts": kept}, self._where))
 
     @property
     def _where(self) -> str:
@@ -94,7 +92,7 @@ class StepFunction(Generic[_Parameters, _Result]):
                 f"{self._where} is a generator: its values exist one at a time, in one process",
                 hint="return them as a list",
             )
-        _ = self.tags, self.packages
+        _ = self.tags
 
 
 class PipelineFunction:
@@ -235,9 +233,11 @@ def _refuse_both(function: object, other: type) -> None:
 
 
 def artifact(name: str, path: str | Path) -> Callable[[Any], Any]:
-    """Keep a file that the step writes: it is shown in its executed notebook, under ``name``.
+    """Keep a file that the step writes as ``name``: with the run, and shown in its notebook.
 
-    ``path`` is relative to the script's folder, or absolute.  May stand above or below @step.
+    ``path`` is relative to the script's folder, and does not leave it.
+
+    May stand above or below @step.
     """
 
     def decorate(thing: Any) -> Any:

@@ -141,8 +141,3 @@ def option_tags(words: Mapping[str, Any], where: str) -> tuple[str, ...]:
             raise UsageError(f"{where}: {word}={value!r} cannot be used", hint=str(error)) from None
         found += tags
     return tuple(found)
-
-
-def package_list(_words: Mapping[str, Any], _where: str) -> tuple[str, ...]:
-    """No requirements for all steps: those of the option ``packages`` are tags, too."""
-    return ()

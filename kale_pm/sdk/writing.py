@@ -15,7 +15,7 @@ from kale_pm.sdk.decorators import OURS, PipelineFunction
 from kale_pm.sdk.definition import Definition
 from kale_pm.sdk.functions import shown
 from kale_pm.sdk.links import Links, links_of
-from kale_pm.sdk.options import option_tags, package_list
+from kale_pm.sdk.options import option_tags
 from kale_pm.sdk.prelude import prelude_of
 from kale_pm.sdk.proxies import origin_of
 from kale_pm.sdk.traced import Marks
@@ -145,24 +145,13 @@ def _path(definition: Definition) -> Path:
 
 def _settings(definition: Definition) -> dict[str, Any]:
     settings = dict(definition.settings)
-    packages = _listed(settings.get("packages"))
     defaults = settings.get("steps_defaults")
     if isinstance(defaults, Mapping):
         where = f"{definition.source.place}: steps_defaults"
         settings["steps_defaults"] = list(option_tags(defaults, where))
-        packages += package_list(defaults, where)
-    packages += [text for each in definition.calls for text in each.step.packages]
-    if packages:
-        settings["packages"] = list(dict.fromkeys(packages))
     if definition.source.documentation:
         settings.setdefault("description", definition.source.documentation)
     return {**settings, "name": definition.title}
-
-
-def _listed(value: object) -> list[Any]:
-    if not value:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _is_pipeline(thing: object) -> bool:

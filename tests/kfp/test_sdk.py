@@ -158,8 +158,9 @@ def test_helpers_modules_metrics_and_artifacts_go_along(script, run_under_kfp):
     assert printed(here.steps["show"].notebook) == said
     assert printed(shown) == said
     kept = artifacts(json.loads(shown.read_text(encoding="utf-8")))
-    assert kept == here.steps["show"].artifacts
     assert kept["page"].content == b"{{$}} 'x'"
+    assert here.steps["show"].artifacts["page"].content == kept["page"].content
+    assert (there / "step-show" / "page").read_bytes() == kept["page"].content
 
 
 def test_packages_of_a_step_are_installed_in_its_pod_alone(script, tmp_path):

@@ -72,10 +72,10 @@ def test_every_trial_is_a_run_of_one_version_in_one_experiment(
 def test_names_tell_the_trials_apart(sweep: Callable[..., Result], server: FakeKfp) -> None:
     sweep("-p", 'words=["a"],["b", "c"]', "-p", "lr=0.5,1", "--run-name", "tuning")
     assert told(server, "display_name") == [
-        'tuning 1: lr=0.5, words=["a"]',
-        'tuning 2: lr=1.0, words=["a"]',
-        'tuning 3: lr=0.5, words=["b", "c"]',
-        'tuning 4: lr=1.0, words=["b", "c"]',
+        'tuning 1: words=["a"], lr=0.5',
+        'tuning 2: words=["a"], lr=1.0',
+        'tuning 3: words=["b", "c"], lr=0.5',
+        'tuning 4: words=["b", "c"], lr=1.0',
     ]
     assert len(set(told(server, "description"))) == 4
 
