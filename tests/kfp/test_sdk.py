@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -12,6 +13,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from fake_kfp import FakeKfp, serving
 
 from kale_pm.runtime.artifacts import artifacts
 
@@ -186,3 +188,25 @@ def test_packages_of_a_step_are_installed_in_its_pod_alone(script, tmp_path):
     executors = spec["deploymentSpec"]["executors"]
     having = [name for name, each in executors.items() if "pandas==2.2.0" in str(each)]
     assert having == ["exec-step-load"]
+
+
+def test_kfp_submits_the_script_with_the_values_of_its_call(tmp_path: Path) -> None:
+    script = GUIDE.replace("ml_pipeline(rs=42, iters=100)\n", "ml_pipeline(rs=7)\n")
+    (tmp_path / "guide.py").write_text(script, encoding="utf-8")
+    with serving(FakeKfp()) as server:
+        done = subprocess.run(
+            [sys.executable, "guide.py", "--kfp", "--host", server.url, "-p", "iters=50"],
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    (experiment,) = server.experiments.values()
+    assert experiment["display_name"] == "kale-tutorial"
+    (run,) = server.runs.values()
+    assert run["runtime_config"]["parameters"] == {"iters": 50}
+    (version,) = server.versions.values()
+    root = version["pipeline_spec"]["pipeline_spec"]["root"]
+    assert root["inputDefinitions"]["parameters"]["rs"]["defaultValue"] == 7
+    assert run["run_id"] in done.stdout
