@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.errors import StepFailed, StoreError, UsageError
+from kale_pm.errors import LoadError, StepFailed, StoreError, UsageError
 from kale_pm.notebook.spelling import nearest
 from kale_pm.record import RunRecord, State, StepRecord
 
@@ -71,12 +71,22 @@ class RunStep:
 
     @property
     def scraps(self) -> Mapping[str, Any]:
-        """What the step's cells stored with ``scrapbook.glue``, by name, decoded."""
+        """What the step's cells stored with ``scrapbook.glue``, by name, decoded.
+
+        Raises LoadError for a scrap whose encoder this process does not know.
+        """
         if self.notebook is None:
             return {}
         import scrapbook
+        from scrapbook.exceptions import ScrapbookMissingEncoder
 
-        found = scrapbook.read_notebook(str(self.notebook)).scraps
+        try:
+            found = scrapbook.read_notebook(str(self.notebook)).scraps
+        except ScrapbookMissingEncoder as error:
+            raise LoadError(
+                f"a scrap of step {self.record.name} cannot be read: {error}",
+                hint="register the encoder here too: scrapbook.encoders.registry.register(...)",
+            ) from error
         return {name: scrap.data for name, scrap in found.items()}
 
 

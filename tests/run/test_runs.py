@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kale_pm.errors import ParameterError, StoreError, UsageError
+from kale_pm.errors import LoadError, ParameterError, StoreError, UsageError
 from kale_pm.events import Event
+from kale_pm.face import find_run
 from kale_pm.local import RunOptions, Store, find_store, read_run, run_pipeline
 from kale_pm.local.journal import read_journal
 from kale_pm.record import State
@@ -213,6 +214,20 @@ def test_metrics_by_tag_by_call_and_by_scrapbook(run: Runner) -> None:
     book = scrapbook.read_notebook(str(ran.folder / "notebooks" / "b.ipynb"))
     assert book.scraps.data_dict["accuracy"] == 0.75
     assert book.scraps.data_dict["loss"] == 1
+    books = scrapbook.read_notebooks(str(ran.folder / "notebooks"))
+    assert sorted(books) == ["a", "b"]
+    assert books["b"].scraps.data_dict["rows"] == [1, 2]
+    assert books["a"].metadata.papermill.exception is None
+
+
+def test_a_scrap_of_an_unknown_encoder_is_told(run: Runner) -> None:
+    payload = "{'name': 'x', 'data': '1', 'encoder': 'odd', 'version': 1}"
+    mime = "application/scrapbook.scrap.odd+json"
+    source = f"from IPython.display import display\ndisplay({{'{mime}': {payload}}}, raw=True)"
+    ran = run([("block:a", source)]).raise_for_failures()
+    with pytest.raises(LoadError, match="a scrap of step a cannot be read") as caught:
+        dict(find_run(ran.folder.name, near=ran.folder).steps["a"].scraps)
+    assert "register the encoder" in str(caught.value.hint)
 
 
 def test_a_metric_that_is_no_number_at_all_is_kept_as_it_is(run: Runner) -> None:

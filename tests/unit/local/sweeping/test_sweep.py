@@ -421,6 +421,15 @@ def test_how_many_executions_the_store_has(sweep: Sweeper) -> None:
     assert stored(sweep.pipeline(), plan, RunOptions()) == plan.count
 
 
+@pytest.fixture
+def hears_interrupts() -> Iterator[None]:
+    """What is started in the background by a script ignores them."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("hears_interrupts")
 def test_a_signal_is_heard_while_thousands_are_skipped(sweep: Sweeper) -> None:
     def listen(event: SweepEvent) -> None:
         if isinstance(event, TrialFinished) and event.record.number == 2:
