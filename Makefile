@@ -7,6 +7,9 @@ INSTALLED := $(VENV)/.installed
 LIBRARIES := .venv-libraries
 LIBRARIES_INSTALLED := $(LIBRARIES)/.installed
 
+# Tests start thousands of processes: without its bytecode each compiles kale_pm anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test pythons unit lint format slow fuzz libraries bench images package clean
 
 help:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are for
 PARENT = "import os\nprint(open(f'/proc/{os.getppid()}/cmdline').read().replace(chr(0), ' '))"
 
 
-@pytest.fixture(params=["warm", "cold"])
+@pytest.fixture(params=["warm", pytest.param("cold", marks=pytest.mark.slow)])
 def either(request: pytest.FixtureRequest, run: Runner) -> Runner:
     """Runs notebooks on forked kernels, and the same ones on others."""
     return run.with_metadata(kale_pm={"kernels": request.param, "replay": False})
