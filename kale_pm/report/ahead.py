@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kale_pm.events import Event, KernelStarting, Listener, RunStarted, StepFinished
 from kale_pm.record import State
-from kale_pm.report.page import keep_fragment
+from kale_pm.report.page import keep_fragment, page_template
 
 
 @contextmanager
@@ -49,6 +49,7 @@ def _get_ready() -> None:
 
     with suppress(Exception):  # as below
         get_ready()
+        page_template()
 
 
 def _render(notebook: Path, fragments: Path) -> None:

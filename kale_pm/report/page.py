@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -78,7 +79,7 @@ def write_report(
         notes=notes,
         links=True,
     )
-    pieces = _template().generate(
+    pieces = page_template().generate(
         record=record,
         steps=steps,
         failures=[view for view in steps if view.record.error or view.state is State.FAILED],
@@ -192,11 +193,14 @@ def _plain(text: str) -> str:
     return re.sub(r"\A-{20,}\n", "", _CONTROL_SEQUENCE.sub("", text)).rstrip()
 
 
+@cache
 def _text(name: str) -> str:
     return (resources.files(__package__) / name).read_text("utf-8")
 
 
-def _template() -> Any:
+@cache
+def page_template() -> Any:
+    """The page as jinja2 has compiled it, which takes longer than to fill it."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
