@@ -49,6 +49,7 @@ _SHOWN_TYPES = [
     "text/plain",
 ]
 
+# nbconvert cleans what it has highlighted itself, too, which takes as long as to highlight it.
 _TEMPLATE = """
 {%- extends 'basic/index.html.j2' -%}
 {%- block any_cell -%}
@@ -61,6 +62,13 @@ _TEMPLATE = """
 {%- if view.folded %}</details>{% endif -%}
 {%- if view.failed %}</section>{% endif -%}
 {%- endblock any_cell -%}
+{%- block input %}
+<div class="inner_cell">
+    <div class="input_area">
+{{ cell.source | highlight_code(metadata=cell.metadata) }}
+    </div>
+</div>
+{%- endblock input %}
 {%- block footer -%}{%- endblock footer -%}
 """
 
