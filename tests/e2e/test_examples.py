@@ -166,6 +166,7 @@ def test_trials_of_the_wines_share_what_no_parameter_reaches_and_one_is_the_best
     assert loads((folder / "report.html").read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.slow
 def test_in_one_kernel_the_notebook_of_the_sweep_is_one_of_its_trials(example, kale, tmp_path):
     path = example("wine_sweep")
     kale("run", path.name)

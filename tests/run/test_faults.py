@@ -141,7 +141,9 @@ def test_of_a_run_that_is_killed_nothing_stays_and_the_next_one_resumes(
 
 
 @_LINUX
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_cell_that_hears_nothing_is_ended_all_the_same(
     number: signal.Signals, run: Runner, commands: Commands
 ) -> None:
