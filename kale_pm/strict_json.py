@@ -9,24 +9,41 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 _NUMBERS = {text: float(text) for text in ("NaN", "Infinity", "-Infinity")}
 
 
-def dumps(value: object, **options: Any) -> str:
+def dumps(value: object, *, default: Callable[[Any], object] | None = None, **options: Any) -> str:
     """``value`` as strict JSON: ``json.dumps``, but that non-finite floats become texts.
 
-    At any depth and as keys, NaN becomes "NaN", infinities "Infinity" and "-Infinity".
-    ``options`` go to ``json.dumps`` (indent, sort_keys, default, ...).  Raises TypeError for
-    what JSON cannot hold.
+    At any depth and as keys, NaN becomes "NaN", infinities "Infinity" and "-Infinity".  Of
+    dataclasses the fields are written.  ``default`` and ``options`` (indent, sort_keys, ...) are
+    those of ``json.dumps``.  Raises TypeError for what JSON cannot hold.
     """
-    return json.dumps(finite(value), allow_nan=False, **options)
+
+    def plain(item: object) -> object:
+        if isinstance(item, Mapping):
+            return dict(item)
+        if is_dataclass(item) and not isinstance(item, type):
+            return _fields(item)
+        if default is None:
+            raise TypeError(f"JSON cannot hold {type(item).__name__}")
+        return default(item)
+
+    try:
+        return json.dumps(value, allow_nan=False, default=plain, **options)
+    except ValueError:  # rarely: to look at every number first would take as long as writing
+        return json.dumps(finite(value), allow_nan=False, default=plain, **options)
 
 
 def finite(value: object) -> Any:
-    """A copy of ``value`` in which texts stand for the non-finite floats, at any depth."""
+    """A copy of ``value`` in which texts stand for the non-finite floats, at any depth.
+
+    Dataclasses become dicts of their fields.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         if math.isnan(value):
             return "NaN"
@@ -35,7 +52,14 @@ def finite(value: object) -> Any:
         return {finite(key): finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [finite(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return finite(_fields(value))
     return value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    # Not asdict, which copies all that is in them.
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def number(value: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -44,7 +43,7 @@ class Journal:
         if isinstance(event, CellOutput):
             return
         place = {"trial": trial} if trial else {}
-        line = {"event": type(event).__name__, "time": time.time(), **place, **asdict(event)}
+        line = {"event": type(event).__name__, "time": time.time(), **place, **vars(event)}
         try:
             with self._lock:
                 self._file.write(strict_json.dumps(line, default=str) + "\n")

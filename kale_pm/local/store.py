@@ -23,7 +23,6 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -232,7 +231,7 @@ def find_store(start: Path) -> Store:
 
 def write_run(record: RunRecord, folder: Path) -> None:
     """Write ``run.json``."""
-    text = strict_json.dumps(asdict(record), indent=1, default=str)
+    text = strict_json.dumps(record, indent=1, default=str)
     write_text(folder / "run.json", text + "\n")
 
 

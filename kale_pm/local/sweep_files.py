@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from errno import ENOSPC
 from pathlib import Path
 from threading import Lock
@@ -32,7 +32,7 @@ _TRIAL_RUN = re.compile(r"\.(?P<number>\d{4,})(?:r(?P<attempt>\d+))?")
 def write_sweep(record: SweepRecord, folder: Path) -> None:
     """Write ``sweep.json``.  Raises StoreError."""
     write_text(
-        folder / "sweep.json", strict_json.dumps(asdict(record), indent=1, default=str) + "\n"
+        folder / "sweep.json", strict_json.dumps(record, indent=1, default=str) + "\n"
     )
 
 
@@ -88,7 +88,7 @@ class TrialLog:
 
     def write(self, trial: TrialRecord) -> None:
         """Append what became of a trial."""
-        line = (strict_json.dumps(asdict(trial), default=str) + "\n").encode()
+        line = (strict_json.dumps(trial, default=str) + "\n").encode()
         try:
             with self._lock:
                 if self._file.write(line) < len(line):

@@ -17,16 +17,15 @@ from kale_pm.local.room import Room
 from kale_pm.local.secrets import values
 from kale_pm.local.store import Store
 from kale_pm.model import Pipeline
+from kale_pm.record import Task
 from kale_pm.runtime.masking import Mask
 
 if TYPE_CHECKING:
     from kale_pm.local.kernels.pool import Pool
     from kale_pm.runtime.execution.monitor import Monitor
 
-Task = tuple[int, str]
-"""What is executed: the number of a trial (0 where there are none), and a step of it."""
-
-_AHEAD = 2  # kernels that are ready before a step is, at most
+_AHEAD = 2  # kernels that are ready before a step is, at most, while all places are taken
+_STOCK = 8  # and while a processor has nothing else to do
 
 
 @dataclass
@@ -103,10 +102,15 @@ class Workplace:
                     spec,
                     self.pipeline.folder,
                     warm=self.pipeline.configuration.kernels == "warm",
-                    ahead=lambda: min(self._coming, self.room.jobs, _AHEAD),
+                    ahead=self._ahead,
                     tell=self.journal.note,
                 )
             return self._pool
+
+    def _ahead(self) -> int:
+        """How many kernels are worth to be had before the steps that will take them."""
+        most = min(self.room.jobs, _AHEAD) if self.room.is_full else _STOCK
+        return min(self._coming, most)
 
     def close(self) -> None:
         """Nothing is executed any more."""

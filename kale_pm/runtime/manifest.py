@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -220,14 +220,14 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def version(content: Mapping[str, Any]) -> Version:
-    """The version that ``dataclasses.asdict`` has made ``content`` of."""
+    """The version whose fields, read from JSON, are ``content``."""
     return Version(**{**content, "made": Made(content["made"])})
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write the manifest at once or not at all; StoreError where it cannot be written."""
-    content = {"format": FORMAT, **asdict(manifest)}
-    text = strict_json.dumps({"digest": _digest(content), **content}, indent=1)
+    content = {"format": FORMAT, **vars(manifest)}
+    text = strict_json.dumps({"digest": _digest(content), **content})
     try:
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.write(text + "\n")

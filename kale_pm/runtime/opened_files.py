@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -123,11 +124,15 @@ def written_files() -> tuple[str, ...]:
 def local_modules() -> tuple[str, ...]:
     """Source files of the imported modules that no package manager installed."""
     installed = tuple(_folders(_installed()))
+    # Hundreds of modules lie in a few folders, and to resolve a path looks at each of its parts.
+    resolved = cache(os.path.realpath)
     found = set()
     for module in list(sys.modules.values()):
         source = getattr(module, "__file__", None)
         if isinstance(source, str) and source.endswith(".py"):
-            full = os.path.realpath(source)
+            folder, separator, name = source.rpartition(os.sep)
+            is_link = Path(source).is_symlink()
+            full = os.path.realpath(source) if is_link else resolved(folder) + separator + name
             if not full.startswith(installed):
                 found.add(full)
     return tuple(sorted(found))

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from kale_pm.strict_json import dumps, finite, number
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    metrics: Mapping[str, float]
+    parents: tuple[Step, ...] = ()
+
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -36,6 +47,23 @@ def test_everything_else_is_written_as_json_does() -> None:
     value = {"b": [1, 2.5, True, None, "NaN", "ü"], "a": {}}
     for options in ({}, {"indent": 1, "sort_keys": True, "ensure_ascii": False}):
         assert dumps(value, **options) == json.dumps(value, **options)
+
+
+def test_of_dataclasses_the_fields_are_written() -> None:
+    step = Step("train", {"score": NAN}, (Step("load", {}),))
+    assert strictly(dumps({"step": step})) == {
+        "step": {
+            "name": "train",
+            "metrics": {"score": "NaN"},
+            "parents": [{"name": "load", "metrics": {}, "parents": []}],
+        }
+    }
+    assert strictly(dumps(Step("load", {}), sort_keys=True))["name"] == "load"
+
+
+def test_a_mapping_need_not_be_a_dict() -> None:
+    read_only = MappingProxyType({"score": 0.5, "loss": INFINITE})
+    assert strictly(dumps([read_only], default=str)) == [{"score": 0.5, "loss": "Infinity"}]
 
 
 def test_the_value_itself_is_left_alone() -> None:

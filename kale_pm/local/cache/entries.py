@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ class CachedStep:
 
 def remember(store: Store, key: str, entry: CachedStep) -> None:
     """Store ``entry`` under ``key``.  Raises StoreError where it cannot be written."""
-    content = asdict(entry)
-    text = strict_json.dumps({"seal": _seal(content), **content}, indent=1)
+    content = vars(entry)
+    text = strict_json.dumps({"seal": _seal(content), **content})
     write_text(store.cache / f"{key}.json", text)
 
 

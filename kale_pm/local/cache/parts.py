@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from kale_pm import strict_json
@@ -75,7 +75,7 @@ def write_past(store: Store, pipeline: str, step: str, key: str, parts: Parts) -
     earlier = [each for each in before.own if each != own] if before else []
     past = Past(key, parts, (*earlier[1 - _REMEMBERED :], own))
     with suppress(StoreError):  # it only helps to explain
-        write_text(_path(store, pipeline, step), strict_json.dumps(asdict(past), indent=1))
+        write_text(_path(store, pipeline, step), strict_json.dumps(past))
 
 
 def _path(store: Store, pipeline: str, step: str) -> Path:

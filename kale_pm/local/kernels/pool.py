@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _OURS = "KALE_PM_"  # how the variables begin that a kernel can be given at any time
 _NAP = 0.05  # seconds between two looks whether there will be one
 _HANDOVER = 10.0  # seconds that a kernel has to take over its step
+_BOOT = 0.05  # seconds, about, in which a forked kernel boots
 
 
 class Pool:
@@ -149,6 +150,8 @@ class Pool:
                 with self._changed:
                     self._spares.append(spare)
                     self._changed.notify_all()
+                    # One after another, or steps that run now would have to wait for them.
+                    self._changed.wait_for(self._is_needed, _BOOT)
         except Exception as error:  # noqa: BLE001 - whatever it is, steps wait for kernels
             self._give_up(str(error))
         finally:
@@ -159,6 +162,10 @@ class Pool:
                 end(spare, politely=False)
             if nursery is not None:
                 nursery.close()
+
+    def _is_needed(self) -> bool:
+        """Whether a step waits for a kernel, or none will any more."""
+        return self._waiting > len(self._spares) or self._interpreter is None
 
     def _is_wanted(self) -> bool:
         """Wait until another kernel is wanted; False if none will be."""

@@ -10,7 +10,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from kale_pm.runtime.execution.legible import read_legibly
@@ -18,10 +20,12 @@ from kale_pm.runtime.execution.legible import read_legibly
 if TYPE_CHECKING:
     import zmq
     from jupyter_client.connect import ConnectionFileMixin
+    from jupyter_client.session import Session
 
 LARGEST = 256_000_000  # bytes of a message that is read; one that is larger is only told of
 _RETRY = 5  # milliseconds between two attempts to connect to a kernel that does not listen yet
 _HEADER, _PARENT, _METADATA, _CONTENT = 1, 2, 3, 4  # frames of a message, after the signature
+_OF_HEADERS = {"msg_id", "msg_type", "session", "date"}  # what all headers hold
 
 _contexts: dict[int, zmq.Context[Any]] = {}
 _lock = threading.Lock()
@@ -63,6 +67,7 @@ class Connection:
 
         self.session = places.session
         read_legibly(self.session)
+        read_dates(self.session)
         self._sockets = {
             "shell": places.connect_shell(identity=self.session.bsession),
             "iopub": places.connect_iopub(),
@@ -144,6 +149,25 @@ class Connection:
                 return None
         parent = raw["parent_header"].get("msg_id", "")
         return Message(channel, raw["msg_type"], parent, raw, size)
+
+
+def read_dates(session: Session) -> None:
+    """Let the session of a client read the dates of headers as Python itself does.
+
+    jupyter_client reads those that are still texts with dateutil, which takes it as long as all
+    else about a message.
+    """
+    unpack = session.unpack
+
+    def read(frame: bytes) -> Any:
+        content = unpack(frame)
+        if isinstance(content, dict) and content.keys() >= _OF_HEADERS:
+            with suppress(ValueError, TypeError):
+                date = datetime.fromisoformat(content["date"])
+                content["date"] = date if date.tzinfo else content["date"]
+        return content
+
+    session.unpack = read
 
 
 class Stopwatch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.errors import UsageError
@@ -24,10 +24,10 @@ from kale_pm.local.run import RunOptions, ready_to_run, room_for
 from kale_pm.local.scheduler import schedule
 from kale_pm.local.step import do_step, skip_step
 from kale_pm.local.store import Store, read_run
-from kale_pm.local.workplace import Task, Workplace
+from kale_pm.local.workplace import Workplace
 from kale_pm.model import Pipeline, Step
 from kale_pm.notebook import bind, read
-from kale_pm.record import CellError, State, StepRecord
+from kale_pm.record import CellError, State, StepRecord, Task
 from kale_pm.runtime.execution.execute import Outcome
 from kale_pm.runtime.execution.monitor import Monitor
 from kale_pm.runtime.manifest import Manifest, write_manifest
@@ -40,24 +40,7 @@ CELLS = [
 
 
 def pipeline(folder: Path, cells: list[tuple[str, str]] = CELLS) -> Pipeline:
-    content = {
-        "cells": [
-            {
-                "cell_type": "code",
-                "id": f"c{number}",
-                "metadata": {"tags": tags.split()},
-                "source": source,
-                "outputs": [],
-                "execution_count": None,
-            }
-            for number, (tags, source) in enumerate(cells)
-        ],
-        "metadata": {},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    path = folder / "notebook.ipynb"
-    path.write_text(json.dumps(content))
+    path = write_notebook(folder / "notebook.ipynb", cells)
     return ready_to_run(understand(read(path)), RunOptions())
 
 
@@ -313,7 +296,7 @@ def test_all_trials_share_one_pool_with_as_many_kernels_ready_as_can_be_used(
     pool: Any = workplace.kernels()
     assert workplace.kernels() is pool
     workplace.expect(4)
-    assert pool.ahead() == 2
+    assert pool.ahead() == 4
     live = bench.trial(1)
     do_step(live, "one")
     skip_step(live, "two", "one")
@@ -322,6 +305,21 @@ def test_all_trials_share_one_pool_with_as_many_kernels_ready_as_can_be_used(
     assert pool.ahead() == 1
     do_step(bench.trial(3), "one")
     assert pool.ahead() == 0
+
+
+def test_many_kernels_are_ready_only_while_a_processor_idles(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kale_pm.local.kernels.pool.Pool", FakePool)
+    workplace = bench.workplace
+    pool: Any = workplace.kernels()
+    workplace.expect(1_000)
+    idle = pool.ahead()
+    for number in range(workplace.room.jobs):
+        assert workplace.room.enter((number, "one"))
+    assert 0 < pool.ahead() < idle < 20
+    workplace.room.leave((0, "one"))
+    assert pool.ahead() == idle
 
 
 class Interruptible(Monitor):

@@ -199,3 +199,17 @@ def test_a_failed_open_is_a_dependency_too(folder: Path) -> None:
 def test_odd_arguments_are_no_trouble(folder: Path) -> None:
     code = "import tempfile\nopen(os.dup(0)).close()\ntempfile.TemporaryFile().close()"
     assert audit(folder, code)[:2] == ([], [])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.symlink('lib', 'short'); sys.path.insert(0, 'short'); import own",
+        "os.symlink('lib/own.py', 'other.py'); import other",
+    ],
+)
+def test_a_module_is_named_by_the_file_that_links_lead_to(folder: Path, code: str) -> None:
+    source = folder / "lib/own.py"
+    source.parent.mkdir()
+    source.touch()
+    assert audit(folder, code)[2] == [str(source.resolve())]
