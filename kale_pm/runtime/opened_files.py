@@ -124,14 +124,15 @@ def written_files() -> tuple[str, ...]:
 def local_modules() -> tuple[str, ...]:
     """Source files of the imported modules that no package manager installed."""
     installed = tuple(_folders(_installed()))
-    # Hundreds of modules lie in a few folders, and to resolve a path looks at each of its parts.
+    # Hundreds of modules lie in a few folders: to resolve every path, or to make a Path of it,
+    # would take longer than all else about storing what a small step gives.
     resolved = cache(os.path.realpath)
     found = set()
     for module in list(sys.modules.values()):
         source = getattr(module, "__file__", None)
         if isinstance(source, str) and source.endswith(".py"):
             folder, separator, name = source.rpartition(os.sep)
-            is_link = Path(source).is_symlink()
+            is_link = os.path.islink(source)  # noqa: PTH114
             full = os.path.realpath(source) if is_link else resolved(folder) + separator + name
             if not full.startswith(installed):
                 found.add(full)
