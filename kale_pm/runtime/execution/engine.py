@@ -56,8 +56,9 @@ class Engine:
         **options: Any,
     ) -> NotebookNode:
         """Execute ``nb``.  ``keep`` is the path of the executed notebook when papermill is
-        not to write it (papermill reads braces in a path as format fields).  The options are
-        those of :func:`run_cells`; others, which are papermill's, are ignored.
+        not to write it (papermill reads braces in a path as format fields); then what is
+        returned has the cells only if one of them failed.  The options are those of
+        :func:`run_cells`; others, which are papermill's, are ignored.
         """
         from kale_pm.runtime.execution.keeper import Keeper
 
@@ -78,7 +79,19 @@ class Engine:
             keeper.notebook_complete()
             if not (is_whole and is_written_next):
                 keeper.save(force=True)
+        if keep is not None and keeper.monitor.failed_index is None:
+            return _nothing_to_write(keeper.nb)
         return keeper.nb
+
+
+def _nothing_to_write(notebook: NotebookNode) -> NotebookNode:
+    """What papermill is given back of an executed notebook that is written, and without errors.
+
+    It would make a text of all of it once more, and write that nowhere.
+    """
+    from nbformat import NotebookNode
+
+    return NotebookNode({**notebook, "cells": []})
 
 
 def run_cells(
