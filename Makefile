@@ -1,16 +1,18 @@
 # `make demo` and `make test` need Python >= 3.11, pip and make; all else goes into .venv.
 
 PYTHON ?= python3
+export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+NEWEST := 3.13
 LIBRARIES := .venv-libraries
 LIBRARIES_INSTALLED := $(LIBRARIES)/.installed
 
 # Tests start thousands of processes: without its bytecode each compiles kale_pm anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test pythons unit lint format slow fuzz libraries bench images package clean
+.PHONY: help demo test newest pythons unit lint format slow fuzz libraries bench images package clean
 
 help:
 	@echo "make demo     run examples/wine.ipynb, and say where to look"
@@ -38,9 +40,13 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED)
 	$(BIN)/kale-pm run examples/wine.ipynb
 
-test: lint unit
+test: lint unit newest
 	$(BIN)/python -m pytest -q -n auto --dist loadgroup tests/run tests/law tests/kfp tests/e2e tests/libraries -m "not slow"
-	tests/every_python.sh 3.13
+	tests/every_python.sh $(NEWEST)
+
+# Before it is needed, for with `make --jobs` it is made beside other things.
+newest:
+	tests/every_python.sh --install $(NEWEST)
 
 pythons: $(INSTALLED)
 	tests/every_python.sh

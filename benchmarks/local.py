@@ -9,25 +9,19 @@ See README.md in this folder for what is printed.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import signal
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-import tables
 import ways
-from local_limits import verdicts
+from local_limits import LIMITS
+from parts import Benchmark, at_least, carry_out, command_line, rounds_of
 from pipelines import chatty, layered, single
 from rounds import Figure
 from tables import Column
 from tools import ToolError
-from turns import Turns, conditions
+from turns import Turns
 from ways import (
     API,
     COMMAND,
@@ -42,6 +36,7 @@ from ways import (
 )
 
 PARTS = ("dag", "small", "cells", "output", "memory", "help")
+ROUNDS = 5
 PEERS = (PLOOMBER, ELYRA)
 PACKAGES = {PLOOMBER: "ploomber", ELYRA: "elyra"}
 ONCE = ("memory",)  # the memory is the same in every round, and takes long to measure
@@ -70,15 +65,6 @@ class Sizes:
 
 
 QUICK = Sizes(steps=8, small=4, cells=20, outputs=3, output=1_000_000, crowd=20)
-QUICK_ROUNDS = 2
-
-
-@dataclass
-class Report:
-    """Everything that a run has found so far."""
-
-    figures: list[Figure] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 # -- what is measured -------------------------------------------------------------------------
@@ -128,88 +114,33 @@ def _one_step(steps: Sequence[Any]) -> dict[str, Way]:
     }
 
 
-# -- what is printed --------------------------------------------------------------------------
-
-
-def show(report: Report, options: Options) -> None:
-    versions = ", ".join(f"{name} {number}" for name, number in _versions(options).items())
-    tables.show(
-        (versions, conditions(report.figures, options.rounds)),
-        (
-            tables.of_figures(report.figures, COLUMNS, f"times {COMMAND}"),
-            tables.of_limits(verdicts(report.figures), is_full=options.is_full),
-        ),
-        report.notes,
-    )
-
-
-def _versions(options: Options) -> dict[str, str]:
-    found = ways.versions(sys.executable, DISTRIBUTIONS)
-    for name, python in options.peers.items():
-        found |= ways.versions(python, [PACKAGES[name]])
-    return found
-
-
-def to_dict(report: Report, options: Options) -> dict[str, Any]:
-    """The same for a program: every round, and the verdicts."""
-    return {
-        "versions": _versions(options),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "sizes": asdict(options.sizes),
-        "rounds": options.rounds,
-        "figures": tables.figures_to_dicts(report.figures),
-        "limits": tables.limits_to_dicts(verdicts(report.figures)),
-        "notes": report.notes,
-    }
+def take(part: str, sizes: Sizes, peers: Mapping[str, str], turns: Turns) -> Figure:
+    """Measure a part in rounds."""
+    title, found = plan(part, sizes, peers)
+    turns = replace(turns, rounds=1) if part in ONCE else turns
+    return turns.take(part, title, found, COMMAND)
 
 
 # -- the command ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line asks for."""
-
-    peers: Mapping[str, str]
-    only: tuple[str, ...]
-    sizes: Sizes
-    rounds: int
-    folder: Path
-    as_json: bool
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the limits are meant for what is measured."""
-        return self.sizes == Sizes()
-
-
-def parse(arguments: Sequence[str] | None = None) -> Options:
-    parser = argparse.ArgumentParser(description="Time runs of notebooks on this machine.")
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = command_line("Time runs of notebooks on this machine.", PARTS, ROUNDS)
     parser.add_argument("--peer-ploomber", metavar="PYTHON", help="an interpreter with ploomber")
     parser.add_argument("--peer-elyra", metavar="PYTHON", help="an interpreter with elyra")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--steps", type=int, help=f"of the DAG (default: {Sizes.steps})")
-    parser.add_argument("--quick", action="store_true", help="small sizes and two rounds")
-    parser.add_argument("--rounds", type=int, help="(default: 5)")
-    parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()), dest="folder")
-    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--steps", type=at_least(1), help=f"of the DAG (default: {Sizes.steps})")
+    return parser.parse_args(arguments)
+
+
+def sizes_of(given: argparse.Namespace) -> Sizes:
     sizes = QUICK if given.quick else Sizes()
-    if given.steps is not None:
-        sizes = Sizes(**{**asdict(sizes), "steps": given.steps})
-    rounds = given.rounds if given.rounds is not None else QUICK_ROUNDS if given.quick else 5
-    if rounds < 1 or sizes.steps < 1:
-        parser.error("--rounds and --steps must be above zero")
+    return sizes if given.steps is None else replace(sizes, steps=given.steps)
+
+
+def peers_of(given: argparse.Namespace) -> dict[str, str]:
+    """The interpreters that were named, by the tool that each is to have."""
     asked = {PLOOMBER: given.peer_ploomber, ELYRA: given.peer_elyra}
-    return Options(
-        peers={name: python for name, python in asked.items() if python},
-        only=tuple(given.only),
-        sizes=sizes,
-        rounds=rounds,
-        folder=given.folder,
-        as_json=given.as_json,
-    )
+    return {name: python for name, python in asked.items() if python}
 
 
 def check_peers(peers: Mapping[str, str]) -> None:
@@ -222,45 +153,33 @@ def check_peers(peers: Mapping[str, str]) -> None:
             )
 
 
-def run(options: Options, folder: Path) -> Report:
-    """Take everything that was asked for, one part at a time."""
-    report = Report()
-
-    def note(line: str) -> None:
-        report.notes.append(line)
-        print(line, file=sys.stderr)
-
-    for part in options.only:
-        rounds = 1 if part in ONCE else options.rounds
-        title, found = plan(part, options.sizes, options.peers)
-        figure = Turns(rounds, folder, note, PEERS).take(part, title, found, COMMAND)
-        report.figures.append(figure)
-        medians = (f"{name} {s.median('seconds'):.2f} s" for name, s in figure.series.items())
-        print(f"{figure.title}: {', '.join(medians)}", file=sys.stderr)
-    return report
+def versions(peers: Mapping[str, str]) -> dict[str, str]:
+    found = ways.versions(sys.executable, DISTRIBUTIONS)
+    for name, python in peers.items():
+        found |= ways.versions(python, [PACKAGES[name]])
+    return found
 
 
 def main() -> int:
-    options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
+    given = parse()
+    sizes, peers = sizes_of(given), peers_of(given)
     try:
-        check_peers(options.peers)
+        check_peers(peers)
     except ToolError as error:
         print(error, file=sys.stderr)
         return 2
-    try:
-        with tempfile.TemporaryDirectory(
-            prefix="kale-pm-local-", dir=options.folder, ignore_cleanup_errors=True
-        ) as folder:
-            report = run(options, Path(folder))
-    except (OSError, ToolError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    if options.as_json:
-        print(json.dumps(to_dict(report, options), indent=2))
-    else:
-        show(report, options)
-    return 0
+    benchmark = Benchmark(
+        "local",
+        lambda part, turns: take(part, sizes, peers, turns),
+        sizes,
+        is_full=sizes == Sizes(),
+        columns=COLUMNS,
+        heading=f"times {COMMAND}",
+        limits=LIMITS,
+        versions=versions(peers),
+        peers=PEERS,
+    )
+    return carry_out(benchmark, given, rounds_of(given, ROUNDS))
 
 
 if __name__ == "__main__":

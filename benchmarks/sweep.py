@@ -8,30 +8,23 @@ See README.md in this folder for what is printed.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import signal
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import sweep_ways
-import tables
 import ways
-from local_limits import Limit, verdicts
+from local_limits import Limit
+from parts import Benchmark, at_least, carry_out, command_line, rounds_of
 from rounds import Figure, Series
 from sweep_pipelines import chain, trivial
 from sweep_ways import ALONE, COMMAND
 from tables import Column
-from tools import ToolError
-from turns import Turns, conditions
+from turns import Turns
 from ways import API, PAPERMILL_API, Way
 
 PARTS = ("grid", "line", "crowd")
+ROUNDS = 3
 DISTRIBUTIONS = ("kale-pm", "papermill", "nbclient", "ipykernel", "jupyter-client")
 
 COLUMNS = (
@@ -60,15 +53,6 @@ class Sizes:
 
 
 QUICK = Sizes(prefix=0.2, values=2, crowd=20)
-QUICK_ROUNDS = 2
-
-
-@dataclass
-class Report:
-    """Everything that a run has found so far."""
-
-    figures: list[Figure] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 # -- what is measured -------------------------------------------------------------------------
@@ -119,104 +103,34 @@ def with_overhead(figure: Figure, trials: int) -> Figure:
     return replace(figure, series={**figure.series, API: Series(tuple(series))})
 
 
-# -- what is printed --------------------------------------------------------------------------
-
-
-def show(report: Report, options: Options) -> None:
-    found = ", ".join(f"{name} {number}" for name, number in _versions().items())
-    tables.show(
-        (found, conditions(report.figures, options.rounds)),
-        (
-            tables.of_figures(report.figures, COLUMNS, "times the first"),
-            tables.of_limits(verdicts(report.figures, LIMITS), is_full=options.is_full),
-        ),
-        report.notes,
-    )
-
-
-def to_dict(report: Report, options: Options) -> dict[str, Any]:
-    """The same for a program: every round, and the verdicts."""
-    return {
-        "versions": _versions(),
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "sizes": asdict(options.sizes),
-        "rounds": options.rounds,
-        "figures": tables.figures_to_dicts(report.figures),
-        "limits": tables.limits_to_dicts(verdicts(report.figures, LIMITS)),
-        "notes": report.notes,
-    }
-
-
-def _versions() -> dict[str, str]:
-    return ways.versions(sys.executable, DISTRIBUTIONS)
-
-
 # -- the command ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line asks for."""
-
-    only: tuple[str, ...]
-    sizes: Sizes
-    rounds: int
-    folder: Path
-    as_json: bool
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the limits are meant for what is measured."""
-        return self.sizes == Sizes()
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = command_line("Time sweeps of notebooks on this machine.", PARTS, ROUNDS)
+    parser.add_argument("--crowd", type=at_least(2), help=f"trials (default: {Sizes.crowd})")
+    return parser.parse_args(arguments)
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
-    parser = argparse.ArgumentParser(description="Time sweeps of notebooks on this machine.")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--crowd", type=int, help=f"trials (default: {Sizes.crowd})")
-    parser.add_argument("--quick", action="store_true", help="small sizes and two rounds")
-    parser.add_argument("--rounds", type=int, help="(default: 3)")
-    parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()), dest="folder")
-    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
-    given = parser.parse_args(arguments)
+def sizes_of(given: argparse.Namespace) -> Sizes:
     sizes = QUICK if given.quick else Sizes()
-    if given.crowd is not None:
-        sizes = replace(sizes, crowd=given.crowd)
-    rounds = given.rounds if given.rounds is not None else QUICK_ROUNDS if given.quick else 3
-    if rounds < 1 or sizes.crowd < 2:
-        parser.error("--rounds must be above zero, and --crowd above one")
-    return Options(tuple(given.only), sizes, rounds, given.folder, given.as_json)
-
-
-def run(options: Options, folder: Path, tell: Callable[[str], None]) -> Report:
-    """Take everything that was asked for, one part at a time."""
-    report = Report()
-    turns = Turns(options.rounds, folder, report.notes.append)
-    for part in options.only:
-        figure = take(part, options.sizes, turns)
-        report.figures.append(figure)
-        medians = (f"{name} {s.median('seconds'):.2f} s" for name, s in figure.series.items())
-        tell(f"{figure.title}: {', '.join(medians)}")
-    return report
+    return sizes if given.crowd is None else replace(sizes, crowd=given.crowd)
 
 
 def main() -> int:
-    options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    try:
-        with tempfile.TemporaryDirectory(
-            prefix="kale-pm-sweep-", dir=options.folder, ignore_cleanup_errors=True
-        ) as folder:
-            report = run(options, Path(folder), lambda line: print(line, file=sys.stderr))
-    except (OSError, ToolError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    if options.as_json:
-        print(json.dumps(to_dict(report, options), indent=2))
-    else:
-        show(report, options)
-    return 0
+    given = parse()
+    sizes = sizes_of(given)
+    benchmark = Benchmark(
+        "sweep",
+        lambda part, turns: take(part, sizes, turns),
+        sizes,
+        is_full=sizes == Sizes(),
+        columns=COLUMNS,
+        heading="times the first",
+        limits=LIMITS,
+        versions=ways.versions(sys.executable, DISTRIBUTIONS),
+    )
+    return carry_out(benchmark, given, rounds_of(given, ROUNDS))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -76,6 +75,20 @@ def show_error(error: KalePmError) -> None:
     show_view(error_view(error), error=True, soft_wrap=True)
 
 
+def show_hint(text: str) -> None:
+    """Print what to do about that which was printed before."""
+    from kale_pm.terminal import hint_view
+
+    show_view(hint_view(text), error=True, soft_wrap=True)
+
+
+def show_warning(text: str) -> None:
+    """Print what somebody should know, though the command goes on."""
+    from kale_pm.terminal import warning_view
+
+    show_view(warning_view(text), error=True)
+
+
 def show_failures(failures: Sequence[StepFailed]) -> None:
     """Print the first failures of a run, and of the others which they are and where to look."""
     from kale_pm.terminal import more_failures_view
@@ -100,17 +113,8 @@ def mention_warnings(pipeline: Pipeline) -> None:
     """Print how many warnings there are, and what shows them; nothing if there are none."""
     count = sum(problem.severity == "warning" for problem in pipeline.problems)
     if count:
-        from kale_pm.terminal import warning_view
-
-        said = f"{count} {'warning' if count == 1 else 'warnings'}: {_check_command(pipeline)}"
-        show_view(warning_view(said), error=True)
-
-
-def _check_command(pipeline: Pipeline) -> str:
-    program = Path(sys.argv[0])
-    if program.suffix == ".py" and program.stem != "__main__":
-        return f"python {program} check"  # a script of the SDK is its own command line
-    return f"kale-pm check {pipeline.path}"
+        noun = "warning" if count == 1 else "warnings"
+        show_warning(f"{count} {noun}: {pipeline.check_command}")
 
 
 def show_json(content: dict[str, Any]) -> None:
@@ -197,15 +201,24 @@ class SweepProgress:
 def sweep_progress(
     steps: Sequence[str], goal: Goal | None, verbose: bool, quiet: bool
 ) -> Iterator[SweepProgress]:
-    """Show a sweep while it goes on: live on a terminal, as plain lines elsewhere."""
+    """Show a sweep while it goes on: live on a terminal, as plain lines elsewhere.
+
+    Where it is to be ``quiet`` only warnings are shown.
+    """
     from rich.live import Live
 
-    from kale_pm.events import SweepEvent, ignore
-    from kale_pm.terminal import SweepLines, SweepView
+    from kale_pm.events import OfTrial, SweepEvent, Warned
+    from kale_pm.terminal import SweepLines, SweepView, event_line
 
     console = _console(error=True)
     if quiet:
-        yield SweepProgress(ignore)
+
+        def warn(event: SweepEvent) -> None:
+            warned = event.event if isinstance(event, OfTrial) else event
+            if isinstance(warned, Warned):
+                console.print(event_line(warned), soft_wrap=True)
+
+        yield SweepProgress(warn)
         return
     if not console.is_terminal or console.is_dumb_terminal or verbose:
         lines = SweepLines(goal, verbose)

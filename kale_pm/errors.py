@@ -8,6 +8,7 @@ can each show them in their own way.  ``str(error)`` is the plain text of what w
 Traceback (most recent call last):
     ...
 kale_pm.errors.NotebookError: wine.ipynb: it is not JSON
+→ save it again from Jupyter
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class KalePmError(Exception):
-    """Something that the user can mend; never shown with a traceback."""
+    """Something that the user can mend; the command line shows it without a traceback."""
 
     exit_code = 1
 
@@ -29,6 +30,28 @@ class KalePmError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @property
+    def hint(self) -> str:
+        """What to do about it: Python, Jupyter and pytest show it below the message."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, text: str) -> None:
+        self._hint = text
+        self.__notes__ = [f"→ {line}" for line in text.splitlines()]
+
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows, of which IPython asks the exception: the user's own lines."""
+        from IPython.core.getipython import get_ipython
+
+        from kale_pm.user_frames import traceback_for_users
+
+        shell: Any = get_ipython()
+        lines: list[str] = shell.InteractiveTB.structured_traceback(
+            type(self), self, traceback_for_users(self)
+        )
+        return lines
 
 
 class UsageError(KalePmError):
@@ -64,9 +87,9 @@ class PipelineError(KalePmError):
 class ParameterError(UsageError):
     """An unknown parameter, or a value that does not fit the parameter's type."""
 
-    def __init__(self, name: str, reason: str, known: Sequence[str]) -> None:
+    def __init__(self, name: str, reason: str, known: Sequence[str], *, hint: str = "") -> None:
         listing = ", ".join(known) if known else "this notebook has none"
-        super().__init__(f"parameter '{name}': {reason}", hint=f"parameters: {listing}")
+        super().__init__(f"parameter '{name}': {reason}", hint=hint or f"parameters: {listing}")
         self.name = name
         self.known = tuple(known)
 
@@ -111,6 +134,10 @@ class StepFailed(KalePmError):
 
 class StoreError(KalePmError):
     """The folder of runs cannot be used, or holds no such run."""
+
+
+class DamagedRecord(StoreError):
+    """A run or a sweep is there, but nobody can read what its record says."""
 
 
 class CompileError(KalePmError):

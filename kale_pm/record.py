@@ -16,6 +16,9 @@ _OWN_WORDS = frozenset(
     }
 )
 
+Task = tuple[int, str]
+"""What is executed: the number of a trial (0 where there are none), and a step of it."""
+
 
 class State(StrEnum):
     """Where a step or a run stands; the value is the word that people read."""
@@ -165,7 +168,7 @@ class SweepRecord:
     ``varied`` are the names of these parameters, ``fixed`` the values of all others.  ``goal`` and
     ``stop_when`` are as they were asked for, empty where they were not.  ``executions`` is how
     many steps had to be executed, ``code`` stands for what they execute, and ``process`` is the
-    id of the process that drives the sweep.
+    id of the process that drives the sweep.  ``warnings`` are what was to be known before it.
     """
 
     id: str
@@ -182,6 +185,7 @@ class SweepRecord:
     seconds: float | None = None
     process: int | None = None
     code: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[TrialRecord, ...]:

@@ -10,9 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).with_name("helpers")))  # imported by name, from any folder
+# Tests side by side fill the processors: more threads of libraries would only wait, and spin.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+from tiny_notebooks import write_notebook
 
 _ROOT = Path(__file__).parents[1]
 # What the summary counts: each group of tests by the file they stand in.
@@ -66,26 +71,15 @@ def run_main() -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def documented_notebook() -> Callable[[str, Path], Path]:
     """``documented_notebook(text, path)`` writes the notebook that a page of docs/ describes."""
-    return _write_notebook
+    return _write_documented
 
 
-def _write_notebook(text: str, path: Path) -> Path:
+def _write_documented(text: str, path: Path) -> Path:
     """``# %% TAGS`` begins a cell; before the first may stand ``# metadata:`` and JSON."""
-    first, *cells = re.split(r"^# %%", text, flags=re.MULTILINE)
+    first, *parts = re.split(r"^# %%", text, flags=re.MULTILINE)
     metadata = json.loads(first.removeprefix("# metadata:") or "{}")
-    content: dict[str, Any] = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata}
-    content["cells"] = []
-    for number, cell in enumerate(cells):
-        tags, _, source = cell.partition("\n")
-        content["cells"].append(
-            {
-                "cell_type": "code",
-                "id": f"cell-{number}",
-                "metadata": {"tags": tags.split()},
-                "source": source.rstrip("\n"),
-                "outputs": [],
-                "execution_count": None,
-            }
-        )
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return path
+    cells = []
+    for part in parts:
+        tags, _, source = part.partition("\n")
+        cells.append((tags, source.rstrip("\n")))
+    return write_notebook(path, cells, metadata)

@@ -7,10 +7,18 @@ from typing import Annotated
 
 import typer
 
-from kale_pm.commands.options import Folder, Json
-from kale_pm.commands.submit import Authentication, Ca, Host, Insecure, Namespace, TokenFile
+from kale_pm.commands.options import (
+    Authentication,
+    Ca,
+    Folder,
+    Host,
+    Insecure,
+    Json,
+    Namespace,
+    TokenFile,
+)
+from kale_pm.commands.shared import are_certificates_checked
 from kale_pm.console import say, show_json, show_view
-from kale_pm.errors import UsageError
 
 
 def fetch(
@@ -23,6 +31,10 @@ def fetch(
     *,
     variables: Annotated[
         bool, typer.Option("--variables", help="Bring the values of the variables, too.")
+    ] = False,
+    no_artifacts: Annotated[
+        bool,
+        typer.Option("--no-artifacts", help="Leave the files there that the steps have kept."),
     ] = False,
     notebook: Annotated[
         Path | None,
@@ -41,12 +53,11 @@ def fetch(
     insecure: Insecure = False,
     as_json: Json = False,
 ) -> None:
-    """Bring a run from a KFP server: executed notebooks, logs, and the report.
+    """Bring a run from a KFP server: executed notebooks, logs, files, and the report.
 
     Of a run that goes on, what there is. Exit code 1 if something is not to be had.
     """
-    if insecure and ca is not None:
-        raise UsageError("--insecure believes any certificate, --ca only some: choose one")
+    verify = are_certificates_checked(ca, insecure)
     from kale_pm.face import fetch as bring
     from kale_pm.terminal import fetched_view, lacks_view
 
@@ -58,10 +69,11 @@ def fetch(
         authentication=authentication,
         token_file=token_file,
         ca=ca,
-        verify=not insecure,
+        verify=verify,
         notebook=notebook,
         folder=folder,
         variables=variables,
+        artifacts=not no_artifacts,
     )
     if as_json:
         lacks = {name: [vars(lack) for lack in found] for name, found in fetched.lacks.items()}

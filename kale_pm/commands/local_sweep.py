@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kale_pm.commands.shared import INTERRUPTED, load_pipeline, refuse_errors
+from kale_pm.commands.shared import INTERRUPTED, described, load_pipeline, refuse_errors
 from kale_pm.console import (
     mention_warnings,
     say,
     show_error,
     show_json,
     show_view,
+    show_warning,
     sweep_progress,
 )
 from kale_pm.errors import KalePmError
@@ -48,18 +49,13 @@ class Output:
 def show_plan(pipeline: Pipeline, plan: Plan, options: SweepOptions, output: Output) -> None:
     """Say what the sweep would do; nothing is executed."""
     from kale_pm.local.sweeping import stored
-    from kale_pm.terminal import plan_view, warning_view
+    from kale_pm.terminal import plan_view
 
-    varied = plan.varied
     done = stored(pipeline, plan, options.run) if plan.count <= _ASKED_OF_STORE else None
     if output.as_json:
         show_json(
             {
-                "trials": [
-                    {"number": trial.number, "parameters": trial.parameters}
-                    for trial in plan.trials
-                ],
-                "varied": varied,
+                **described(plan),
                 "reach": plan.reach,
                 "by_step": plan.by_step,
                 "executions": plan.count,
@@ -69,16 +65,21 @@ def show_plan(pipeline: Pipeline, plan: Plan, options: SweepOptions, output: Out
             }
         )
         return
-    show_view(plan_view(plan, varied, stored=done or 0))
+    show_view(plan_view(plan, plan.varied, stored=done or 0))
     for warning in plan.warnings:
-        show_view(warning_view(warning), error=True)
+        show_warning(warning)
 
 
 def sweep_here(pipeline: Pipeline, plan: Plan, options: SweepOptions, output: Output) -> None:
     """Carry out the plan.  Ends with exit code 1 if a trial failed, or none can be the best."""
+    from kale_pm.terminal import plan_head
+
     if not output.is_quiet:
         mention_warnings(pipeline)
-        _announce(plan)
+        show_view(plan_head(plan), error=True)
+    # A program that reads the results does not read what is told beside them.
+    for warning in plan.warnings:
+        show_warning(warning)
     carry_out = partial(pipeline.attempt_sweep, plan, options)
     _follow(carry_out, pipeline, options.goal, options.run.folder or pipeline.folder, output)
 
@@ -94,14 +95,6 @@ def try_again(
     refuse_errors(pipeline)
     carry_out = partial(pipeline.retry_sweep, before, options)
     _follow(carry_out, pipeline, options.goal or before.goal, before.folder, output)
-
-
-def _announce(plan: Plan) -> None:
-    from kale_pm.terminal import plan_line, warning_view
-
-    show_view(plan_line(plan), error=True)
-    for warning in plan.warnings:
-        show_view(warning_view(warning), error=True)
 
 
 def _follow(

@@ -7,9 +7,25 @@ from typing import Annotated
 
 import typer
 
-from kale_pm.commands.options import Infer, Json, Notebook, Strict
+from kale_pm.commands.options import (
+    KFP,
+    Dsl,
+    Image,
+    Infer,
+    Json,
+    NoInstall,
+    Notebook,
+    Strict,
+)
 from kale_pm.commands.shared import image_of_steps, load_pipeline, refuse_errors, writing
-from kale_pm.console import mention_warnings, say, show_json, show_unreadable, show_view
+from kale_pm.console import (
+    mention_warnings,
+    say,
+    show_json,
+    show_unreadable,
+    show_view,
+    show_warning,
+)
 from kale_pm.errors import NotebookError, UsageError
 
 
@@ -94,26 +110,20 @@ def compile_(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="The YAML file; default: beside the notebook."
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The YAML file; default: beside the notebook.",
+            rich_help_panel=KFP,
         ),
     ] = None,
-    dsl: Annotated[
-        Path | None,
-        typer.Option("--py", metavar="FILE", help="Also write the pipeline as a Python file."),
-    ] = None,
-    image: Annotated[
-        str | None,
-        typer.Option("--image", metavar="IMAGE", help="The container image of the steps."),
-    ] = None,
-    no_install: Annotated[
-        bool, typer.Option("--no-install", help="The image has all packages already.")
-    ] = False,
+    dsl: Dsl = None,
+    image: Image = None,
+    no_install: NoInstall = False,
     strict: Strict = False,
     infer_edges: Infer = False,
 ) -> None:
     """Compile the notebook for Kubeflow Pipelines."""
-    from kale_pm.terminal import warning_view
-
     pipeline = load_pipeline(notebook, strict, infer_edges)
     refuse_errors(pipeline)
     mention_warnings(pipeline)
@@ -121,7 +131,7 @@ def compile_(
     with writing(output or pipeline.path):
         result = pipeline.compile(output, dsl=dsl, image=image, install=not no_install)
     for warning in result.warnings:
-        show_view(warning_view(warning), error=True)
+        show_warning(warning)
     say(f"{result.path}  {result.size / 1000:.0f} kB, {len(pipeline.steps)} steps")
     if result.dsl_path is not None:
         say(result.dsl_path)

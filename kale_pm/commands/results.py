@@ -10,7 +10,7 @@ import typer
 from kale_pm.commands.options import Folder, Json
 from kale_pm.commands.shared import chosen_run, sweep_called
 from kale_pm.console import counting, say, show_error, show_json, show_view
-from kale_pm.errors import StoreError, UsageError
+from kale_pm.errors import KalePmError, UsageError
 
 if TYPE_CHECKING:
     from kale_pm.face import Run, Sweep
@@ -63,7 +63,7 @@ def _newest(name: str, folder: Path | None) -> Run | Sweep:
         return chosen_run(name, folder)
     try:
         run = find_run(name, near=folder)
-    except StoreError:
+    except KalePmError:  # it has none, or is a script that was only swept
         return sweep
     return sweep if sweep.record.started > run.record.started else run
 

@@ -5,13 +5,38 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kale_pm.commands.options import Infer, Json, Notebook, Strict
-from kale_pm.commands.shared import INTERRUPTED, image_of_steps, load_pipeline, refuse_errors
+from kale_pm.commands.options import (
+    KFP,
+    Authentication,
+    Ca,
+    Experiment,
+    Host,
+    Image,
+    Infer,
+    Insecure,
+    Json,
+    Namespace,
+    NoInstall,
+    Notebook,
+    Parameters,
+    PipelineRoot,
+    ServiceAccount,
+    Strict,
+    TokenFile,
+)
+from kale_pm.commands.shared import (
+    INTERRUPTED,
+    Warnings,
+    given_parameters,
+    image_of_steps,
+    load_pipeline,
+    refuse_errors,
+    server_access,
+)
 from kale_pm.console import (
     mention_warnings,
     progress,
@@ -26,71 +51,20 @@ from kale_pm.errors import ServerError, StepFailed, UsageError
 if TYPE_CHECKING:
     from kale_pm.face import Pipeline
     from kale_pm.kfp.cluster.snapshots import SnapshotEvent
-    from kale_pm.kfp.server.access import Access
-    from kale_pm.kfp.submit import ClusterRun
+    from kale_pm.kfp.cluster_run import ClusterRun
     from kale_pm.record import RunRecord
-
-_SERVER = "The server"
-Host = Annotated[
-    str | None,
-    typer.Option("--host", metavar="URL", help="Its address.", rich_help_panel=_SERVER),
-]
-Namespace = Annotated[
-    str | None,
-    typer.Option(
-        "--namespace", metavar="NAME", help="Your profile in Kubeflow.", rich_help_panel=_SERVER
-    ),
-]
-Authentication = Annotated[
-    str | None,
-    typer.Option(
-        "--authentication",
-        metavar="WAY",
-        help="How to sign in: auto, none, token, service-account, dex or cookie. Tokens, cookies "
-        "and passwords come from KALE_PM_TOKEN, KALE_PM_COOKIE, KALE_PM_USERNAME and "
-        "KALE_PM_PASSWORD.",
-        rich_help_panel=_SERVER,
-    ),
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        metavar="FILE",
-        help="A file with the token, read for every request.",
-        rich_help_panel=_SERVER,
-    ),
-]
-Ca = Annotated[
-    Path | None,
-    typer.Option(
-        "--ca",
-        metavar="FILE",
-        help="The certificates to believe, as PEM.",
-        rich_help_panel=_SERVER,
-    ),
-]
-Insecure = Annotated[
-    bool,
-    typer.Option("--insecure", help="Believe any certificate.", rich_help_panel=_SERVER),
-]
 
 
 def submit(
     notebook: Notebook,
     *,
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-p", "--parameter", metavar="NAME=VALUE", help="A parameter's value; may be repeated."
-        ),
-    ] = None,
-    experiment: Annotated[
-        str | None,
-        typer.Option("--experiment", metavar="NAME", help="The experiment of the run."),
-    ] = None,
+    parameter: Parameters = None,
+    experiment: Experiment = None,
     run_name: Annotated[
-        str | None, typer.Option("--run-name", metavar="NAME", help="What the run is called.")
+        str | None,
+        typer.Option(
+            "--run-name", metavar="NAME", help="What the run is called.", rich_help_panel=KFP
+        ),
     ] = None,
     cron: Annotated[
         str | None,
@@ -106,23 +80,10 @@ def submit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Compile and say what would be sent; send nothing.")
     ] = False,
-    image: Annotated[
-        str | None,
-        typer.Option("--image", metavar="IMAGE", help="The container image of the steps."),
-    ] = None,
-    no_install: Annotated[
-        bool, typer.Option("--no-install", help="The image has all packages already.")
-    ] = False,
-    service_account: Annotated[
-        str | None,
-        typer.Option(
-            "--service-account", metavar="NAME", help="The service account of the run's pods."
-        ),
-    ] = None,
-    pipeline_root: Annotated[
-        str | None,
-        typer.Option("--pipeline-root", metavar="URI", help="Where the run's artifacts are kept."),
-    ] = None,
+    image: Image = None,
+    no_install: NoInstall = False,
+    service_account: ServiceAccount = None,
+    pipeline_root: PipelineRoot = None,
     host: Host = None,
     namespace: Namespace = None,
     authentication: Authentication = None,
@@ -137,8 +98,6 @@ def submit(
     infer_edges: Infer = False,
 ) -> None:
     """Run the notebook on a Kubeflow Pipelines server."""
-    from kale_pm.notebook import parse_assignment
-
     if wait and cron is not None:
         raise UsageError(
             "--wait goes not with --cron: a schedule does not end",
@@ -147,14 +106,16 @@ def submit(
     access = server_access(
         host, namespace, authentication, token_file=token_file, ca=ca, insecure=insecure
     )
-    parameters = dict(parse_assignment(text) for text in parameter or ())
+    parameters = given_parameters(parameter)
     pipeline = load_pipeline(notebook, strict, infer_edges)
     refuse_errors(pipeline)
     if not as_json:
         mention_warnings(pipeline)
 
-    from kale_pm.kfp.submit import ClusterRun, SubmitOptions, prepare, submit_pipeline
-    from kale_pm.terminal import prepared_view, submitted_view, warning_view
+    from kale_pm.kfp.cluster_run import ClusterRun
+    from kale_pm.kfp.submission import SubmitOptions, prepare
+    from kale_pm.kfp.submit import submit_pipeline
+    from kale_pm.terminal import prepared_view, submitted_view
 
     # Only the link, or JSON, belongs on the standard output.
     with redirect_stdout(sys.stderr):
@@ -169,48 +130,24 @@ def submit(
         image=image,
         install=not no_install,
     )
-    warnings: list[str] = []
-
-    def warn(warning: str) -> None:
-        warnings.append(warning)
-        if not as_json:
-            show_view(warning_view(warning), error=True)
-
+    warnings = Warnings(as_json)
     if dry_run:
         prepared = prepare(pipeline, options)
-        for warning in prepared.warnings:
-            warn(warning)
+        warnings.add(*prepared.warnings)
         if as_json:
             show_json(prepared.to_dict())
         else:
             show_view(prepared_view(prepared.to_dict()))
         return
     server = access.settled(pipeline.configuration, pipeline.folder)
-    sent = submit_pipeline(pipeline, server, options, warn=warn, tell=_tell_snapshot)
+    sent = submit_pipeline(pipeline, server, options, warn=warnings.add, tell=_tell_snapshot)
     if not as_json:
         show_view(submitted_view(sent), error=True)
         say(sent.link)
     if isinstance(sent, ClusterRun) and wait:
         _wait(sent, pipeline, verbose, as_json)
     elif as_json:
-        show_json({**sent.to_dict(), "warnings": warnings})
-
-
-def server_access(
-    host: str | None,
-    namespace: str | None,
-    authentication: str | None,
-    *,
-    token_file: Path | None,
-    ca: Path | None,
-    insecure: bool,
-) -> Access:
-    """What the options say of the server.  Raises UsageError where they contradict each other."""
-    from kale_pm.kfp.server.access import Access
-
-    if insecure and ca is not None:
-        raise UsageError("--insecure believes any certificate, --ca only some: choose one")
-    return Access(host, namespace, authentication, token_file, ca, not insecure)
+        show_json({**sent.to_dict(), "warnings": warnings.texts})
 
 
 def _tell_snapshot(event: SnapshotEvent) -> None:

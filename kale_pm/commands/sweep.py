@@ -11,30 +11,38 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kale_pm.commands.local_sweep import Output, show_plan, sweep_here, try_again
-from kale_pm.commands.options import Folder, Infer, Json, Strict
-from kale_pm.commands.shared import load_pipeline, refuse_errors, sweep_called
-from kale_pm.commands.submit import (
+from kale_pm.commands.options import (
     Authentication,
     Ca,
+    Dsl,
+    Experiment,
+    FailFast,
+    Folder,
+    Fresh,
     Host,
+    Image,
+    Infer,
     Insecure,
+    Jobs,
+    Json,
+    Kernel,
     Namespace,
+    NoInstall,
+    PipelineRoot,
+    ServiceAccount,
+    Strict,
     TokenFile,
-    server_access,
+    Verbose,
+    Verify,
 )
+from kale_pm.commands.shared import load_pipeline, refuse_errors, server_access, sweep_called
 from kale_pm.commands.sweep_on_kfp import Compiling, Submitting, compile_trials, run_trials
 from kale_pm.commands.sweep_ways import (
     AsRuns,
-    Dsl,
-    Experiment,
-    Image,
     Kfp,
-    NoInstall,
     Package,
     Parallelism,
-    PipelineRoot,
-    RunName,
-    ServiceAccount,
+    RunNames,
     refuse_strange,
 )
 from kale_pm.errors import UsageError
@@ -136,21 +144,11 @@ def sweep(
         bool,
         typer.Option("--retry", help="Only what is not done, in the newest sweep or in SWEEP."),
     ] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option("-j", "--jobs", min=1, metavar="N", help="Steps at a time; default: cores."),
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Reuse nothing of earlier runs.")] = False,
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="End everything at the first failure.")
-    ] = False,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Check every stored byte that is used.")
-    ] = False,
-    kernel: Annotated[
-        str | None,
-        typer.Option("--kernel", metavar="NAME", help="Another kernel than the notebook's."),
-    ] = None,
+    jobs: Jobs = None,
+    fresh: Fresh = False,
+    fail_fast: FailFast = False,
+    verify: Verify = False,
+    kernel: Kernel = None,
     folder: Folder = None,
     kfp: Kfp = False,
     as_runs: AsRuns = False,
@@ -160,7 +158,7 @@ def sweep(
     image: Image = None,
     no_install: NoInstall = False,
     experiment: Experiment = None,
-    run_name: RunName = None,
+    run_name: RunNames = None,
     service_account: ServiceAccount = None,
     pipeline_root: PipelineRoot = None,
     host: Host = None,
@@ -169,9 +167,7 @@ def sweep(
     token_file: TokenFile = None,
     ca: Ca = None,
     insecure: Insecure = False,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Print what the cells print.")
-    ] = False,
+    verbose: Verbose = False,
     as_json: Json = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print the table of trials as CSV.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kale_pm.commands.shared import image_of_steps, writing
+from kale_pm.commands.shared import Warnings, described, image_of_steps, writing
 from kale_pm.console import mention_warnings, say, show_json, show_view
 from kale_pm.errors import UsageError
 
@@ -61,8 +61,7 @@ def compile_trials(
             "--kfp needs --best: the last step of the pipeline chooses by it",
             hint="add --best METRIC:max or METRIC:min, such as --best accuracy:max",
         )
-    warnings = _Warnings(as_json)
-    warnings.announce(pipeline, plan)
+    warnings = _announced(pipeline, plan, as_json)
     # Only the path, or JSON, belongs on the standard output.
     with redirect_stdout(sys.stderr):
         image = image_of_steps(pipeline, options.image)
@@ -87,7 +86,7 @@ def compile_trials(
     if as_json:
         show_json(
             {
-                **_described(plan),
+                **described(plan),
                 "package": None if dry_run else str(result.path),
                 "size": result.size,
                 "warnings": warnings.texts,
@@ -113,11 +112,10 @@ def run_trials(
     as_json: bool,
 ) -> None:
     """Submit a run for each trial, and print their pages as they start; or what would be sent."""
-    from kale_pm.kfp.submit import SubmitOptions
+    from kale_pm.kfp.submission import SubmitOptions
     from kale_pm.kfp.submit_trials import prepare_trials, submit_trials
 
-    warnings = _Warnings(as_json)
-    warnings.announce(pipeline, plan)
+    warnings = _announced(pipeline, plan, as_json)
     if goal is not None:
         warnings.add(f"--best {goal} is left out: with --as-runs you compare the runs yourself")
     with redirect_stdout(sys.stderr):
@@ -153,39 +151,16 @@ def run_trials(
         say(f"{len(runs):,} runs in the experiment {runs[0].run.experiment}", error=True)
 
 
-class _Warnings:
-    """Warnings as they come: printed for people, kept for a program."""
-
-    def __init__(self, as_json: bool) -> None:
-        self.texts: list[str] = []
-        self._is_quiet = as_json
-
-    def add(self, *texts: str) -> None:
-        from kale_pm.terminal import warning_view
-
-        for text in texts:
-            if text not in self.texts:
-                self.texts.append(text)
-                if not self._is_quiet:
-                    show_view(warning_view(text), error=True)
-
-    def announce(self, pipeline: Pipeline, plan: Plan) -> None:
-        """What is to be known of the notebook, and of the plan."""
-        if not self._is_quiet:
-            mention_warnings(pipeline)
-        self.add(*plan.warnings)
+def _announced(pipeline: Pipeline, plan: Plan, as_json: bool) -> Warnings:
+    """What is to be known of the notebook, and of the plan."""
+    if not as_json:
+        mention_warnings(pipeline)
+    warnings = Warnings(as_json)
+    warnings.add(*plan.warnings)
+    return warnings
 
 
 def _show_trials(plan: Plan) -> None:
     from kale_pm.terminal import plan_view
 
     show_view(plan_view(plan, plan.varied, stored=0))
-
-
-def _described(plan: Plan) -> dict[str, object]:
-    return {
-        "trials": [
-            {"number": trial.number, "parameters": trial.parameters} for trial in plan.trials
-        ],
-        "varied": plan.varied,
-    }

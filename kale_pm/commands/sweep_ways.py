@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
+from kale_pm.commands.options import KFP
 from kale_pm.errors import UsageError
 
-_KFP = "On Kubeflow Pipelines"
 Kfp = Annotated[
     bool,
     typer.Option(
         "--kfp",
         help="Run nothing; compile one pipeline with a loop over the trials.",
-        rich_help_panel=_KFP,
+        rich_help_panel=KFP,
     ),
 ]
 AsRuns = Annotated[
@@ -23,7 +23,7 @@ AsRuns = Annotated[
     typer.Option(
         "--as-runs",
         help="Submit a run for each trial to a server, which can compare them.",
-        rich_help_panel=_KFP,
+        rich_help_panel=KFP,
     ),
 ]
 Package = Annotated[
@@ -33,30 +33,8 @@ Package = Annotated[
         "--output",
         metavar="FILE",
         help="The YAML file; default: NOTEBOOK.sweep.yaml.",
-        rich_help_panel=_KFP,
+        rich_help_panel=KFP,
     ),
-]
-Dsl = Annotated[
-    Path | None,
-    typer.Option(
-        "--py",
-        metavar="FILE",
-        help="Also write the pipeline as a Python file.",
-        rich_help_panel=_KFP,
-    ),
-]
-Image = Annotated[
-    str | None,
-    typer.Option(
-        "--image",
-        metavar="IMAGE",
-        help="The container image of the steps.",
-        rich_help_panel=_KFP,
-    ),
-]
-NoInstall = Annotated[
-    bool,
-    typer.Option("--no-install", help="The image has all packages already.", rich_help_panel=_KFP),
 ]
 Parallelism = Annotated[
     int | None,
@@ -65,40 +43,16 @@ Parallelism = Annotated[
         min=1,
         metavar="N",
         help="Trials at a time in the loop; default: 10.",
-        rich_help_panel=_KFP,
+        rich_help_panel=KFP,
     ),
 ]
-Experiment = Annotated[
-    str | None,
-    typer.Option(
-        "--experiment", metavar="NAME", help="The experiment of the runs.", rich_help_panel=_KFP
-    ),
-]
-RunName = Annotated[
+RunNames = Annotated[
     str | None,
     typer.Option(
         "--run-name",
         metavar="NAME",
         help="How the names of all runs begin.",
-        rich_help_panel=_KFP,
-    ),
-]
-ServiceAccount = Annotated[
-    str | None,
-    typer.Option(
-        "--service-account",
-        metavar="NAME",
-        help="The service account of the runs' pods.",
-        rich_help_panel=_KFP,
-    ),
-]
-PipelineRoot = Annotated[
-    str | None,
-    typer.Option(
-        "--pipeline-root",
-        metavar="URI",
-        help="Where the artifacts of the runs are kept.",
-        rich_help_panel=_KFP,
+        rich_help_panel=KFP,
     ),
 ]
 
@@ -126,7 +80,13 @@ _WAYS = {
 
 
 def refuse_strange(context: typer.Context, *, kfp: bool, as_runs: bool) -> None:
-    """UsageError for an option on the command line that the chosen way to sweep does not have."""
+    """UsageError for two ways at once, or for an option that the chosen way does not have."""
+    if kfp and as_runs:
+        raise UsageError(
+            "--as-runs goes not with --kfp: one submits a run for each trial, the other compiles "
+            "one pipeline with all of them",
+            hint="choose one",
+        )
     way = _MANY_RUNS if as_runs else _ONE_RUN if kfp else _HERE
     for parameter in context.command.params:
         name = parameter.name or ""

@@ -14,10 +14,11 @@
 
 from __future__ import annotations
 
-from kale_pm.face.finding import fetch, find_run, find_runs
+from kale_pm.face.fetching import fetch
+from kale_pm.face.finding import find_run, find_runs, find_sweep
 from kale_pm.face.pipeline import Pipeline, compile, load, run  # noqa: A004
 from kale_pm.face.runs import FetchedRun, Run, RunStep
-from kale_pm.face.sweeps import Sweep, SweepTrial, find_sweep
+from kale_pm.face.sweeps import Sweep, SweepTrial
 
 __all__ = [
     "FetchedRun",

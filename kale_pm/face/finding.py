@@ -1,103 +1,18 @@
-"""Runs of before: those of this machine, and those that are brought here from a KFP server."""
+"""Runs and sweeps of before, by the names that people give them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-from kale_pm import model
 from kale_pm.errors import StoreError
-from kale_pm.face.runs import FetchedRun, Run
+from kale_pm.face.paths import path_of
+from kale_pm.face.runs import Run
+from kale_pm.face.sweeps import Sweep
 from kale_pm.notebook import read
 
-if TYPE_CHECKING:
-    from kale_pm.local import Store
-
-
-def fetch(
-    name: str,
-    step: str | None = None,
-    *,
-    host: str | None = None,
-    namespace: str | None = None,
-    authentication: str | None = None,
-    token_file: str | Path | None = None,
-    ca: str | Path | None = None,
-    verify: bool = True,
-    notebook: str | Path | None = None,
-    folder: str | Path | None = None,
-    variables: bool = False,
-) -> FetchedRun:
-    """Bring a run here from a KFP server, however far it is, or only one step of it.
-
-    ``name`` is the run's id or the address of its page.  It becomes a run as those of this
-    machine are, of the same id; what an earlier fetch has brought stays.  The server is said as
-    for :meth:`Pipeline.submit`.  What is left out the ``notebook`` says, if it is given, and
-    ``.kale-pm`` lies beside it; else that is looked for as for :func:`find_run`.  ``folder``
-    is where it shall lie instead.  With ``variables`` their values come too.
-
-    Raises ServerError, UsageError, StoreError, or NotebookError where the notebook cannot be
-    read.
-    """
-    from kale_pm.kfp.server.access import Access
-    from kale_pm.kfp.server.bringing import Places
-    from kale_pm.kfp.server.fetch import fetch_run, named_run
-    from kale_pm.local import read_run
-    from kale_pm.local.store import write_run
-
-    run_id, named_host = named_run(name)
-    source = read(Path(notebook)) if notebook is not None else None
-    access = Access(
-        host=host or named_host,
-        namespace=namespace,
-        authentication=authentication,
-        token_file=_path(token_file),
-        ca=_path(ca),
-        verify=verify,
-    )
-    server = access.settled(
-        source.configuration if source else None, source.folder if source else None
-    )
-    store = _store_for(_path(folder), source)
-    store.prepare()
-    target = store.runs / run_id
-    try:
-        before = read_run(target)
-    except StoreError:
-        before = None
-    try:
-        fetched = fetch_run(
-            server.connect(),
-            run_id,
-            Places(target, store.packs),
-            step=step,
-            variables=variables,
-            before=before,
-        )
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to {target}: {error.strerror or error}", hint="make room there"
-        ) from error
-    path = source.path if source else store.folder.parent / f"{fetched.record.pipeline}.ipynb"
-    record = replace(fetched.record, notebook=str(path.resolve()))
-    write_run(record, target)
-    run = FetchedRun(record, target, fetched.lacks)
-    run.write_report()
-    return run
-
-
-def _store_for(folder: Path | None, source: model.Pipeline | None) -> Store:
-    from kale_pm.local import find_store, store_in
-
-    if folder is None and source is not None:
-        folder = source.folder
-    if folder is not None:
-        return store_in(folder)
-    try:
-        return find_store(Path())
-    except StoreError:
-        return store_in(Path())
+Found = TypeVar("Found", Run, Sweep)
 
 
 def find_run(name: str = "latest", *, near: str | Path | None = None) -> Run:
@@ -107,37 +22,26 @@ def find_run(name: str = "latest", *, near: str | Path | None = None) -> Run:
     or the working directory.  Raises StoreError if there is no such run, or it is damaged,
     NotebookError where the notebook cannot be read.
     """
-    from kale_pm.local import find_store, read_run
+    from kale_pm.local import find_store
 
     path = Path(name)
     if (path / "run.json").exists():
-        return Run(read_run(path.resolve()), path.resolve())
+        return Run.read(path.resolve())
     if path.suffix == ".ipynb" or path.is_file():
-        of_script = _run_of_script(path, near)
+        where = Path(near or path.parent)
+        of_script = _newest_of_script(path, lambda: find_runs(where))
         if of_script is not None:
             return of_script
         pipeline = read(path).name
         try:
-            folder = find_store(Path(near or path.parent)).find_run(f"latest-{pipeline}")
+            folder = find_store(where).find_run(f"latest-{pipeline}")
         except StoreError as error:
             raise StoreError(
                 f"{path} has no run", hint=f"run it first: kale-pm run {path}"
             ) from error
     else:
         folder = find_store(Path(near or ".")).find_run(name)
-    return Run(read_run(folder), folder)
-
-
-def _run_of_script(path: Path, near: str | Path | None) -> Run | None:
-    """The newest run of a script of the SDK, which alone knows how its pipeline is called."""
-    if path.suffix != ".py":
-        return None
-    try:
-        runs = find_runs(near or path.parent)
-    except StoreError:
-        return None
-    own = (run for run in runs if Path(run.record.notebook).resolve() == path.resolve())
-    return next(own, None)
+    return Run.read(folder)
 
 
 def find_runs(where: str | Path | None = None, *, near: str | Path | None = None) -> list[Run]:
@@ -149,9 +53,60 @@ def find_runs(where: str | Path | None = None, *, near: str | Path | None = None
     """
     from kale_pm.local.results.history import locate, read_history
 
-    store, pipeline = locate(_path(where), _path(near))
+    store, pipeline = locate(path_of(where), path_of(near))
     return [Run(past.record, past.folder) for past in read_history(store, pipeline).runs]
 
 
-def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+def find_sweep(name: str = "latest", *, near: str | Path | None = None) -> Sweep:
+    """A sweep by its id, ``latest``, its folder, or the notebook or script whose newest is meant.
+
+    ``near`` is where the search for ``.kale-pm`` starts: by default the notebook's folder,
+    or the working directory.  Raises StoreError if there is no such sweep, or it is damaged,
+    NotebookError where the notebook cannot be read.
+    """
+    from kale_pm.local import sweeping
+
+    path = Path(name)
+    if (path.suffix == ".ipynb" or path.is_file()) and not path.is_dir():
+        where = Path(near or path.parent)
+        of_script = _newest_of_script(path, lambda: _sweeps(where))
+        if of_script is not None:
+            return of_script
+        pipeline = read(path).name
+        try:
+            folder = sweeping.find_sweep(f"latest-{pipeline}", where)
+        except StoreError as error:
+            raise StoreError(
+                f"{path} has no sweep", hint=f"sweep it first: kale-pm sweep {path} -p NAME=VALUES"
+            ) from error
+    else:
+        folder = sweeping.find_sweep(name, Path(near or "."))
+    return Sweep.read(folder)
+
+
+def _sweeps(where: Path) -> list[Sweep]:
+    """All sweeps of a folder, newest first.  Raises StoreError if there is no ``.kale-pm``."""
+    from kale_pm.local import find_store
+    from kale_pm.local.results.history import read_history
+
+    history = read_history(find_store(where))
+    return [Sweep(past.record, past.folder) for past in history.sweeps]
+
+
+def _newest_of_script(path: Path, newest_first: Callable[[], Iterable[Found]]) -> Found | None:
+    """What a script of the SDK gave last: it alone knows how its pipeline is called."""
+    if path.suffix != ".py":
+        return None
+    try:
+        found = newest_first()
+    except StoreError:
+        return None
+    own = (each for each in found if _script_of(Path(each.record.notebook)) == path.resolve())
+    return next(own, None)
+
+
+def _script_of(named: Path) -> Path:
+    """The file of a script, as a run names it: a module by its full name, above its package."""
+    if named.is_file():
+        return named.resolve()
+    return named.parent.joinpath(*named.stem.split(".")).with_suffix(".py").resolve()

@@ -11,6 +11,8 @@ from kale_pm import model
 from kale_pm.analysis import understand
 from kale_pm.errors import NotebookError
 from kale_pm.events import Listener, ignore
+from kale_pm.face.counts import count_or_none
+from kale_pm.face.paths import path_of
 from kale_pm.face.runs import Run
 from kale_pm.face.sweeping import SweepVerbs
 from kale_pm.notebook import read
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from kale_pm.kfp import CompileResult
-    from kale_pm.kfp.submit import ClusterRun, Schedule
+    from kale_pm.kfp.cluster_run import ClusterRun, Schedule
     from kale_pm.local import RunOptions
 
 
@@ -29,6 +31,11 @@ class Pipeline(SweepVerbs):
     def check(self) -> tuple[model.Problem, ...]:
         """The problems of the notebook, errors first."""
         return self.problems
+
+    @property
+    def check_command(self) -> str:
+        """What shows the problems in a terminal."""
+        return f"kale-pm check {self.path}"
 
     def slice(self, step: str) -> NotebookNode:
         """The sub-notebook of one step; KeyError if there is no such step."""
@@ -61,8 +68,8 @@ class Pipeline(SweepVerbs):
 
         options = RunOptions(
             parameters={**(parameters or {}), **values},
-            folder=Path(folder) if folder is not None else None,
-            jobs=jobs,
+            folder=path_of(folder),
+            jobs=count_or_none("jobs", jobs),
             kernel=kernel,
             fresh=fresh,
             start=start,
@@ -108,7 +115,7 @@ class Pipeline(SweepVerbs):
 
         options = RunOptions(
             parameters={**(parameters or {}), **values},
-            folder=Path(folder) if folder is not None else None,
+            folder=path_of(folder),
             kernel=kernel,
             fresh=fresh,
             start=start,
@@ -134,8 +141,8 @@ class Pipeline(SweepVerbs):
 
         return compile_pipeline(
             self,
-            Path(output) if output is not None else self.path.with_suffix(".yaml"),
-            dsl=Path(dsl) if dsl is not None else None,
+            path_of(output) or self.path.with_suffix(".yaml"),
+            dsl=path_of(dsl),
             image=image,
             install=install,
         )
@@ -163,19 +170,20 @@ class Pipeline(SweepVerbs):
 
         What is not given comes from the notebook's configuration.  ``authentication`` is one
         of docs/submit.md, ``ca`` a file of certificates to believe, ``verify=False`` believes
-        any; the other options are those of kale_pm.kfp.submit.SubmitOptions.  With ``cron`` a
+        any; the other options are those of kale_pm.kfp.submission.SubmitOptions.  With ``cron`` a
         schedule is given back, else the run, for which ``wait()`` waits.
         Raises PipelineError, CompileError, UsageError, ServerError or ClusterError.
         """
         from kale_pm.kfp.server.access import Access
-        from kale_pm.kfp.submit import SubmitOptions, submit_pipeline
+        from kale_pm.kfp.submission import SubmitOptions
+        from kale_pm.kfp.submit import submit_pipeline
 
         access = Access(
             host=host,
             namespace=namespace,
             authentication=authentication,
-            token_file=Path(token_file) if token_file is not None else None,
-            ca=Path(ca) if ca is not None else None,
+            token_file=path_of(token_file),
+            ca=path_of(ca),
             verify=verify,
         )
         options = SubmitOptions(
@@ -268,7 +276,11 @@ def _about_script(path: Path) -> NotebookError | None:
         return None
     if "kale_pm.sdk" not in path.read_text(encoding="utf-8", errors="replace"):
         return None
-    return NotebookError(path, "it is a script, not a notebook", hint=f"run it: python {path}")
+    names, folder = [path.stem], path.resolve().parent
+    while (folder / "__init__.py").is_file():
+        names, folder = [folder.name, *names], folder.parent
+    started = f"python -m {'.'.join(names)}" if len(names) > 1 else f"python {path}"
+    return NotebookError(path, "it is a script, not a notebook", hint=f"run it: {started}")
 
 
 def run(path: str | Path, **parameters: Any) -> Run:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import UsageError
-from kale_pm.model import Pipeline
+from kale_pm.model import Parameter, Pipeline
 from kale_pm.notebook import describe
 from kale_pm.notebook.source import parse
 from kale_pm.notebook.spelling import nearest
-from kale_pm.sweep import Plan, plan_sweep, read_trials, space_of, trials
+from kale_pm.sweep import Plan, Row, plan_sweep, read_trials, space_of, trials
 
 _RECORDING = ("metric", "glue")  # functions whose first argument is the name of a metric
+_RIGHT_TRIALS = "give a file, a DataFrame, or a list: [{'depth': 3}, {'depth': 5}]"
 
 
 def plan_of(
@@ -37,10 +38,15 @@ def plan_of(
             "nothing varies: say which parameters, and their values, as in lr=0.1,0.01",
             hint=f"parameters: {known}" if known else "this notebook has no parameters",
         )
-    space = space_of(pipeline.parameters, values, _rows(rows), pipeline.language)
+    space = space_of(
+        pipeline.parameters, values, _rows(rows, pipeline.parameters), pipeline.language
+    )
     found, warnings = trials(pipeline.parameters, space, random=random, seed=seed)
     plan = plan_sweep(pipeline, found, space.names)
-    return replace(plan, warnings=(*warnings, *plan.warnings))
+    first = plan.trials[0].parameters
+    given = dict.fromkeys([*space.fixed, *space.names])
+    fixed = {name: first[name] for name in given if name not in plan.varied}
+    return replace(plan, fixed=fixed, warnings=(*warnings, *plan.warnings))
 
 
 def doubts(pipeline: Pipeline, metrics: Sequence[str]) -> Iterator[str]:
@@ -65,13 +71,48 @@ def doubts(pipeline: Pipeline, metrics: Sequence[str]) -> Iterator[str]:
             yield f"no cell names a metric '{metric}'{advice}"
 
 
-def _rows(rows: Any) -> Sequence[Mapping[str, Any]]:
+def _rows(rows: Any, parameters: Sequence[Parameter]) -> Sequence[Mapping[str, Any]]:
     if rows is None:
         return ()
     if isinstance(rows, str | Path):
         return read_trials(Path(rows))
-    to_dict = getattr(rows, "to_dict", None)
-    return list(to_dict("records") if callable(to_dict) else rows)
+    if not isinstance(rows, Iterable):
+        raise UsageError(f"trials={rows!r} names no trials", hint=_RIGHT_TRIALS)
+    is_frame = all(hasattr(rows, name) for name in ("columns", "index", "to_dict"))
+    found = list(_of_frame(rows, parameters) if is_frame else rows)
+    if not found:
+        raise UsageError("there is no trial in trials=", hint=_RIGHT_TRIALS)
+    return found
+
+
+def _of_frame(frame: Any, parameters: Sequence[Parameter]) -> Iterator[Row]:
+    """The rows of a DataFrame of pandas, in which a gap is None where None is allowed."""
+    known = {parameter.name: parameter for parameter in parameters}
+    rows, gaps = (each.to_dict("records") for each in (frame, frame.isna()))
+    for label, row, is_gap in zip(frame.index, rows, gaps, strict=False):
+        place = f"row {label} of the DataFrame"
+        for name in filter(is_gap.get, row):
+            parameter = known.get(str(name))
+            if parameter is None or parameter.type in ("float", "any"):
+                continue  # there NaN is a value
+            # Beside NaN the whole numbers of a column are floats, which are none of an int.
+            are_floats = parameter.type == "int" and isinstance(row[name], float)
+            if are_floats or not parameter.optional:
+                reason = f"{place}: there is no value in the column '{name}'"
+                raise UsageError(reason, hint=_filling(parameter))
+            row[name] = None
+        yield Row(row, place)
+
+
+def _filling(parameter: Parameter) -> str:
+    name = parameter.name
+    if parameter.optional:
+        return f"for gaps between whole numbers: frame.astype({{'{name}': 'Int64'}})"
+    as_int = f".astype({{'{name}': int}})" if parameter.type == "int" else ""
+    return (
+        f"fill the gaps: frame.fillna({{'{name}': {parameter.default!r}}}){as_int}, "
+        f"or give a list of mappings, where '{name}' may be left out"
+    )
 
 
 def _trees(pipeline: Pipeline) -> Iterator[ast.Module]:

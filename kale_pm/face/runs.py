@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from kale_pm import strict_json
 from kale_pm.errors import LoadError, StepFailed, StoreError, UsageError
 from kale_pm.notebook.spelling import nearest
 from kale_pm.record import RunRecord, State, StepRecord
@@ -105,6 +106,13 @@ class Run:
 
         return run_html(self.record, self.folder)
 
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The run that lies in ``folder``.  Raises StoreError if none does, or it is damaged."""
+        from kale_pm.local import read_run
+
+        return cls(read_run(folder), folder)
+
     @property
     def id(self) -> str:
         return self.record.id
@@ -183,7 +191,7 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """The record for a program: what ``run --json`` and ``report --json`` print."""
-        content = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(strict_json.dumps(self.record, default=str))
         return {**content, "state": self.state.value, "folder": str(self.folder)}
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +21,8 @@ from kale_pm.events import (
     TrialStarted,
     ignore,
 )
+from kale_pm.face.counts import count_of, count_or_none, reports_of
+from kale_pm.face.paths import path_of
 
 if TYPE_CHECKING:
     from kale_pm.face.sweeps import Sweep
@@ -64,29 +67,35 @@ class SweepVerbs(model.Pipeline):
         failed; with None all do.  The other options are those of :meth:`Pipeline.run`.
 
         What the same values reach is executed once for all trials.  A failing trial is no
-        exception: see ``failures`` of the sweep.  Raises UsageError and ParameterError for wrong
+        exception: see ``failures`` of the sweep.  What is to be known before it is told as Python's
+        warnings, and kept as ``warnings`` of the sweep.  Raises UsageError and ParameterError for wrong
         values, and what kale_pm.local.sweeping.run_sweep raises.
 
         >>> sweep = load("wine.ipynb").sweep(trees=[50, 200], best="accuracy:max")
         >>> sweep.best.run["models"]
         """
+        from kale_pm.face.planning import doubts
         from kale_pm.local import RunOptions
         from kale_pm.local.sweeping import SweepOptions
         from kale_pm.trials.goal import read_condition, read_goal
 
         goal = read_goal(best) if best else None
         condition = read_condition(stop_when) if stop_when else None
+        most = reports_of(reports)
         given = {**(parameters or {}), **values}
         plan = self.plan_sweep(trials=trials, random=random, seed=seed, parameters=given)
+        metrics = [each.metric for each in (goal, condition) if each is not None]
+        plan = replace(plan, warnings=(*plan.warnings, *doubts(self, metrics)))
+        for text in plan.warnings:
+            warnings.warn(text, stacklevel=2)
         run = RunOptions(
-            folder=Path(folder) if folder is not None else None,
-            jobs=jobs,
+            folder=path_of(folder),
+            jobs=count_or_none("jobs", jobs),
             kernel=kernel,
             fresh=fresh,
             fail_fast=fail_fast,
             verify=verify,
         )
-        most = len(plan.trials) if reports is None else reports
         options = SweepOptions(run, goal=goal, stop_when=condition, reports=most)
         return self.attempt_sweep(plan, options, listener)
 
@@ -107,7 +116,13 @@ class SweepVerbs(model.Pipeline):
         from kale_pm.face.planning import plan_of
 
         given = {**(parameters or {}), **values}
-        return plan_of(self, given, trials, random=random, seed=seed)
+        return plan_of(
+            self,
+            given,
+            trials,
+            random=count_or_none("random", random),
+            seed=count_of("seed", seed),
+        )
 
     def attempt_sweep(
         self,
@@ -123,7 +138,7 @@ class SweepVerbs(model.Pipeline):
         """
         from kale_pm.face.sweeps import Sweep
         from kale_pm.local import store_in
-        from kale_pm.local.sweeping import read_sweep, run_sweep
+        from kale_pm.local.sweeping import run_sweep
 
         store = store_in(options.run.folder or self.folder)
         begun: list[Path] = []
@@ -140,7 +155,7 @@ class SweepVerbs(model.Pipeline):
                 sweep = Sweep(*run_sweep(self, plan, options, listening))
         except KeyboardInterrupt:
             for folder in begun:
-                Sweep(read_sweep(folder), folder).write_report(0)
+                Sweep.read(folder).write_report(0)
             raise
         sweep.write_report(options.reports, tell)
         return sweep

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from kale_pm import strict_json
 from kale_pm.errors import KalePmError, StoreError, UsageError
 from kale_pm.events import SweepListener, ignore
+from kale_pm.face.counts import count_or_none, reports_of
 from kale_pm.face.runs import Run
-from kale_pm.notebook import read
 from kale_pm.notebook.spelling import nearest
 from kale_pm.record import State, SweepRecord, TrialRecord
 from kale_pm.trials.goal import Goal, best, read_goal
 from kale_pm.trials.table import TrialRow, metric_names
+from kale_pm.trials.values import value_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,15 +62,12 @@ class SweepTrial:
     @cached_property
     def run(self) -> Run:
         """The trial as a run.  Raises StoreError if it never began, or cannot be read any more."""
-        from kale_pm.local import read_run
-
         if self.record.run is None:
             why = f": {self.record.why}" if self.record.why else ""
             raise StoreError(
                 f"trial {self.number} has no run{why}", hint="it never began: retry the sweep"
             )
-        folder = self.runs / self.record.run
-        return Run(read_run(folder), folder)
+        return Run.read(self.runs / self.record.run)
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,6 +79,13 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"Sweep({self.id!r}, {self.state.value}, {len(self.record.trials)} trials)"
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The sweep that lies in ``folder``.  Raises StoreError if none does, or it is damaged."""
+        from kale_pm.local.sweeping import read_sweep
+
+        return cls(read_sweep(folder), folder)
 
     @property
     def id(self) -> str:
@@ -94,6 +99,11 @@ class Sweep:
     def goal(self) -> Goal | None:
         """What makes a trial the best one; None where nobody said it."""
         return read_goal(self.record.goal) if self.record.goal else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was to be known before it: what the trials do not share, or write over."""
+        return self.record.warnings
 
     @property
     def report(self) -> Path:
@@ -178,7 +188,7 @@ class Sweep:
     def to_dict(self) -> dict[str, Any]:
         """The record, and the best trial's number, for a program: what ``sweep --json`` prints."""
         found = best(self.rows, self.goal) if self.goal else None
-        content: dict[str, Any] = json.loads(strict_json.dumps(asdict(self.record), default=str))
+        content: dict[str, Any] = json.loads(strict_json.dumps(self.record, default=str))
         number = found.number if found else None
         return {**content, "best": number, "folder": str(self.folder)}
 
@@ -200,7 +210,9 @@ class Sweep:
         from kale_pm.local import RunOptions
         from kale_pm.local.sweeping import SweepOptions
 
-        run = RunOptions(jobs=jobs, kernel=kernel, fail_fast=fail_fast, verify=verify)
+        run = RunOptions(
+            jobs=count_or_none("jobs", jobs), kernel=kernel, fail_fast=fail_fast, verify=verify
+        )
         pipeline = load(self.record.notebook)
         return pipeline.retry_sweep(self, SweepOptions(run), listener)
 
@@ -217,7 +229,7 @@ class Sweep:
         """
         from kale_pm.local.sweeping import worth_a_report, write_page, write_results
 
-        chosen = worth_a_report(self.record, len(self.trials) if reports is None else reports)
+        chosen = worth_a_report(self.record, reports_of(reports))
         try:
             for count, record in enumerate(chosen):
                 tell(count, len(chosen))
@@ -238,34 +250,19 @@ class Sweep:
         return html_of(self)
 
 
-def find_sweep(name: str = "latest", *, near: str | Path | None = None) -> Sweep:
-    """A sweep by its id, ``latest``, its folder, or the notebook whose newest sweep is meant.
-
-    ``near`` is where the search for ``.kale-pm`` starts: by default the notebook's folder,
-    or the working directory.  Raises StoreError if there is no such sweep, or it is damaged,
-    NotebookError where the notebook cannot be read.
-    """
-    from kale_pm.local import sweeping
-
-    path = Path(name)
-    if (path.suffix == ".ipynb" or path.is_file()) and not path.is_dir():
-        pipeline = read(path).name
-        try:
-            folder = sweeping.find_sweep(f"latest-{pipeline}", Path(near or path.parent))
-        except StoreError as error:
-            raise StoreError(
-                f"{path} has no sweep", hint=f"sweep it first: kale-pm sweep {path} -p NAME=VALUES"
-            ) from error
-    else:
-        folder = sweeping.find_sweep(name, Path(near or "."))
-    return Sweep(sweeping.read_sweep(folder), folder)
-
-
 def _lost(goal: Goal, rows: tuple[TrialRow, ...]) -> KalePmError:
-    """The error of a metric that no trial gave."""
-    known = metric_names(row for row in rows if row.is_success)
-    near = nearest(goal.metric, known)
+    """The error of a metric that no trial gave, or none as a finite number."""
+    done = [row for row in rows if row.is_success]
+    known = metric_names(done)
+    given = [row.metrics[goal.metric] for row in done if goal.metric in row.metrics]
+    reason = f"no trial that is done has a finite number as '{goal.metric}'"
     hint = f"metrics: {', '.join(known)}" if known else "no trial that is done has a metric"
-    if near:
+    if given:
+        trials = "1 trial has" if len(given) == 1 else f"{len(given):,} trials have"
+        are_numbers = all(isinstance(value, float) for value in given)
+        what = "nan or inf" if are_numbers else "another value, such as " + value_text(given[0])
+        reason = f"{reason}: {trials} {what}"
+        hint = f"kale-pm vars SWEEP.0001 shows what a trial computed; {hint}"
+    elif near := nearest(goal.metric, known):
         hint = f"did you mean '{near}'? {hint}"
-    return KalePmError(f"no trial that is done has a finite number as '{goal.metric}'", hint=hint)
+    return KalePmError(reason, hint=hint)

@@ -55,6 +55,8 @@ def encode(value: Any, parameter: Parameter) -> bool | int | float | str:
                 parameter.name,
                 f"KFP cannot carry {value!r} as {parameter.type}",
                 (parameter.name,),
+                hint=f"write '{parameter.name}: {parameter.type} | None' in its cell, then it is a "
+                "text for KFP, which carries any value",
             )
         return float(value) if parameter.type == "float" else value
     return encode_as_text(value, parameter)

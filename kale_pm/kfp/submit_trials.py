@@ -9,18 +9,11 @@ from typing import Any
 
 from kale_pm.errors import ServerError
 from kale_pm.kfp import own_volumes
+from kale_pm.kfp.cluster_run import ClusterRun
 from kale_pm.kfp.parameters import Encoded, size_warnings
 from kale_pm.kfp.server.access import Settled
-from kale_pm.kfp.submit import (
-    ClusterRun,
-    Prepared,
-    SubmitOptions,
-    encoded,
-    new_mark,
-    prepare,
-    send,
-    start,
-)
+from kale_pm.kfp.submission import Prepared, SubmitOptions, encoded, new_mark, prepare
+from kale_pm.kfp.submit import send, start
 from kale_pm.model import Pipeline
 from kale_pm.sweep import Plan, Trial
 from kale_pm.trials.values import json_text, shortened

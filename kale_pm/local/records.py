@@ -59,15 +59,20 @@ def interruption(gave_up: str | None) -> str:
     return f"{gave_up} failed, and --fail-fast ends the others"
 
 
+def not_begun(gave_up: str) -> str:
+    """Why something did not begin once the failure of the step ``gave_up`` had ended the others."""
+    return f"{gave_up} failed, and --fail-fast starts nothing after a failure"
+
+
 def left_undone(record: RunRecord, gave_up: str | None, enough: str = "") -> Iterator[StepRecord]:
     """The steps that have not ended, as they are once nothing more is executed.
 
     ``enough`` says why what had not begun is not needed any more.
     """
+    unneeded = enough or (not_begun(gave_up) if gave_up is not None else "")
     for step in record.steps.values():
-        if step.state is State.WAITING and (gave_up is not None or enough):
-            why = enough or f"{gave_up} failed, and --fail-fast starts nothing after a failure"
-            yield replace(step, state=State.SKIPPED, why=why)
+        if step.state is State.WAITING and unneeded:
+            yield replace(step, state=State.SKIPPED, why=unneeded)
         elif not step.state.is_final:
             yield replace(step, state=State.INTERRUPTED, why=interruption(gave_up))
 

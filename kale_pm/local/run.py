@@ -20,10 +20,10 @@ from kale_pm.local.scheduler import schedule
 from kale_pm.local.secrets import read_secrets
 from kale_pm.local.step import do_step, skip_step
 from kale_pm.local.store import store_in
-from kale_pm.local.workplace import Task, Workplace
+from kale_pm.local.workplace import Workplace
 from kale_pm.model import Pipeline
 from kale_pm.notebook import bind
-from kale_pm.record import RunRecord
+from kale_pm.record import RunRecord, Task
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def run_pipeline(
                 verify=options.verify,
             )
             live = open_run(workplace, folder, parameters, wanted)
+            # Now, and not at the end, for who is killed has no end.
+            store.make_latest(folder, pipeline.name)
             _carry_out(live, forced, wanted, lambda: bool(told))
     return live.record, folder
 
@@ -141,7 +143,6 @@ def _carry_out(
         live.workplace.close()
         seconds = time.monotonic() - began
         live.close(seconds)
-        live.store.make_latest(live.folder, name)
         live.tell(RunFinished(run, live.record.state, seconds))
 
 

@@ -21,6 +21,7 @@ from kale_pm.local.cache.watched import (
     file_states,
     may_write,
     paths_in_code,
+    read_in_code,
     stamps,
     touched_since,
 )
@@ -165,7 +166,8 @@ def _executed(live: LiveRun, step: Step, decision: Decision, record: StepRecord)
             names = {*before, *paths_in_code(trees, values, folder)}
             key = decision.fingerprint.key
             try:
-                _remember(live, step, key, manifest, outcome=outcome, in_code=names)
+                logs = {*manifest.appended} - read_in_code(trees)
+                _remember(live, step, key, manifest, outcome=outcome, in_code=names, logs=logs)
             except (OSError, StoreError) as error:
                 text = f"its result could not be kept and will not be used again: {error}"
                 live.tell(Warned(text, step.name))
@@ -212,9 +214,16 @@ def _moved_file(
 
 
 def _remember(
-    live: LiveRun, step: Step, key: str, manifest: Manifest, *, outcome: Outcome, in_code: set[str]
+    live: LiveRun,
+    step: Step,
+    key: str,
+    manifest: Manifest,
+    *,
+    outcome: Outcome,
+    in_code: set[str],
+    logs: set[str],
 ) -> None:
-    """Store what the step gave, for the runs to come."""
+    """Store what the step gave, for the runs to come; ``logs`` are what it only appended to."""
     names = {*manifest.read, *manifest.written, *manifest.modules, *in_code}
     versions, context = manifest.versions, manifest.context
     entry = CachedStep(
@@ -223,7 +232,7 @@ def _remember(
         stores=step.stores,
         gave=tuple(sorted(watched(step))),
         metrics=dict(outcome.metrics),
-        files=file_states(live.pipeline.folder, names),
+        files=file_states(live.pipeline.folder, names, logs),
         packs=entries.pack_stamps(live.store.packs, manifest.variables.values()),
         variables=manifest.variables,
         versions={n: v for n, v in versions.items() if v.step == step.name},

@@ -23,6 +23,7 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,8 @@ def find_store(start: Path) -> Store:
 
 def write_run(record: RunRecord, folder: Path) -> None:
     """Write ``run.json``."""
-    text = strict_json.dumps(record, indent=1, default=str)
+    kept = replace(record, parameters=storable(record.parameters))
+    text = strict_json.dumps(kept, indent=1, default=str)
     write_text(folder / "run.json", text + "\n")
 
 
@@ -243,6 +245,7 @@ def read_run(folder: Path) -> RunRecord:
         read = {
             "state": State(content["state"]),
             "steps": {name: _step(values) for name, values in content["steps"].items()},
+            "parameters": restored(content["parameters"]),
             "metrics": numbers(content["metrics"]),
             "implied_edges": tuple((parent, child) for parent, child in content["implied_edges"]),
         }
@@ -283,6 +286,16 @@ def _cell_error(
 def numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Metrics as they were before they were written: not a number, infinite ones too."""
     return {name: strict_json.number(value) for name, value in metrics.items()}
+
+
+def storable(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of parameters as files hold them; of these :func:`restored` makes the values."""
+    return {name: strict_json.exact(value) for name, value in parameters.items()}
+
+
+def restored(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of parameters as they were before they were written."""
+    return {name: strict_json.restored(value) for name, value in parameters.items()}
 
 
 def is_alive(process: int | None) -> bool:

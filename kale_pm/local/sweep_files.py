@@ -21,9 +21,9 @@ from types import TracebackType
 from typing import Any
 
 from kale_pm import strict_json
-from kale_pm.errors import StoreError
+from kale_pm.errors import DamagedRecord, StoreError
 from kale_pm.local.files import cannot_write, write_text
-from kale_pm.local.store import is_alive, numbers
+from kale_pm.local.store import is_alive, numbers, restored, storable
 from kale_pm.record import State, SweepRecord, TrialRecord
 
 _TRIAL_RUN = re.compile(r"\.(?P<number>\d{4,})(?:r(?P<attempt>\d+))?")
@@ -31,9 +31,9 @@ _TRIAL_RUN = re.compile(r"\.(?P<number>\d{4,})(?:r(?P<attempt>\d+))?")
 
 def write_sweep(record: SweepRecord, folder: Path) -> None:
     """Write ``sweep.json``.  Raises StoreError."""
-    write_text(
-        folder / "sweep.json", strict_json.dumps(record, indent=1, default=str) + "\n"
-    )
+    trials = tuple(_kept(trial) for trial in record.trials)
+    kept = replace(record, fixed=storable(record.fixed), trials=trials)
+    write_text(folder / "sweep.json", strict_json.dumps(kept, indent=1, default=str) + "\n")
 
 
 def read_sweep(folder: Path) -> SweepRecord:
@@ -48,14 +48,18 @@ def read_sweep(folder: Path) -> SweepRecord:
         read = {
             "state": State(content["state"]),
             "varied": tuple(content["varied"]),
+            "fixed": restored(content["fixed"]),
             "trials": tuple(_trial(values) for values in content["trials"]),
+            "warnings": tuple(content.get("warnings", ())),
         }
         record = SweepRecord(**{**content, **read})
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{path} is damaged: {error}", hint="the runs of its trials are there all the same"
+        raise DamagedRecord(
+            f"{path} is damaged: {error}",
+            hint="sweep the notebook again, which takes up what is stored, or remove the folder; "
+            f"the runs of its trials can be read all the same, such as {folder.name}.0001",
         ) from error
     return _as_far_as_it_came(record, folder) if record.state is State.RUNNING else record
 
@@ -88,7 +92,7 @@ class TrialLog:
 
     def write(self, trial: TrialRecord) -> None:
         """Append what became of a trial."""
-        line = (strict_json.dumps(trial, default=str) + "\n").encode()
+        line = (strict_json.dumps(_kept(trial), default=str) + "\n").encode()
         try:
             with self._lock:
                 if self._file.write(line) < len(line):
@@ -145,6 +149,14 @@ def _lines(path: Path) -> Iterator[TrialRecord]:
             continue  # half a line, of one who was killed
 
 
+def _kept(trial: TrialRecord) -> TrialRecord:
+    return replace(trial, parameters=storable(trial.parameters))
+
+
 def _trial(values: Mapping[str, Any]) -> TrialRecord:
-    read = {"state": State(values["state"]), "metrics": numbers(values["metrics"])}
+    read = {
+        "state": State(values["state"]),
+        "parameters": restored(values["parameters"]),
+        "metrics": numbers(values["metrics"]),
+    }
     return TrialRecord(**{**values, **read})

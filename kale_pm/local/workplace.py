@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,8 @@ class Workplace:
     happens in; the ``journal`` notes it.  ``secrets`` are the values that each step gets as
     environment variables; none of them is told or written.  With ``verify`` every byte of what
     is stored is checked before it is used.  With ``one_after_another`` a step has its place until
-    its result is known, not only until its last cell is done: the result may be enough for all.
+    its result is known, not only until its last cell is done, nor while it waits to be tried
+    again: the result may be enough for all, and another trial may write over its files.
 
     Once ``stopped`` is set nothing more is executed.  With ``fail_fast`` the first failure ends
     all, and ``gave_up`` says which step failed.
@@ -143,7 +144,7 @@ class Workplace:
 
     def pause(self, task: Task, seconds: float) -> None:
         """Wait, while others may be executed; comes back at once when all is stopped."""
-        with self.waiting(task):
+        with nullcontext() if self.one_after_another else self.waiting(task):
             self.stopped.wait(seconds)
 
     def stop(self) -> None:

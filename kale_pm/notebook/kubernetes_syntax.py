@@ -1,4 +1,4 @@
-"""What Kubernetes takes as a name, a key, a value, an image and a place.
+"""What Kubernetes takes as a name, a key, a value, an amount, an image and a place.
 
 Each function gives its text back, or raises ValueError with the reason why Kubernetes would
 refuse it, or why no step could run with it.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
+from typing import get_args
+
+from kale_pm.model import PullPolicy
 
 LARGEST_INTEGER = 2**31 - 1  # of Kubernetes' seconds and user ids
 
@@ -20,6 +23,11 @@ _LONGEST_OBJECT_NAME = 253  # characters
 _KEY = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# Kubernetes counts to 2**63; the digits of a larger exponent would keep us busy for hours.
+_QUANTITY = re.compile(
+    r"\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2}|m|k|[KMGTPE]i?)?|\.\d{1,30}", re.ASCII
+)
+_MEMORY_SIZE = re.compile(r"[1-9]\d{0,11}([kMGTPE]|[KMGTPE]i)?", re.ASCII)
 _SECRET_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::\d+)?"
 _FOLDER = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
@@ -97,6 +105,20 @@ def secret_key(text: str) -> str:
     return text
 
 
+def quantity(text: str) -> str:
+    """An amount of a resource, such as ``500m`` of ``cpu`` or ``4Gi`` of ``memory``."""
+    if not _QUANTITY.fullmatch(text):
+        raise ValueError(f"'{text}' is not a Kubernetes quantity such as 2, 500m, 1.5 or 4Gi")
+    return text
+
+
+def memory_size(text: str) -> str:
+    """A size of memory in whole numbers of a unit of bytes, such as ``512Mi``."""
+    if not _MEMORY_SIZE.fullmatch(text):
+        raise ValueError(f"'{text}' is no size such as 512Mi or 2Gi")
+    return text
+
+
 def image(text: str) -> str:
     """The reference of a container image: ``HOST:PORT/FOLDER/NAME:TAG@DIGEST``, mostly less."""
     if not _IMAGE.fullmatch(text):
@@ -105,6 +127,14 @@ def image(text: str) -> str:
             "registry.example.org:5000/team/image:1"
         )
     return text
+
+
+def pull_policy(text: str) -> PullPolicy:
+    """When to fetch an image; any case of letters will do."""
+    for policy in get_args(PullPolicy):
+        if text.lower() == policy.lower():
+            return policy  # type: ignore[no-any-return]
+    raise ValueError(f"'{text}' is none of {', '.join(get_args(PullPolicy))}")
 
 
 def mount_path(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Names that Kubeflow Pipelines takes: of pipelines, and of steps as it folds them."""
+"""Legal names of pipelines and of steps, and names of steps as Kubeflow Pipelines folds them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ from collections.abc import Iterable, Iterator
 
 def legal_pipeline_name(text: str) -> str:
     """Lower-case letters, digits and inner dashes: ``My Notebook`` gives ``my-notebook``."""
+    return _joined(text, "-") or "pipeline"
+
+
+def legal_step_name(text: str) -> str:
+    """The nearest legal step name: ``Train-Model`` gives ``train_model``."""
+    name = _joined(text, "_") or "step"
+    return f"_{name}" if name[0].isdigit() else name
+
+
+def _joined(text: str, between: str) -> str:
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "pipeline"
+    return re.sub(r"[^a-z0-9]+", between, plain).strip(between)
 
 
 def folded(step: str) -> str:

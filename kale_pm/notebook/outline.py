@@ -28,15 +28,8 @@ from kale_pm.notebook.other_languages import spelled
 from kale_pm.notebook.parameters import read_parameters
 from kale_pm.notebook.source import is_blank, parse
 from kale_pm.notebook.spelling import nearest
-from kale_pm.notebook.tags import (
-    PRELUDE_ROLES,
-    CellTags,
-    Setting,
-    bad_tags,
-    inherited,
-    options_from,
-    parse_tags,
-)
+from kale_pm.notebook.step_options import Setting, inherited, options_from
+from kale_pm.notebook.tags import PRELUDE_ROLES, CellTags, bad_tags, parse_tags
 
 
 @dataclass

@@ -31,6 +31,8 @@ def bind(
     parameters: Sequence[Parameter],
     given: Mapping[str, str | object],
     language: str = PYTHON,
+    *,
+    spelled: bool = True,
 ) -> dict[str, object]:
     """The value of every parameter: the given ones converted and checked, else the default.
 
@@ -38,6 +40,8 @@ def bind(
     float are Python's spelling (``inf`` and ``nan`` too); list and dict are JSON; any is JSON
     where it parses, else the text.  ``null`` is None where None is allowed.  Any other value
     must be of the type; an int will do for a float.  ``language`` is that of the notebook.
+    Without ``spelled`` a text is a value, not the spelling of one: where the parameter may hold
+    a text, being str or any, it stays as it is.
 
     Raises ParameterError for an unknown name or a value that does not fit.
     """
@@ -47,7 +51,7 @@ def bind(
             listing = [describe(parameter) for parameter in parameters]
             raise ParameterError(name, _unknown(language), listing)
     return {
-        name: _fitted(parameter, given[name], parameters)
+        name: _fitted(parameter, given[name], parameters, spelled=spelled)
         if name in given
         else copy.deepcopy(parameter.default)
         for name, parameter in known.items()
@@ -60,9 +64,11 @@ def _unknown(language: str) -> str:
     return f"no value can be set in a notebook of {language}"
 
 
-def _fitted(parameter: Parameter, value: object, known: Sequence[Parameter]) -> Any:
+def _fitted(
+    parameter: Parameter, value: object, known: Sequence[Parameter], *, spelled: bool
+) -> Any:
     try:
-        if isinstance(value, str):
+        if isinstance(value, str) and (spelled or parameter.type not in ("str", "any")):
             return _from_text(parameter, value)
         return _checked(parameter, value)
     except (ValueError, RecursionError) as error:
@@ -110,6 +116,8 @@ def _checked(parameter: Parameter, value: object) -> object:
         case "float" if isinstance(value, numbers.Real) and not is_bool:
             return float(value)
         case "bool" if is_bool:
+            return value
+        case "str" if isinstance(value, str):
             return value
         case "list" if isinstance(value, (list, tuple)) and is_json(list(value)):
             return list(value)

@@ -212,5 +212,6 @@ def page_template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(duration=duration, plain=_plain, value=_value)
-    environment.globals.update(glyphs=GLYPHS)
+    common_style = (resources.files("kale_pm") / "pages.css").read_text("utf-8")
+    environment.globals.update(glyphs=GLYPHS, common_style=common_style)
     return environment.get_template("page.html.j2")

@@ -1,12 +1,14 @@
-"""Artifacts: files of a step that are kept in its executed notebook, where people see them.
+"""Artifacts: files of a step that its executed notebook shows, and holds where they are small.
 
-So they go wherever the notebook goes: into the cache, the report, and from a cluster back.
+So they go wherever the notebook goes: into the report, and to people it is sent to.  The run
+keeps the files themselves (``kept_files``), of whatever size.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,29 +41,30 @@ class Artifact:
     def save(self, folder: str | Path = ".") -> Path:
         """Write the file into ``folder`` under its own name; its path."""
         path = Path(folder) / self.file
-        path.write_bytes(self.content)
+        if self.path is None:
+            path.write_bytes(self.embedded)
+        else:
+            shutil.copyfile(self.path, path)
         return path
 
 
 def keep(name: str, path: str | Path) -> None:
     """Show the file at ``path``, and keep it in this notebook as the artifact ``name``.
 
-    Raises FileNotFoundError where there is none, ValueError where it is too large for that.
+    One that is larger than :data:`LARGEST` is only named.  Raises FileNotFoundError where there
+    is none.
     """
     from IPython.display import display
 
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"artifact '{name}': the step has written no file {file}")
-    content = file.read_bytes()
-    if len(content) > LARGEST:
-        raise ValueError(
-            f"artifact '{name}': {file} has {len(content):,} bytes, and {LARGEST:,} are the most "
-            f"that a notebook should carry: write it to a volume, or return what is in it"
-        )
-    kept = {"name": name, "file": file.name, "content": base64.b64encode(content).decode()}
-    text = f"artifact {name}: {file.name}, {len(content):,} bytes"
-    data = {"text/plain": text, **_shown(file, content), MIME: kept}
+    size = file.stat().st_size
+    data: dict[str, Any] = {"text/plain": f"artifact {name}: {file.name}, {size:,} bytes"}
+    if size <= LARGEST:
+        content = file.read_bytes()
+        kept = {"name": name, "file": file.name, "content": base64.b64encode(content).decode()}
+        data |= {**_shown(file, content), MIME: kept}
     display(data, raw=True)  # type: ignore[no-untyped-call]
 
 

@@ -79,9 +79,11 @@ def _show(name: str, value: Any) -> None:
 
     if get_ipython() is None:
         return
-    payload = {"name": name, "data": strict_json.finite(value), "encoder": "json", "version": 1}
-    display(  # type: ignore[no-untyped-call]
-        {f"{SCRAP_MIME}json+json": payload, "text/plain": f"{name} = {value}"},
-        metadata={"scrapbook": {"name": name, "data": True, "display": False}},
-        raw=True,
-    )
+    shown: dict[str, Any] = {"text/plain": f"{name} = {value}"}
+    metadata = {}
+    if value is not None:  # of a notebook with a scrap without data scrapbook reads nothing at all
+        data = strict_json.finite(value)
+        scrap = {"name": name, "data": data, "encoder": "json", "version": 1}
+        shown[f"{SCRAP_MIME}json+json"] = scrap
+        metadata["scrapbook"] = {"name": name, "data": True, "display": False}
+    display(shown, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]

@@ -78,7 +78,7 @@ def _as_told() -> Iterator[None]:
         else:
             lines = [f"{type(error).__name__}: {error.message}", *error.hint.splitlines()]
         # IPython asks the exception for it.
-        error._render_traceback_ = lambda: lines  # type: ignore[attr-defined]
+        error._render_traceback_ = lambda: lines  # type: ignore[method-assign]
         raise
 
 
@@ -206,6 +206,7 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
             seals=given.seals,
             read=opened_files.read_files(),
             written=opened_files.written_files(),
+            appended=opened_files.appended_files(),
             modules=opened_files.local_modules() if session.exchange.audit else (),
         ),
         session.exchange.manifest,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import ast
 import builtins
-import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from kale_pm.errors import UsageError
-from kale_pm.notebook.tags import legal_step_name
+from kale_pm.notebook.names import legal_step_name
+from kale_pm.sdk.argument_code import call_arguments, enclosing_variables, parameter_values
 from kale_pm.sdk.artifacts import artifact_source
 from kale_pm.sdk.body import Body, body_of, renamed, whole_because
-from kale_pm.sdk.expressions import NotPlain, call, expression, not_plain
-from kale_pm.sdk.functions import FunctionSource, shown
+from kale_pm.sdk.expressions import call
+from kale_pm.sdk.functions import FunctionSource
 from kale_pm.sdk.links import Links
 from kale_pm.sdk.proxies import Value
 from kale_pm.sdk.tracing import Call
@@ -54,6 +53,10 @@ class Surroundings:
     def bound(self) -> frozenset[str]:
         """The names that mean something in every step."""
         return self.parameters | self.texts.keys()
+
+    def code_of(self, thing: object) -> str | None:
+        """The code that stands for a value of another step, or the name of a thing that has one."""
+        return self.links.of(thing) if isinstance(thing, Value) else self.named(thing)
 
 
 def cells_of(each: Call, around: Surroundings, keep_whole: bool = False) -> list[Draft]:
@@ -96,7 +99,8 @@ class _Free:
 def _with_free_names(each: Call, around: Surroundings) -> _Free | None:
     """The function with other variables where theirs mean something else in every step."""
     source = each.step.source
-    same = {name for name, text in _arguments(each, around).items() if name == text}
+    values = parameter_values(each, around.code_of)
+    same = {name for name, value in values.items() if name == value}
     others = around.bound | around.looked_up | _EVERYWHERE
     clashing = source.locals & others
     known = others | source.locals | around.links.names
@@ -129,7 +133,7 @@ def _apart(each: Call, around: Surroundings, free: _Free) -> list[Draft]:
     source = each.step.source
     body = body_of(free.text)
     first = _first_line(source)
-    known = {**_enclosing(each), **_arguments(each, around)}
+    known = {**enclosing_variables(each), **parameter_values(each, around.code_of)}
     named = {free.renamed.get(name, name): value for name, value in known.items()}
     binding = [f"{name} = {value}" for name, value in named.items() if name != value]
     cells = [Draft("\n".join(binding))] if binding else []
@@ -179,7 +183,7 @@ def _whole(each: Call, around: Surroundings, reason: str) -> list[Draft]:
     source, links = each.step.source, around.links
     name = source.node.name
     cells = []
-    enclosing = [f"{key} = {value}" for key, value in _enclosing(each).items()]
+    enclosing = [f"{key} = {value}" for key, value in enclosing_variables(each).items()]
     if around.home:
         function = f'{around.home}()["{name}"]'
     elif around.texts.get(name) == source.text:
@@ -189,7 +193,7 @@ def _whole(each: Call, around: Surroundings, reason: str) -> list[Draft]:
         lines = [*enclosing, f"# A function, as it was written: {reason}."]
         marks = ((len(lines) + 1, _first_line(source)),)
         cells.append(Draft("\n".join([*lines, text]), marks=marks))
-    made = call(function, _call_arguments(each, around))
+    made = call(function, call_arguments(each, around.code_of))
     whole, items = links.whole.get(each), links.items.get(each)
     if whole is not None:
         lines = [f"{whole} = {made}"]
@@ -217,90 +221,3 @@ def _definition(each: Call, around: Surroundings) -> tuple[str, str]:
     while other in around.bound | around.links.names:
         other += "_"
     return other, re.sub(rf"^def\s+{name}\b", f"def {other}", source.text, count=1, flags=re.M)
-
-
-def _call_arguments(each: Call, around: Surroundings) -> list[str]:
-    found = []
-    for name, value in each.arguments.items():
-        kind = each.step.signature.parameters[name].kind
-        if kind is inspect.Parameter.VAR_POSITIONAL:
-            found += [_expression(each, around, name, entry) for entry in value]
-        elif kind is inspect.Parameter.VAR_KEYWORD:
-            found += [f"{k}={_expression(each, around, k, entry)}" for k, entry in value.items()]
-        elif kind is inspect.Parameter.POSITIONAL_ONLY or (
-            kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and _has_many(each)
-        ):
-            found.append(_expression(each, around, name, value))
-        else:
-            found.append(f"{name}={_expression(each, around, name, value)}")
-    return found
-
-
-def _has_many(each: Call) -> bool:
-    """Whether what comes in by position goes on into ``*args``: nothing before it has a name."""
-    kinds = {name: each.step.signature.parameters[name].kind for name in each.arguments}
-    return inspect.Parameter.VAR_POSITIONAL in kinds.values()
-
-
-# -- arguments ------------------------------------------------------------------------------
-
-
-def _arguments(each: Call, around: Surroundings) -> dict[str, str]:
-    """Parameter of the function -> the code of its value; of what was not given, the default's."""
-    found = {}
-    for name, parameter in each.step.signature.parameters.items():
-        if name in each.arguments:
-            found[name] = _expression(each, around, name, each.arguments[name])
-        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            found[name] = "()"
-        elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            found[name] = "{}"
-        else:
-            found[name] = _default(each, name)
-    return found
-
-
-def _default(each: Call, name: str) -> str:
-    arguments = each.step.source.node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    with_default = positional[len(positional) - len(arguments.defaults) :]
-    pairs = [
-        *zip(with_default, arguments.defaults, strict=True),
-        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
-    ]
-    return next(ast.unparse(value) for one, value in pairs if one.arg == name and value is not None)
-
-
-def _expression(each: Call, around: Surroundings, name: str, value: Any) -> str:
-    def named(thing: object) -> str | None:
-        return around.links.of(thing) if isinstance(thing, Value) else around.named(thing)
-
-    try:
-        return expression(value, named)
-    except NotPlain as error:
-        what = f"the argument '{name}' of step '{each.step.title}'"
-        raise not_plain(error, what, each.place) from None
-
-
-def _enclosing(each: Call) -> dict[str, str]:
-    """Variables of a function around the step's function, which the step has to have by value."""
-    function = inspect.unwrap(each.step.function)
-    names = function.__code__.co_freevars
-    found = {}
-    for name, cell in zip(names, function.__closure__ or (), strict=True):
-        source = each.step.source
-        what = f"'{name}', which step '{each.step.title}' takes from the function around it,"
-        try:
-            found[name] = expression(cell.cell_contents, lambda _: None)
-        except NotPlain as error:
-            kind = type(error.args[0]).__name__
-            raise UsageError(
-                f"{source.place}: {what} is of type {kind}: it cannot go along",
-                hint=f"make '{name}' a parameter of the step, or define the step at the top of "
-                f"{shown(source.file)}",
-            ) from None
-        except ValueError:
-            raise UsageError(
-                f"{source.place}: {what} has no value yet", hint="set it first"
-            ) from None
-    return found

@@ -8,18 +8,30 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
 from kale_pm.errors import UsageError
 from kale_pm.sdk.artifacts import Artifact
 from kale_pm.sdk.functions import FunctionSource, function_source
 from kale_pm.sdk.options import StepWords, option_tags
+from kale_pm.sdk.program import is_a_script, tell_what_ends_the_script
+from kale_pm.sdk.proxies import place
 from kale_pm.sdk.tracing import current_trace
 
 if TYPE_CHECKING:
     from kale_pm.face import Pipeline, Run, Sweep
     from kale_pm.kfp import CompileResult
-    from kale_pm.kfp.submit import ClusterRun, Schedule
+    from kale_pm.kfp.cluster_run import ClusterRun, Schedule
     from kale_pm.sdk.alone import StepRun
 
 _Parameters = ParamSpec("_Parameters")
@@ -111,11 +123,12 @@ class PipelineFunction:
 
         Inside of another pipeline its steps become steps of that one.
         """
+        __tracebackhide__ = True
         trace = current_trace()
         if trace is not None:
             with trace.inside(self):
                 return self.function(*args, **kwargs)
-        if _is_a_script(sys._getframe(1).f_globals):
+        if is_a_script(sys._getframe(1).f_globals):
             from kale_pm.sdk.script import run_as_script
 
             return run_as_script(self, args, kwargs)
@@ -130,6 +143,7 @@ class PipelineFunction:
         from kale_pm.sdk.definition import define
         from kale_pm.sdk.reading import read_pipeline
 
+        __tracebackhide__ = True
         return read_pipeline(define(self, args, kwargs))
 
     def run(self, *args: Any, **options: Any) -> Run:
@@ -156,7 +170,7 @@ class PipelineFunction:
         return write_notebook(define(self), Path(path))
 
     def check(self) -> None:
-        """Raise UsageError if calling the function does not carry out its body."""
+        """Raise UsageError if calling the function does not carry out its body, as steps."""
         function = inspect.unwrap(self.function)
         kinds: dict[str, Callable[[object], bool]] = {
             "generator": inspect.isgeneratorfunction,
@@ -170,17 +184,20 @@ class PipelineFunction:
                     f"the pipeline '{self.title}' is of the wrong kind: {kind}, not function",
                     hint="write an ordinary function that calls the steps",
                 )
+        names = getattr(function, "__globals__", {})
+        for name in getattr(getattr(function, "__code__", None), "co_names", ()):
+            if _keeps_files_as_no_step(names.get(name)):
+                raise UsageError(
+                    f"'{name}', which the pipeline '{self.title}' calls, keeps an artifact, but is "
+                    "no step",
+                    hint="write @artifact above a @step",
+                )
 
     def __repr__(self) -> str:
         return f"<pipeline '{self.title}'>"
 
     def _repr_html_(self) -> str:
         return self.to_pipeline()._repr_html_()
-
-
-def _is_a_script(names: Mapping[str, Any]) -> bool:
-    """Whether code of these globals is a program of its own, and no session."""
-    return names.get("__name__") == "__main__" and "__file__" in names and "In" not in names
 
 
 @overload
@@ -193,66 +210,112 @@ def step(
 ) -> Callable[[Callable[_Parameters, _Result]], StepFunction[_Parameters, _Result]]: ...
 
 
-def step(name: Any = None, **words: Any) -> Any:
+def step(name: Any = None, *more: Any, **words: Any) -> Any:
     """Make a function a step of pipelines; outside of one it stays the function that it is.
 
-    ``name`` is by default that of the function; the words are those of ``StepWords``.
+    ``name`` is by default that of the function; the words are those of ``StepWords``.  Raises
+    UsageError for what can be no step whatever it does.
     """
-    if callable(name):
+    if callable(name) and not more and not words:
         return step()(name)
+    _check_name("step", name, more)
 
     def decorate(function: Any) -> Any:
-        _refuse_both(function, PipelineFunction)
+        _check_function("step", function)
         return StepFunction(function, name, words)
 
     return decorate
 
 
-def pipeline(name: Any = None, **settings: Any) -> Any:
+def pipeline(name: Any = None, *more: Any, **settings: Any) -> Any:
     """Make a function the definition of a pipeline.
 
     ``settings`` are those of a notebook's metadata, in Kale's words and ours, such as
-    ``experiment``, ``image``, ``volumes`` and ``steps_defaults``.
+    ``experiment``, ``image``, ``volumes`` and ``steps_defaults``.  Raises UsageError for what
+    can be no pipeline whatever it does.
     """
-    if callable(name):
+    if callable(name) and not more and not settings:
         return pipeline()(name)
+    _check_name("pipeline", name, more)
 
     def decorate(function: Any) -> Any:
-        _refuse_both(function, StepFunction)
+        _check_function("pipeline", function)
+        if hasattr(function, _ARTIFACTS):
+            _refuse_artifact(f"the pipeline '{function.__name__}'")
         return PipelineFunction(function, name, settings)
 
     return decorate
 
 
-def _refuse_both(function: object, other: type) -> None:
-    if isinstance(function, other):
-        raise UsageError(
-            f"{function!r} cannot be a step and a pipeline at once",
-            hint="a pipeline may be called by another one, and its steps become steps there",
-        )
-
-
-def artifact(name: str, path: str | Path) -> Callable[[Any], Any]:
+def artifact(name: str = "", path: str | Path = "") -> Callable[[Any], Any]:
     """Keep a file that the step writes as ``name``: with the run, and shown in its notebook.
 
-    ``path`` is relative to the script's folder, and does not leave it.
-
-    May stand above or below @step.
+    ``path`` is relative to the script's folder, and does not leave it.  May stand above or below
+    @step.  Raises UsageError without the two, and for what is no step.
     """
+    if not isinstance(name, str) or not isinstance(path, str | Path) or not name or not str(path):
+        raise UsageError(
+            f"{place()}: @artifact takes the name of an artifact and the path of its file",
+            hint='write @artifact(name="chart", path="chart.svg")',
+        )
 
     def decorate(thing: Any) -> Any:
         one = Artifact(name, str(path))
         if isinstance(thing, PipelineFunction):
-            raise UsageError(
-                f"{thing!r} keeps no artifact: a step does", hint="write @artifact above a @step"
-            )
+            _refuse_artifact(repr(thing))
         if isinstance(thing, StepFunction):
             thing.artifacts = (one, *thing.artifacts)
-        else:
+        elif callable(thing):
             setattr(thing, _ARTIFACTS, (one, *getattr(thing, _ARTIFACTS, ())))
+        else:
+            _check_function("artifact", thing)
         return thing
 
     return decorate
 
 
+def _check_name(decorator: str, name: object, more: tuple[object, ...]) -> None:
+    if more or not isinstance(name, str | None):
+        raise UsageError(
+            f"{place()}: @{decorator} takes a text, its name, and all else by name",
+            hint=f'write @{decorator}(name="...", option=value), and the function below it',
+        )
+
+
+def _check_function(decorator: str, function: object) -> None:
+    """Raise UsageError for what ``@decorator`` cannot stand above."""
+    made = {StepFunction: "step", PipelineFunction: "pipeline"}.get(type(function))
+    if made == decorator:
+        raise UsageError(
+            f"{place()}: {function!r} is a {decorator} already",
+            hint=f"write @{decorator} once, with everything that it should say",
+        )
+    if made is not None:
+        raise UsageError(
+            f"{place()}: {function!r} cannot be a step and a pipeline at once",
+            hint="a pipeline may be called by another one, and its steps become steps there",
+        )
+    if not callable(function):
+        raise UsageError(
+            f"{place()}: @{decorator} stands above {function!r}, which is no function",
+            hint=f"write def below @{decorator}; a decorator between them has to give a function",
+        )
+
+
+def _keeps_files_as_no_step(thing: object) -> bool:
+    if not inspect.isfunction(thing) or not hasattr(thing, _ARTIFACTS):
+        return False
+    # A decorator above @step passes on what the function has.
+    inner = inspect.unwrap(thing, stop=lambda each: isinstance(each, StepFunction))
+    return not isinstance(inner, StepFunction)
+
+
+def _refuse_artifact(which: str) -> NoReturn:
+    raise UsageError(
+        f"{place()}: {which} keeps no artifact: a step does", hint="write @artifact above a @step"
+    )
+
+
 OURS = (step, artifact)
+
+tell_what_ends_the_script()

@@ -41,6 +41,7 @@ def define(
 
     Raises UsageError for what no pipeline can be, ParameterError for a value that does not fit.
     """
+    __tracebackhide__ = True  # for IPython and pytest: an error of the body is not about this
     function.check()
     source = function_source(function.function)
     assignments = assignments_of(function, source, args, kwargs or {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,25 @@ from kale_pm.face import Pipeline, Run
 from kale_pm.face.pipeline import standing_for
 from kale_pm.sdk.decorators import PipelineFunction
 from kale_pm.sdk.definition import define
+from kale_pm.sdk.program import end_with, program
 from kale_pm.sdk.reading import read_pipeline
 from kale_pm.sdk.traced import TracedPipeline
+from kale_pm.user_frames import traceback_for_users
 
 _COMMANDS = ("run", "check", "show", "slice", "compile", "submit", "sweep")
 _HELP = """\
-python {script}              run the pipeline on this machine
-python {script} --kfp        run it on a KFP server; with --dry-run nothing is sent
-python {script} COMMAND      check, show, slice, compile, sweep, as kale-pm does with a notebook
+{program}              run the pipeline on this machine
+{program} --kfp        run it on a KFP server; with --dry-run nothing is sent
+{program} COMMAND      check, show, slice, compile, sweep, as kale-pm does with a notebook
 
 Each takes the options of that command of kale-pm, such as these (see COMMAND --help):
 """
+_OWN = (
+    "if it is for the script itself: {name}.to_pipeline(...).run() takes no command line, and "
+    "python -m kale_pm {path} OPTIONS OF THE PIPELINE -- OPTIONS OF THE SCRIPT parts the two"
+)
 _called: list[PipelineFunction] = []
+_before_the_script_s: list[list[str]] = []  # what ``python -m kale_pm`` was told before ``--``
 
 
 def run_as_script(
@@ -37,25 +45,28 @@ def run_as_script(
 
     Whatever goes wrong is told, and ends the process.
     """
-    from kale_pm.console import prepare, show_error
+    from kale_pm.console import prepare
 
     _called.append(function)
     prepare()
     try:
-        return _carry_out(function, args, kwargs, sys.argv[1:])
+        arguments = _before_the_script_s[-1] if _before_the_script_s else sys.argv[1:]
+        return _carry_out(function, args, kwargs, arguments)
     except KalePmError as error:
-        show_error(error)
-        sys.exit(error.exit_code)
+        end_with(error)
 
 
 def run_file(path: Path, arguments: Sequence[str]) -> None:
     """Run the script at ``path`` as ``python`` does, with ``arguments`` as its command line.
 
-    A pipeline that it defines and does not call is called; with several of them it is an error.
+    Where ``--`` parts these, what stands before it is for the pipeline, and the script sees only
+    what stands behind.  A pipeline that it defines and does not call is called; with several of
+    them it is an error.
     """
-    from kale_pm.console import prepare, show_error
-
-    prepare()
+    if "--" in arguments:
+        end = arguments.index("--")
+        _before_the_script_s.append(list(arguments[:end]))
+        arguments = arguments[end + 1 :]
     sys.argv = [str(path), *arguments]
     sys.path[0] = str(path.parent.resolve())
     main = types.ModuleType("__main__")
@@ -68,8 +79,11 @@ def run_file(path: Path, arguments: Sequence[str]) -> None:
         if not _called:
             run_as_script(_only_pipeline(path, vars(main)), (), {})
     except KalePmError as error:
-        show_error(error)
-        sys.exit(error.exit_code)
+        end_with(error)
+    except Exception as error:  # noqa: BLE001 - the script's own, told as Python would tell it
+        traceback = traceback_for_users(error)
+        sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+        sys.exit(1)
 
 
 def _only_pipeline(path: Path, names: Mapping[str, Any]) -> PipelineFunction:
@@ -105,16 +119,20 @@ def _carry_out(
         made.append(read_pipeline(definition, strict=strict, overrides=settings))
         return made[-1]
 
-    command, rest = _command(arguments)
+    own = _OWN.format(name=function.function.__name__, path=sys.argv[0])
+    command, rest = _command(arguments, own)
     if {"-h", "--help"} & {*arguments} and arguments[0] not in _COMMANDS:
-        say(_HELP.format(script=path.name))
+        say(_HELP.format(program=program()))
     with standing_for(path, make):
-        _invoke([command, str(path), *rest])
+        _invoke(command, path, rest, own)
     return next((run for pipeline in made for run in pipeline.runs), None)
 
 
-def _command(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """The command that the script's arguments mean, and those that are left for it."""
+def _command(arguments: Sequence[str], own: str) -> tuple[str, list[str]]:
+    """The command that the script's arguments mean, and those that are left for it.
+
+    ``own`` says what to do about arguments of the script's own.
+    """
     rest = list(arguments)
     if "--watch" in rest:
         raise UsageError(
@@ -126,7 +144,7 @@ def _command(arguments: Sequence[str]) -> tuple[str, list[str]]:
     if rest and not rest[0].startswith("-"):
         raise UsageError(
             f"a script has no command '{rest[0]}'",
-            hint=f"it has {', '.join(_COMMANDS)}; what is done with runs is done by kale-pm",
+            hint=f"it has {', '.join(_COMMANDS)}; what is done with runs is done by kale-pm\n{own}",
         )
     if "--kfp" in rest:
         return "submit", [each for each in rest if each != "--kfp"]
@@ -135,12 +153,28 @@ def _command(arguments: Sequence[str]) -> tuple[str, list[str]]:
     return "run", rest
 
 
-def _invoke(arguments: Sequence[str]) -> None:
-    """Carry out a command of ``kale-pm``; what it ends with ends the process, but for success."""
-    from kale_pm.cli import app
+def _invoke(name: str, path: Path, arguments: Sequence[str], own: str) -> None:
+    """Carry out a command of ``kale-pm``, of which the script at ``path`` is the notebook.
 
+    What it ends with ends the process, but for success.
+    """
+    from typer.main import get_group
+
+    from kale_pm.cli import app
+    from kale_pm.console import show_hint
+
+    group = get_group(app)
+    command = group.commands[name]
+    (notebook,) = [each for each in command.params if each.param_type_name == "argument"]
+    assert notebook.name is not None
+    assert command.callback is not None
+    # Nobody has to name the script once more: so its usage does not ask for it.
+    command.params.remove(notebook)
+    command.callback = partial(command.callback, **{notebook.name: str(path)})
     try:
-        app(list(arguments), prog_name=f"python {Path(sys.argv[0]).name}")
+        group([name, *arguments], prog_name=program())
     except SystemExit as end:
+        if getattr(end.__context__, "option_name", None):
+            show_hint(own)
         if end.code:
             raise

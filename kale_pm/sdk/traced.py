@@ -10,6 +10,7 @@ from kale_pm.errors import StepFailed
 from kale_pm.events import Listener, ignore
 from kale_pm.face import Pipeline, Run
 from kale_pm.sdk.functions import shown
+from kale_pm.sdk.program import program
 
 if TYPE_CHECKING:
     from kale_pm.local import RunOptions
@@ -57,6 +58,10 @@ class TracedPipeline(Pipeline):
 
     marks: Marks = field(default_factory=Marks)
     runs: list[Run] = field(default_factory=list, compare=False)
+
+    @property
+    def check_command(self) -> str:
+        return f"{program()} check"
 
     def attempt(self, options: RunOptions, listener: Listener = ignore) -> Run:
         """As that of any pipeline; ``runs`` remembers it."""

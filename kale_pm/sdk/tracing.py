@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kale_pm.errors import UsageError
-from kale_pm.notebook.tags import legal_step_name
+from kale_pm.notebook.names import legal_step_name
 from kale_pm.sdk.proxies import Value, origin_of, place
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ From text, values or a file to a :class:`Space`, from it to trials, and from the
 somebody gave; ``cautions``, ``sharing``.
 """
 
-from kale_pm.sweep.files import read_trials
+from kale_pm.sweep.files import Row, read_trials
 from kale_pm.sweep.given import space_of
 from kale_pm.sweep.ranges import Range
-from kale_pm.sweep.sharing import Execution, Plan, Task, plan_sweep
+from kale_pm.sweep.sharing import Execution, Plan, plan_sweep
 from kale_pm.sweep.space import Choices, Space, Trial, draws, grid, trials
 from kale_pm.sweep.spelling import read_assignments, read_choices
 
@@ -18,8 +18,8 @@ __all__ = [
     "Execution",
     "Plan",
     "Range",
+    "Row",
     "Space",
-    "Task",
     "Trial",
     "draws",
     "grid",

@@ -81,18 +81,35 @@ def _of_files(
     # A path that varies is another one in every trial.
     fixed = {name: text for name, text in names.texts.items() if name not in varied}
     names = replace(names, texts=fixed)
+    written: dict[tuple[str, str], int] = {}
     for step in pipeline.steps:
-        written: dict[str, int] = {}
         for cell, tree in _trees(step.cells) if reach[step.name] else ():
             for use in file_uses(tree, names):
                 # What is named like a writer need not be one: frame.to_period("month").
                 if use.kind is Kind.WRITES and use.exact and is_file_name(use.path):
-                    written.setdefault(use.path, cell.number)
-        for path, number in written.items():
-            yield (
-                f"step {step.name} (cell {number}) writes '{path}' in every trial: "
-                "put a parameter into its name"
-            )
+                    written.setdefault((step.name, use.path), cell.number)
+    for (name, path), number in written.items():
+        writers = [step for step, other in written if other == path]
+        alone = all(_is_kept_for_its_readers(pipeline, reach, step, writers) for step in writers)
+        advice = ", or use -j 1" if alone else ""
+        yield (
+            f"step {name} (cell {number}) writes '{path}' in every trial: "
+            f"put a parameter into its name{advice}"
+        )
+
+
+def _is_kept_for_its_readers(
+    pipeline: Pipeline, reach: Mapping[str, Sequence[str]], step: str, writers: Sequence[str]
+) -> bool:
+    """Whether one job alone writes a file of ``step`` again only after all who take it have read.
+
+    The trials that share the step are neighbours then, since they share what comes before it.
+    """
+    own = set(reach[step])
+    before = pipeline.order[: pipeline.order.index(step)]
+    return all(own.issuperset(reach[each]) for each in before) and all(
+        set(reach[each]) == own for each in writers
+    )
 
 
 def _trees(cells: Sequence[Cell]) -> Iterator[tuple[Cell, ast.Module]]:

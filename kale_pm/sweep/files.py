@@ -17,11 +17,15 @@ _DELIMITERS = ",;\t"
 
 
 class Row(dict[str, Any]):
-    """The values that a file has for one trial, by name; ``place`` says where they stand."""
+    """The values that somebody has for one trial, by name; ``place`` says where they stand.
 
-    def __init__(self, values: Mapping[str, Any], place: str) -> None:
+    ``is_spelled`` says that texts spell values, as on the command line, for want of another way.
+    """
+
+    def __init__(self, values: Mapping[str, Any], place: str, *, is_spelled: bool = False) -> None:
         super().__init__(values)
         self.place = place
+        self.is_spelled = is_spelled
 
 
 def read_trials(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -75,16 +79,16 @@ def _similar(path: Path) -> str:
 
 
 def _of_csv(path: Path, text: str) -> Iterator[Row]:
-    first = text.lstrip("\r\n").partition("\n")[0]
+    lines = list(io.StringIO(text, newline=""))
+    first = next((line for line in lines if line.strip()), "")
     delimiter = next((sign for sign in _DELIMITERS if sign in first), ",")
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
-    )
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     names: list[str] | None = None
     try:
         for cells in reader:
             place = f"{path}, line {reader.line_num}"
-            if not cells:
+            # Of one column, "" is an empty cell: so those write it who make such files.
+            if len(cells) < 2 and not lines[reader.line_num - 1].strip():
                 continue
             if names is None:
                 names = _header(cells, place)
@@ -93,7 +97,8 @@ def _of_csv(path: Path, text: str) -> Iterator[Row]:
                 raise UsageError(reason, hint='put a value that has commas in quotes: "[1, 2]"')
             else:
                 filled = zip(names, cells, strict=True)
-                yield Row({name: cell for name, cell in filled if cell}, place)
+                values = {name: cell for name, cell in filled if cell}
+                yield Row(values, place, is_spelled=True)
     except csv.Error as error:
         hint = 'a cell in quotes ends with them, and has its own twice: "a ""b"" c"'
         raise UsageError(f"{path}, line {reader.line_num}: {error}", hint=hint) from None

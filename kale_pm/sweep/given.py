@@ -9,7 +9,7 @@ from typing import Any
 from kale_pm.errors import ParameterError, UsageError
 from kale_pm.model import PYTHON, Parameter
 from kale_pm.notebook.values import bind
-from kale_pm.sweep.faults import LARGEST, empty, named, too_many
+from kale_pm.sweep.faults import LARGEST, empty, misfit, named, too_many
 from kale_pm.sweep.ranges import Range, fitted
 from kale_pm.sweep.space import Choices, Space
 
@@ -25,9 +25,11 @@ def space_of(
     Of ``given``, every iterable varies but texts and mappings: lists, ranges, sets, generators,
     numpy arrays, pandas columns, and :class:`Range` and :class:`Choices`.  Anything else is
     fixed, and so is a single value.  For a parameter that is a list only a list of lists
-    varies.  Every value is converted and checked as that of a run, but for those of Choices.
+    varies.  Every value is converted and checked as that of a run, but for those of Choices,
+    and a text is no spelling of another value: it stays one where the parameter may hold it.
     The values of a row are never spread; its attribute ``place``, if it has one, says where it
-    stands.  ``language`` is that of the notebook.
+    stands, and ``is_spelled`` that its texts are spellings.  ``language`` is that of the
+    notebook.
 
     Raises ParameterError for an unknown name, a value that does not fit, and where there is
     none; UsageError for a name that stands in ``given`` and in a row, and for a row that is
@@ -109,6 +111,7 @@ def _row(
     if not isinstance(row, Mapping):
         hint = "give the trials as mappings: [{'depth': 3}, {'depth': 5}]"
         raise UsageError(f"{place}: {row!r} names no parameters", hint=hint)
+    spelled = getattr(row, "is_spelled", False)
     values = {}
     for column, value in row.items():
         name = str(column)  # those of a data frame may be numbers
@@ -118,14 +121,30 @@ def _row(
                 hint="give each parameter in one place",
             )
         try:
-            values[name] = _bound(named(parameters, name, language), value)
+            values[name] = _bound(named(parameters, name, language), value, spelled=spelled)
         except ParameterError as error:
             raise UsageError(f"{place}: {error.message}", hint=error.hint) from None
     return values
 
 
-def _bound(parameter: Parameter, value: object) -> Any:
-    return bind([parameter], {parameter.name: _plain(value)})[parameter.name]
+def _bound(parameter: Parameter, value: object, *, spelled: bool = False) -> Any:
+    try:
+        plain = _plain_inside(value)
+    except RecursionError:
+        raise misfit(parameter, "it contains itself, or too much in each other") from None
+    return bind([parameter], {parameter.name: plain}, spelled=spelled)[parameter.name]
+
+
+def _plain_inside(value: object) -> object:
+    """A value with all that it holds as Python's own ones."""
+    value = _plain(value)
+    if isinstance(value, dict):
+        return {key: _plain_inside(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain_inside(entry) for entry in value]
+    if isinstance(value, tuple):
+        return tuple(_plain_inside(entry) for entry in value)
+    return value
 
 
 def _plain(value: object) -> object:

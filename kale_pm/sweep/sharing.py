@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kale_pm.model import Pipeline
+from kale_pm.record import Task
 from kale_pm.sweep.cautions import cautions
 from kale_pm.sweep.space import Trial
-
-# An execution: the number of the trial that owns it, and the step.
-Task = tuple[int, str]
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,7 @@ class Execution:
 
     @property
     def task(self) -> Task:
+        """It, by the number of the trial that owns it."""
         return self.owner, self.step
 
 
@@ -35,9 +35,10 @@ class Plan:
 
     ``varied`` are the parameters by which the trials differ, in the order in which they were
     given.  ``reach`` says for every step which of them it depends on, itself or by a step above
-    it.  ``executions`` are in the order in which they are best begun: one trial
-    after the other.  ``parents`` are what an execution waits for.  ``owners`` are, for every
-    step, the trial whose execution each trial takes.
+    it.  ``executions`` are in the order in which they are best begun: one trial after the
+    other, and those together that share their first steps.  ``parents`` are what an execution
+    waits for.  ``owners`` are, for every step, the trial whose execution each trial takes.
+    ``fixed`` are the values that were given and are the same in all trials.
     """
 
     trials: tuple[Trial, ...]
@@ -47,6 +48,7 @@ class Plan:
     parents: Mapping[Task, tuple[Task, ...]]
     owners: Mapping[str, Mapping[int, int]] = field(repr=False)
     warnings: tuple[str, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def owner(self, trial: int, step: str) -> int:
         """The trial whose execution of ``step`` is that of ``trial``; KeyError if none is."""
@@ -78,7 +80,7 @@ def plan_sweep(pipeline: Pipeline, trials: Sequence[Trial], varied: Sequence[str
     trials = tuple(sorted(trials, key=lambda trial: trial.number))
     reach = _reach(pipeline, varied)
     # Steps that the same parameters reach are shared alike.
-    by_reach = {names: _first_alike(trials, names) for names in set(reach.values())}
+    by_reach = {names: _first_alike(trials, names) for names in dict.fromkeys(reach.values())}
     owners = {step: by_reach[names] for step, names in reach.items()}
     executions = tuple(_executions(trials, reach, by_reach))
     parents = {
@@ -122,12 +124,21 @@ def _executions(
     reach: Mapping[str, tuple[str, ...]],
     by_reach: Mapping[tuple[str, ...], Mapping[int, int]],
 ) -> Iterator[Execution]:
-    """By owner, and of one owner parents first: trial 1 is done before others have begun."""
+    """Trial by trial, those that share their first steps together; parents before children.
+
+    So nothing comes between a step and those that read a file of it, as far as that can be:
+    trials that share no more than a later step are not always neighbours.
+    """
     sharers = {names: _sharers(owners) for names, owners in by_reach.items()}
-    for trial in trials:
+    begun: set[Task] = set()
+    for trial in sorted(
+        trials, key=lambda trial: [owners[trial.number] for owners in by_reach.values()]
+    ):
         for step, names in reach.items():
-            if trial.number in sharers[names]:
-                yield Execution(step, sharers[names][trial.number])
+            owner = by_reach[names][trial.number]
+            if (owner, step) not in begun:
+                begun.add((owner, step))
+                yield Execution(step, sharers[names][owner])
 
 
 def _sharers(owners: Mapping[int, int]) -> dict[int, tuple[int, ...]]:

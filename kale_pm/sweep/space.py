@@ -122,8 +122,11 @@ def trials(
     """The trials of a sweep, and warnings: the whole grid, or ``random`` draws from the space.
 
     Of equal trials the first alone is left.  Raises UsageError for a range without a count
-    where nothing is drawn, for less than one draw, and for more trials than a million.
+    where nothing is drawn, for less than one draw, for a ``seed`` below 0, and for more trials
+    than a million.
     """
+    if seed < 0:  # Python's generator takes it for the number without the sign
+        raise UsageError(f"the seed {seed} is below 0", hint=f"take another one: --seed {-seed}")
     warnings = []
     size = space.size
     wanted = size if random is None else random

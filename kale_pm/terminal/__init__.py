@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from kale_pm.terminal.pipeline import pipeline_view, problem_counts, problems_view
     from kale_pm.terminal.run import RunLines, RunView, event_line, summary_view
     from kale_pm.terminal.sweep import SweepLines, SweepView
-    from kale_pm.terminal.text import error_view, more_failures_view, visible, warning_view
-    from kale_pm.terminal.trials import best_view, places_view, plan_line, plan_view, sweep_view
+    from kale_pm.terminal.text import (
+        error_view,
+        hint_view,
+        more_failures_view,
+        visible,
+        warning_view,
+    )
+    from kale_pm.terminal.trials import best_view, places_view, plan_head, plan_view, sweep_view
     from kale_pm.terminal.variables import WHOLE, pack_view, step_variables_view, variables_view
 
 __all__ = [
@@ -36,13 +42,14 @@ __all__ = [
     "event_line",
     "explanation_view",
     "fetched_view",
+    "hint_view",
     "history_view",
     "lacks_view",
     "more_failures_view",
     "pack_view",
     "pipeline_view",
     "places_view",
-    "plan_line",
+    "plan_head",
     "plan_view",
     "prepared_view",
     "problem_counts",
@@ -77,12 +84,13 @@ _HOMES = {
     "SweepLines": "kale_pm.terminal.sweep",
     "SweepView": "kale_pm.terminal.sweep",
     "error_view": "kale_pm.terminal.text",
+    "hint_view": "kale_pm.terminal.text",
     "more_failures_view": "kale_pm.terminal.text",
     "visible": "kale_pm.terminal.text",
     "warning_view": "kale_pm.terminal.text",
     "best_view": "kale_pm.terminal.trials",
     "places_view": "kale_pm.terminal.trials",
-    "plan_line": "kale_pm.terminal.trials",
+    "plan_head": "kale_pm.terminal.trials",
     "plan_view": "kale_pm.terminal.trials",
     "sweep_view": "kale_pm.terminal.trials",
     "WHOLE": "kale_pm.terminal.variables",

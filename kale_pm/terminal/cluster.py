@@ -14,7 +14,7 @@ from kale_pm.terminal.run import counts
 from kale_pm.terminal.text import STYLES, visible
 
 if TYPE_CHECKING:
-    from kale_pm.kfp.submit import ClusterRun, Schedule
+    from kale_pm.kfp.cluster_run import ClusterRun, Schedule
 
 
 def submitted_view(found: ClusterRun | Schedule) -> RenderableType:

@@ -51,11 +51,13 @@ def error_view(error: KalePmError) -> RenderableType:
     if len(lines) > _SCREEN:
         lines = [*lines[:_SCREEN], f"… and {len(lines) - _SCREEN} more lines"]
     message = "\n".join(visible(cut(line, 1000)) for line in lines)
-    parts = [Text.assemble(("error ", "bold red"), message)]
-    if error.hint:
-        hints = error.hint.splitlines()
-        parts += [Text(f"  → {visible(cut(hint, 1000))}", "cyan") for hint in hints]
-    return Group(*parts)
+    return Group(Text.assemble(("error ", "bold red"), message), hint_view(error.hint))
+
+
+def hint_view(hint: str) -> RenderableType:
+    """What to do about something; nothing where nobody knows."""
+    lines = hint.splitlines()
+    return Group(*(Text(f"  → {visible(cut(line, 1000))}", "cyan") for line in lines))
 
 
 def more_failures_view(failures: Sequence[StepFailed]) -> RenderableType:

@@ -17,9 +17,8 @@ from kale_pm.terminal.run import counts
 from kale_pm.terminal.sweep import first_line
 from kale_pm.terminal.text import STYLES, visible
 from kale_pm.terminal.trial_table import TrialTable, decimals_of, number, value
-from kale_pm.trials.goal import best, ranking
+from kale_pm.trials.goal import best, deciding_value, ranking
 from kale_pm.trials.table import TrialRow, columns
-from kale_pm.trials.values import finite_number
 
 _PLANNED = 20  # trials that a plan lists
 _LISTED, _FEWER = 30, 20  # trials that are listed all, and so many of more
@@ -33,21 +32,29 @@ def plan_view(plan: Plan, varied: Sequence[str], *, stored: int) -> RenderableTy
     ``stored`` of the executions have a result that an earlier run left.
     """
     shown = plan.trials[:_PLANNED]
-    table = TrialTable(["trial", *varied])
+    names = varied if len(plan.trials) > 1 else [*varied, *plan.fixed]
+    table = TrialTable(["trial", *names])
     for trial in shown:
-        values = (value(trial.parameters[name]) for name in varied)
+        values = (value(trial.parameters[name]) for name in names)
         table.add([number(str(trial.number)), *values])
     parts: list[RenderableType] = [table]
     if len(plan.trials) > len(shown):
         parts.append(Text(f"… and {len(plan.trials) - len(shown):,} more", "dim"))
+    if len(plan.trials) > 1:
+        parts += _in_all(plan)
     steps = ", ".join(f"{visible(step)} {count:,}" for step, count in plan.by_step.items())
-    line = plan_line(plan)
+    line = _plan_line(plan)
     if stored:
         line.append(f"; {stored:,} of them {'is' if stored == 1 else 'are'} stored")
     return Group(*parts, Text(), line, Text(f"  {steps}", "dim"))
 
 
-def plan_line(plan: Plan) -> Text:
+def plan_head(plan: Plan) -> RenderableType:
+    """What is said when the trials begin: how many there are, and what they have in common."""
+    return Group(_plan_line(plan), *_in_all(plan))
+
+
+def _plan_line(plan: Plan) -> Text:
     """How many trials there are, and what they take."""
     trials = f"{len(plan.trials):,} trial{'' if len(plan.trials) == 1 else 's'}"
     count = f"{plan.count:,} step execution{'' if plan.count == 1 else 's'}"
@@ -92,6 +99,12 @@ def best_view(sweep: Sweep) -> Text:
     return Text.assemble((f"★ trial {trial.number}", STYLES[State.DONE][1]), f"  {values}")
 
 
+def _in_all(plan: Plan) -> Iterator[RenderableType]:
+    if plan.fixed:
+        are = "the trial" if len(plan.trials) == 1 else "all trials"
+        yield Text(f"in {are}: {pairs(plan.fixed)}", "dim")
+
+
 def _results(sweep: Sweep) -> Iterator[RenderableType]:
     """The trials that are done, with the best first if there is a goal."""
     goal, varied = sweep.goal, sweep.record.varied
@@ -119,9 +132,7 @@ def _rest(rows: Sequence[TrialRow], sweep: Sweep) -> str:
     """How many trials are not listed, and how far from the best they are."""
     goal = sweep.goal
     told = f"{len(rows):,} more"
-    ranked = [
-        row for row in rows if goal and finite_number(row.metrics.get(goal.metric)) is not None
-    ]
+    ranked = [row for row in rows if goal and deciding_value(row, goal) is not None]
     if goal and ranked:
         worst = value_text(ranked[-1].metrics[goal.metric])
         told += f", {'down' if goal.direction == 'max' else 'up'} to {visible(goal.metric)}={worst}"

@@ -70,9 +70,8 @@ def gallery(
             f'</summary><div class="scatters">{"".join(dots)}</div></details>\n'
         )
     if len(metrics) > len(drawn):
-        others = [html_text(axis.label) for axis in metrics[len(drawn) :]]
-        left_out = ", ".join(f"<code>{label}</code>" for label in others)
-        yield f'<p class="quiet">Without a picture: {left_out}.</p>\n'
+        left_out = metrics[len(drawn) :]
+        yield f'<p class="quiet">Without a picture: {_names(left_out)}.</p>\n'
 
 
 @dataclass(frozen=True)
@@ -103,22 +102,28 @@ def _drawing(
 
 
 def _lines(drawing: _Drawing) -> str:
+    return parallel_coordinates([*drawing.parameters, *_measures(drawing)], drawing.selection)
+
+
+def _measures(drawing: _Drawing) -> list[Axis]:
+    """The metrics that are axes of the lines."""
     metrics = drawing.metrics
     if drawing.goal is None:
-        measures = metrics[: _MOST_BESIDE + 1]
-    else:  # the lines end at the goal, and have no gap before
-        ranked = [row for row in drawing.selection.rows if row.is_success]
-        others = [
-            axis
-            for axis in metrics[1:]
-            if len(axis.scale.ticks) > 1 and None not in map(axis.place, ranked)
-        ]
-        measures = [*others[:_MOST_BESIDE], metrics[0]]
-    return parallel_coordinates([*drawing.parameters, *measures], drawing.selection)
+        return [*metrics[: _MOST_BESIDE + 1]]
+    # The lines end at the goal, and have no gap before.
+    ranked = [row for row in drawing.selection.rows if row.is_success]
+    others = [
+        axis for axis in metrics[1:] if _varies(axis) and None not in map(axis.place, ranked)
+    ]
+    return [*others[:_MOST_BESIDE], metrics[0]]
+
+
+def _varies(axis: Axis) -> bool:
+    return len(axis.scale.ticks) > 1
 
 
 def _metric_axes(rows: Sequence[TrialRow], goal: Goal | None, names: Columns) -> list[Axis]:
-    """The metrics that are numbers, the goal's first."""
+    """The metrics that are numbers: the goal's first, then those that vary, then the others."""
     axes = []
     ended = [row for row in rows if row.is_success or row.is_failure]
     for name, label in names.metrics.items():
@@ -129,7 +134,7 @@ def _metric_axes(rows: Sequence[TrialRow], goal: Goal | None, names: Columns) ->
             better = "higher" if goal and goal.direction == "max" else "lower"
             note = f"{better} is better" if is_goal else ""
             axes.append(Axis(name, label, measure_scale(numbers), is_metric=True, note=note))
-    return sorted(axes, key=lambda axis: not axis.note)
+    return sorted(axes, key=lambda axis: (not axis.note, not _varies(axis)))
 
 
 def _parameter_axes(
@@ -144,6 +149,10 @@ def _parameter_axes(
     return axes
 
 
+def _names(axes: Sequence[Axis]) -> str:
+    return ", ".join(f"<code>{html_text(axis.label)}</code>" for axis in axes)
+
+
 def _legend(drawing: _Drawing) -> str:
     parts = []
     if drawing.goal:
@@ -153,4 +162,8 @@ def _legend(drawing: _Drawing) -> str:
     if any(row.is_failure for row in drawing.selection.rows):
         parts.append('<span><i class="swatch failed"></i>failed</span>')
     parts += [f"<span>{html_text(note)}</span>" for note in drawing.selection.notes]
+    shown = _measures(drawing)
+    missing = [axis for axis in drawing.metrics if _varies(axis) and axis not in shown]
+    if missing:
+        parts.append(f"<span>without {_names(missing)}</span>")
     return f'<p class="legend">{" ".join(parts)}</p>' if parts else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from kale_pm.errors import UsageError
-from kale_pm.trials.values import finite_number, number_text
+from kale_pm.trials.values import exact_number, number_text
 
 if TYPE_CHECKING:
     from kale_pm.trials.table import TrialRow
@@ -47,11 +46,13 @@ class Condition:
     value: float
 
     def __str__(self) -> str:
-        return f"{self.metric}{self.comparison}{number_text(self.value, digits=12)}"
+        is_whole = isinstance(self.value, int)
+        value = str(self.value) if is_whole else number_text(self.value, digits=12)
+        return f"{self.metric}{self.comparison}{value}"
 
     def holds(self, metrics: Mapping[str, Any]) -> bool:
         """Whether ``metrics`` have the number, and it is as the condition wants it."""
-        value = finite_number(metrics.get(self.metric))
+        value = exact_number(metrics.get(self.metric))
         return value is not None and _COMPARE[self.comparison](value, self.value)
 
 
@@ -60,6 +61,8 @@ def read_goal(text: str) -> Goal:
 
     Raises UsageError for anything else: no name tells whether more of it is better.
     """
+    if not isinstance(text, str):
+        raise UsageError(f"{text!r} names no metric", hint="write it as 'accuracy:max'")
     metric, _, word = (part.strip() for part in text.rpartition(":"))
     if metric and word in ("max", "min"):
         return Goal(metric, "max" if word == "max" else "min")
@@ -77,17 +80,16 @@ def read_condition(text: str) -> Condition:
 
     Raises UsageError for anything else.
     """
+    if not isinstance(text, str):
+        raise UsageError(f"{text!r} is no condition", hint="write it as 'accuracy>=0.95'")
     match = _CONDITION.fullmatch(text)
     if match is None or not match["metric"].strip():
         raise UsageError(
             f"'{text}' is no condition",
             hint="write it as accuracy>=0.95, with >=, <=, > or <, and in quotes for the shell",
         )
-    try:
-        value = float(match["value"])
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    value = _number(match["value"])
+    if value is None:
         raise UsageError(
             f"'{text}': '{match['value'].strip()}' is no number", hint="such as accuracy>=0.95"
         )
@@ -95,9 +97,19 @@ def read_condition(text: str) -> Condition:
     return Condition(match["metric"].strip(), comparison, value)
 
 
+def _number(text: str) -> float | None:
+    """The finite number that ``text`` spells; an int is exact."""
+    for read in (int, float):
+        try:
+            return exact_number(read(text))
+        except ValueError:
+            continue
+    return None
+
+
 def deciding_value(row: TrialRow, goal: Goal) -> float | None:
     """The finite number by which a trial is ranked; None if it has none, or was not done."""
-    return finite_number(row.metrics.get(goal.metric)) if row.is_success else None
+    return exact_number(row.metrics.get(goal.metric)) if row.is_success else None
 
 
 def best(rows: Sequence[TrialRow], goal: Goal) -> TrialRow | None:
@@ -120,5 +132,5 @@ def ranking(rows: Sequence[TrialRow], goal: Goal | None) -> tuple[TrialRow, ...]
 def _place(row: TrialRow, goal: Goal | None) -> tuple[bool, float, int]:
     value = deciding_value(row, goal) if goal else None
     if goal is None or value is None:
-        return True, 0.0, row.number
+        return True, 0, row.number
     return False, -value if goal.direction == "max" else value, row.number

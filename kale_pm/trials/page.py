@@ -32,12 +32,14 @@ def render_page(
     fixed: Mapping[str, Any] = {},
     logarithmic: Collection[str] = (),
     notes: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> str:
     """The page of the trials ``rows`` of a sweep, as a whole HTML document.
 
     ``varied`` are the parameters by which the trials differ, of which the ``logarithmic`` ones
     were spread by magnitude; ``fixed`` holds the others.  ``state`` is a word of
-    ``record.State``; ``facts`` stand below the title, ``notes`` below the table.
+    ``record.State``; ``facts`` stand below the title, ``warnings`` above all results, ``notes``
+    below the table.
     """
     script = _file("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -49,6 +51,7 @@ def render_page(
     ordered = ranking(rows, goal)
     chosen = best(rows, goal) if goal else None
     parts = [
+        _warnings(warnings),
         _best(chosen, rows, goal) if chosen and goal else _no_best(rows, goal),
         _failures(ordered),
         *gallery(rows, goal, varied, logarithmic),
@@ -63,7 +66,7 @@ def render_page(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{SIGNS.get(state, "")} {html_text(title)}: {_count(rows)}</title>
 <link rel="icon" href="data:,">
-<style>{_file("page.css")}{style()}</style>
+<style>{_common_style()}{_file("page.css")}{style()}</style>
 </head>
 <body>
 {_header(rows, title, state, facts)}
@@ -91,6 +94,17 @@ def _header(rows: Sequence[TrialRow], title: str, state: str, facts: Sequence[st
         f'<span class="state {kind}">{sign}{html_text(state)}</span></div>\n'
         f'<p class="facts">{" ".join(f"<span>{html_text(fact)}</span>" for fact in shown)}</p>\n'
         "</header>"
+    )
+
+
+def _warnings(texts: Sequence[str]) -> str:
+    if not texts:
+        return ""
+    title = "Warning" if len(texts) == 1 else f"{len(texts):,} warnings"
+    items = "".join(f"<li>{html_text(text)}</li>\n" for text in texts)
+    return (
+        '<section class="caution" aria-labelledby="warnings">'
+        f'<h2 id="warnings">{title}</h2>\n<ul>{items}</ul></section>\n'
     )
 
 
@@ -193,6 +207,10 @@ def _pairs(title: str, values: Mapping[str, Any]) -> str:
         for name, value in values.items()
     )
     return f'<section><h3>{title}</h3>\n<table class="pairs">{lines}</table></section>'
+
+
+def _common_style() -> str:
+    return (resources.files("kale_pm") / "pages.css").read_text("utf-8")
 
 
 def _file(name: str) -> str:

@@ -46,6 +46,8 @@ def select(rows: Sequence[TrialRow], goal: Goal | None, metrics: Sequence[str]) 
     failed = [row for row in rows if row.is_failure]
     kinds = {row.number: "failed" for row in failed}
     kinds |= _shades(shown, goal) if goal else {row.number: "plain" for row in shown}
+    if goal and shown and shown[0] is done[0]:  # else the best one is beyond all floats
+        kinds[shown[0].number] += " best"
     candidates = [*shown, *failed]
     chosen = _thinned(candidates, MOST)
     notes = []
@@ -84,6 +86,4 @@ def _shades(ranked: Sequence[TrialRow], goal: Goal) -> dict[int, str]:
         share = 1 - rank / max(1, len(ranked) - 1)
         # Squared, so that the strongest shades are left to the few that matter.
         kinds[row.number] = f"shade-{min(SHADES - 1, int(share**2 * SHADES))}"
-    if ranked:
-        kinds[ranked[0].number] += " best"
     return kinds

@@ -18,28 +18,44 @@ _UNSEEN = re.compile(
 _LONGEST = 200  # characters of one value; the CSV and the JSON hold all of them
 
 
-def finite_number(value: object) -> float | None:
-    """``value`` as a float, or None if it is no finite number; a bool is none.
+def exact_number(value: object) -> float | None:
+    """``value`` itself, or None if it is no finite number; a bool is none.
 
-    >>> [finite_number(value) for value in (3, 0.5, True, "7", float("nan"), None)]
-    [3.0, 0.5, None, None, None, None]
+    An int stays one, for no float tells 2**60 from 2**60 + 1.
+
+    >>> [exact_number(value) for value in (3, 0.5, True, "7", float("nan"), None)]
+    [3, 0.5, None, None, None, None]
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
+    return value if isinstance(value, int) or math.isfinite(value) else None
+
+
+def finite_number(value: object) -> float | None:
+    """``value`` as a float, for drawing; None if it is no finite number that a float can be.
+
+    >>> [finite_number(value) for value in (3, 0.5, True, 2**1100)]
+    [3.0, 0.5, None, None]
+    """
+    number = exact_number(value)
     try:
-        number = float(value)
+        return None if number is None else float(number)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
 
 
 def number_text(number: float, digits: int = 6) -> str:
     """A number with so many significant digits, and no zeros for nothing.
 
+    An int that no float can be has all its digits, or both ends of them.
+
     >>> [number_text(number) for number in (0.1, 1 / 3, 1e-05, 25_000_000, 40.0)]
     ['0.1', '0.333333', '1e-5', '2.5e7', '40']
     """
-    text = f"{number:.{digits}g}"
+    try:
+        text = f"{number:.{digits}g}"
+    except OverflowError:
+        return shortened(str(number), _LONGEST)
     mantissa, exponent, power = text.partition("e")
     return f"{mantissa}e{int(power)}" if exponent else text
 

@@ -7,14 +7,15 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import processes
 import pytest
+from tiny_notebooks import write_notebook
 
 import kale_pm
 
@@ -46,23 +47,71 @@ def _environment(extra: dict[str, str] | None = None) -> dict[str, str]:
     return {**plain, "PYTHONPATH": str(ROOT), **(extra or {})}
 
 
+def _answer_of(arguments: list[str], folder: Path, env: dict[str, str] | None = None) -> Answer:
+    """What Python says with these arguments, in the folder."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=_environment(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+class Commands:
+    """Processes of commands, forked from one that has imported much; see command_server.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self._out, self._err = folder / "out", folder / "err"
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("command_server.py"))],
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def answer_of(self, arguments: list[str], folder: Path) -> Answer:
+        request = {"arguments": arguments, "folder": str(folder), "environment": _environment()}
+        for path in (self._out, self._err):
+            path.write_bytes(b"")
+        request |= {"out": str(self._out), "err": str(self._err)}
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        code = int(self._server.stdout.readline())
+        out, err = (path.read_text(encoding="utf-8") for path in (self._out, self._err))
+        return Answer(code, out, err)
+
+    def stop(self) -> None:
+        self._server.communicate()
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    found = Commands(tmp_path_factory.mktemp("commands"))
+    yield found
+    found.stop()
+
+
 @pytest.fixture
-def kale(tmp_path: Path) -> Callable[..., Answer]:
-    """``kale("run", "a.ipynb")`` runs the command in ``tmp_path``."""
+def kale(tmp_path: Path, commands: Commands) -> Callable[..., Answer]:
+    """``kale("run", "a.ipynb")`` runs the command in ``tmp_path``.
+
+    With ``env``, be it empty, a fresh interpreter does.
+    """
 
     def call(*arguments: object, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> Answer:
-        done = subprocess.run(
-            [sys.executable, "-m", "kale_pm", *map(str, arguments)],
-            cwd=cwd,
-            env=_environment(env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        words = [str(argument) for argument in arguments]
+        if env is None:
+            return commands.answer_of(words, cwd)
+        return _answer_of(["-m", "kale_pm", *words], cwd, env)
 
     return call
 
@@ -106,17 +155,7 @@ def python(tmp_path: Path) -> Callable[[str], Answer]:
     """Run a script that uses the Python face, in a process of its own in ``tmp_path``."""
 
     def call(script: str) -> Answer:
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            cwd=tmp_path,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=120,
-            check=False,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        return _answer_of(["-c", script], tmp_path)
 
     return call
 
@@ -139,26 +178,9 @@ def notebook(tmp_path: Path) -> Callable[..., Path]:
 
     def write(name: str, *cells: tuple[str, str], **metadata: Any) -> Path:
         spec = {"name": "python3", "language": "python", "display_name": "Python 3"}
-        content = {
-            "nbformat": 4,
-            "nbformat_minor": 5,
-            "metadata": {"kernelspec": spec, **metadata},
-            "cells": [
-                {
-                    "cell_type": "code",
-                    "id": f"cell-{number}",
-                    "metadata": {"tags": tags.split()},
-                    "source": source,
-                    "outputs": [],
-                    "execution_count": None,
-                }
-                for number, (tags, source) in enumerate(cells, 1)
-            ],
-        }
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content), encoding="utf-8")
-        return path
+        return write_notebook(path, cells, {"kernelspec": spec, **metadata})
 
     return write
 
@@ -177,13 +199,5 @@ def chain(notebook: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
-    """Wait until something holds, for so long that only what hangs is a failure."""
-
-    def wait(holds: Callable[[], bool]) -> None:
-        for _ in range(3000):
-            if holds():
-                return
-            time.sleep(0.02)
-        pytest.fail("it did not happen within a minute")
-
-    return wait
+    """``until(holds)`` waits until something holds."""
+    return processes.until

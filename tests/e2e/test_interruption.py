@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
 
 import nbformat
 import pytest
+from processes import has_ended
 
 
 def latest(folder: Path) -> Path:
@@ -89,17 +89,6 @@ child.kill()
 """
 
 
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-        stat = Path(f"/proc/{process}/stat").read_text()
-    except ProcessLookupError:
-        return False
-    except FileNotFoundError:  # it went just now, or this system has no such folder
-        return not Path("/proc/self").exists()
-    return stat.rpartition(")")[2].split()[0] != "Z"
-
-
 @pytest.mark.parametrize(
     "signals",
     [
@@ -125,7 +114,7 @@ def test_an_interrupted_run_leaves_nothing_behind_and_goes_on_next_time(
 
     for number in signals:
         process.send_signal(number)
-    until(lambda: not any(map(is_alive, kernel_and_child)))
+    until(lambda: all(map(has_ended, kernel_and_child)))
     _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
@@ -157,7 +146,7 @@ def test_signals_without_end_do_not_disturb_the_end(notebook, start, until, tmp_
     assert process.returncode == 130
     assert "Traceback" not in err
     assert states(tmp_path) == {"slow": "interrupted", "last": "interrupted"}
-    assert not any(is_alive(int(pid)) for pid in pids.read_text().split())
+    assert all(has_ended(int(pid)) for pid in pids.read_text().split())
 
 
 def test_a_script_that_is_told_to_end_does_so_when_its_run_has_ended(
@@ -172,7 +161,7 @@ def test_a_script_that_is_told_to_end_does_so_when_its_run_has_ended(
 
     assert process.returncode == -signal.SIGTERM
     assert states(tmp_path) == {"slow": "interrupted"}
-    assert not any(is_alive(int(pid)) for pid in pids.read_text().split())
+    assert all(has_ended(int(pid)) for pid in pids.read_text().split())
 
 
 def test_a_run_that_was_killed_reads_interrupted(notebook, start, kale, until, tmp_path):
@@ -185,4 +174,4 @@ def test_a_run_that_was_killed_reads_interrupted(notebook, start, kale, until, t
 
     (run,) = (tmp_path / ".kale-pm/runs").glob("slow-*")
     assert kale("report", run.name, "--json").json["state"] == "interrupted"
-    until(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
+    until(lambda: all(has_ended(int(pid)) for pid in pids.read_text().split()))

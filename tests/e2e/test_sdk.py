@@ -176,6 +176,7 @@ def test_it_is_swept(script, kale):
     done = kale("script.py", "sweep", "-p", "n=2,4", "--best", "total:max", "--json")
     assert done.code == 0, done.err
     assert sorted(trial["metrics"]["total"] for trial in done.json["trials"]) == [1, 6]
+    assert kale("report", "script.py", "--json").json["id"] == done.json["id"]
 
 
 @pytest.mark.parametrize("started", [(), ("-m", "kale_pm")])
@@ -219,12 +220,155 @@ def test_what_is_wrong_is_said_without_a_traceback(script, kale, text, arguments
     assert "the script goes on" not in done.out
 
 
-@pytest.mark.parametrize("started", [(), ("-m", "kale_pm")])
+STARTED = pytest.mark.parametrize("started", [(), ("-m", "kale_pm")])
+WRONG = SMALL.replace("@pipeline(", "@step\n@pipeline(")
+
+
+class TestWhatIsWrongWhileAScriptIsRead:
+    @STARTED
+    def test_is_told_without_a_traceback(self, script, python_file, started):
+        script(WRONG)
+        done = python_file(*started, "script.py")
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == [
+            "error script.py:18: <pipeline 'small'> cannot be a step and a pipeline at once",
+            "  → a pipeline may be called by another one, and its steps become steps there",
+        ]
+
+    def test_is_so_in_a_module_of_the_project(self, script, python_file):
+        script(WRONG, "project/steps.py")
+        script("from .steps import small\n", "project/main.py")
+        done = python_file("-m", "project.main")
+        assert done.returncode == 2
+        assert done.stderr.startswith("error steps.py:18: ")
+
+    @STARTED
+    def test_is_told_with_the_line_that_led_to_it(self, script, python_file, started):
+        script(SMALL.replace("run = small(n=3)", "load.run(1, 2)"))
+        assert python_file(*started, "script.py").stderr.splitlines() == [
+            "error step 'load': too many positional arguments",
+            "  → its parameters: load(n)",
+            "  → it comes from script.py:24",
+        ]
+
+    def test_is_left_to_a_program_that_only_uses_the_script(self, script, python_file):
+        script(WRONG)
+        script("def load():\n    import script", "loader.py")
+        script("import loader\nloader.load()", "program.py")
+        done = python_file("program.py")
+        assert done.returncode == 1
+        assert done.stderr.startswith("Traceback")
+        assert done.stderr.splitlines()[-1].startswith("→ a pipeline may be called")
+
+    @STARTED
+    def test_is_left_to_python_where_the_script_s_own_code_fails(
+        self, script, python_file, started
+    ):
+        script(SMALL.replace("    add(load(n))", "    halves = n_of(3) / 0\n    add(load(n))"))
+        done = python_file(*started, "script.py")
+        assert done.returncode == 1
+        assert re.findall(r"line (\d+), in (\S+)", done.stderr) == [
+            ("25", "<module>"),
+            ("20", "small"),
+        ]
+        assert done.stderr.splitlines()[-1] == "NameError: name 'n_of' is not defined"
+
+    @STARTED
+    def test_is_told_by_the_line_where_it_is_no_python(self, script, python_file, started):
+        script(SMALL + "\ndef this(is none\n")
+        done = python_file(*started, "script.py")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert done.stderr.splitlines()[1].strip() == "def this(is none"
+
+    def test_reaches_the_hook_that_the_script_has_set(self, script, python_file):
+        hook = "import sys\nsys.excepthook = lambda kind, *_: print('mine', kind.__name__)\n"
+        script(hook + SMALL + "\n    1 / 0\n")
+        done = python_file("script.py", "show")
+        assert done.returncode == 1
+        assert done.stdout.splitlines()[-1] == "mine ZeroDivisionError"
+
+
+@STARTED
 def test_warnings_say_which_command_shows_them(script, python_file, started):
     script(SMALL.replace("n: int = 4", "n: int = 4, unused=1"))
     done = python_file(*started, "script.py", "compile")
     assert done.returncode == 0, done.stderr
     assert "1 warning: python script.py check" in done.stderr
+
+
+def test_a_module_of_a_package_is_named_as_python_takes_it(script, python_file, kale):
+    script("", "project/__init__.py")
+    script(SMALL.replace("n: int = 4", "n: int = 4, unused=1"), "project/main.py")
+    started = ("-m", "project.main")
+    done = python_file(*started)
+    assert done.returncode == 0, done.stderr
+    assert "1 warning: python -m project.main check" in done.stderr
+    shown = python_file(*started, "check", "--help").stdout
+    assert "Usage: python -m project.main check [OPTIONS]" in shown
+
+    assert kale("report", "project/main.py", "--json").json["metrics"] == {"total": 3}
+    assert "run it: python -m project.main" in kale("check", "project/main.py").err
+
+
+@pytest.mark.parametrize("command", ["check", "show", "slice", "compile", "submit", "sweep", "run"])
+def test_no_command_of_a_script_asks_for_a_notebook(script, kale, command):
+    script(SMALL)
+    done = kale("script.py", command, "--help")
+    usage = next(line.strip() for line in done.out.splitlines() if "Usage:" in line)
+    assert usage == f"Usage: python script.py {command} [OPTIONS]"
+    assert "Arguments" not in done.out
+
+
+PARSING = """
+import argparse
+import sys
+
+from kale_pm.sdk import pipeline, step
+
+
+@step
+def load(n):
+    return n
+
+
+@pipeline
+def small(n: int = 4):
+    load(n)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int, default=3)
+    {parse}
+    small(n=given.count)
+"""
+
+
+class TestAScriptWithOptionsOfItsOwn:
+    def test_is_told_how_the_two_are_parted(self, script, python_file):
+        script(PARSING.format(parse="given = parser.parse_args()"))
+        done = python_file("script.py", "--count", "5")
+        assert done.returncode == 2
+        assert "No such option: --count" in done.stderr
+        assert "small.to_pipeline(...).run() takes no command line" in done.stderr
+        assert "python -m kale_pm script.py OPTIONS OF THE PIPELINE --" in done.stderr
+
+    def test_other_mistakes_have_nothing_to_do_with_that(self, script, python_file):
+        script(SMALL)
+        assert "to_pipeline" not in python_file("script.py", "-j", "many").stderr
+
+    def test_gets_what_stands_behind_two_dashes(self, script, kale, tmp_path):
+        script(PARSING.format(parse="given = parser.parse_args()"))
+        done = kale("script.py", "compile", "-o", "small.yaml", "--", "--count", "5")
+        assert done.code == 0, done.err
+        assert "defaultValue: 5.0" in (tmp_path / "small.yaml").read_text(encoding="utf-8")
+
+    def test_may_leave_to_the_pipeline_what_it_does_not_know(self, script, python_file, tmp_path):
+        script(PARSING.format(parse="given, sys.argv[1:] = parser.parse_known_args()"))
+        done = python_file("script.py", "--count", "5", "compile", "-o", "small.yaml")
+        assert done.returncode == 0, done.stderr
+        assert "defaultValue: 5.0" in (tmp_path / "small.yaml").read_text(encoding="utf-8")
 
 
 def test_the_script_s_own_futures_hold(script, python_file):
@@ -277,6 +421,37 @@ def test_a_session_defines_and_runs_pipelines(python, tmp_path):
     assert done.code == 0, done.err
     assert done.out.splitlines()[-3:] == ["{'total': 11}", "True True", "[5, 6]"]
     assert Path(tmp_path / ".kale-pm" / "runs").is_dir()
+
+
+ERRORS_IN_A_SESSION = """
+from IPython.core.interactiveshell import InteractiveShell
+
+shell = InteractiveShell.instance()
+shell.run_line_magic("colors", "NoColor")
+for cell in [
+    "from kale_pm.sdk import pipeline, step",
+    "@step\\ndef load(n):\\n    return n",
+    "@pipeline\\ndef hasty(n: int = 3):\\n    if load(n):\\n        load(n)",
+    "hasty()",
+    "@pipeline\\ndef wrong(n: int = 3):\\n    load(1 / 0)",
+    "wrong()",
+]:
+    shell.run_cell(cell, store_history=True)
+import sys
+print("by", sys.excepthook.__module__)
+"""
+
+
+def test_a_session_shows_errors_with_the_lines_of_its_cells(python):
+    done = python(ERRORS_IN_A_SESSION)
+    assert done.out.splitlines()[-1] == "by sys"
+    assert "decorators.py" not in done.out
+    assert "tracing.py" not in done.out
+    refused, failed = done.out.split("UsageError: ")
+    assert "----> 1 hasty()" in refused
+    assert "----> 3     if load(n):" in refused
+    assert "\n→ do that inside of a step, which gets the value" in failed
+    assert "----> 3     load(1 / 0)" in failed
 
 
 def masked(line):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import pty
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import needs_terminal, on_terminal
 
 CELLS = (
     ("parameters", "lr: float = 0.1\ndepth: int = 3\nlayers: list = [32]"),
@@ -235,6 +232,48 @@ def test_for_programs(tune, kale, tmp_path):
     assert table.count("\n") == 3
 
 
+@pytest.mark.parametrize("way", ["--json", "--csv"])
+def test_programs_are_told_of_warnings_beside_what_they_read(way, notebook, kale, tmp_path):
+    notebook(
+        "tune.ipynb",
+        ("parameters", "lr = 0.1"),
+        ("block:a", "with open('model.txt', 'w') as file:\n    file.write(str(lr))"),
+    )
+    said = "step a (cell 2) writes 'model.txt' in every trial"
+    answer = kale("sweep", "tune.ipynb", "-p", "lr=1,2", way)
+
+    assert answer.code == 0
+    assert f"warning {said}: put a parameter into its name, or use -j 1" in answer.err
+    (folder,) = sweeps(tmp_path)
+    assert json.loads((folder / "sweep.json").read_text())["warnings"][0].startswith(said)
+    assert json.loads((folder / "results.json").read_text())["warnings"][0].startswith(said)
+    assert said.replace("'", "&#x27;") in (folder / "report.html").read_text()
+    if way == "--json":
+        assert answer.json["warnings"][0].startswith(said)
+
+
+def test_a_sweep_that_nobody_can_read_is_said_to_be_damaged(tune, kale, tmp_path):
+    kale("sweep", "tune.ipynb", "-p", "lr=0.1,0.2")
+    (folder,) = sweeps(tmp_path)
+    (folder / "sweep.json").write_text("{")
+
+    for asked in (
+        ("report",),
+        ("report", folder.name),
+        ("report", "tune.ipynb"),
+        ("vars", f"{folder.name}:1"),
+        ("sweep", folder.name, "--retry"),
+        ("sweep", "tune.ipynb", "--retry"),
+    ):
+        answer = kale(*asked)
+        assert answer.code == 1
+        assert f"{folder / 'sweep.json'} is damaged" in answer.err.replace("\n", "")
+        assert f"{folder.name}.0001" in answer.err
+    assert kale("vars", f"{folder.name}.0001").code == 0
+    assert kale("sweep", "tune.ipynb", "-p", "lr=0.1,0.2").code == 0
+    assert kale("report").code == 0
+
+
 def test_enough_is_enough(tune, kale, tmp_path):
     answer = kale(
         *("sweep", "tune.ipynb", "-j", "1", "-p", "depth=3,5,7,9"),
@@ -257,6 +296,9 @@ def test_a_sweep_is_neither_a_run_nor_a_notebook(tune, kale, tmp_path):
         assert f"{sweep}:best" in answer.err
     unknown = kale("vars", f"{sweep}:3")
     assert f"error sweep {sweep} has no trial 3\n  → trials: 1 to 2" in unknown.err
+    unknown = kale("report", f"{sweep}.0099")
+    assert f"error sweep {sweep} has no trial 99\n  → trials: 1 to 2" in unknown.err
+    assert kale("vars", f"{sweep}.2").out == kale("vars", f"{sweep}.0002").out
     anew = kale("sweep", sweep, "-p", "lr=0.3")
     assert anew.code == 2
     assert f"error {sweep} is a sweep" in anew.err
@@ -300,35 +342,14 @@ def _ended(folder: Path) -> list[int]:
     return [json.loads(line)["number"] for line in lines if line.endswith("\n")]
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+@needs_terminal
 def test_on_a_terminal_it_is_drawn_and_the_table_takes_its_place(tune, tmp_path):
-    main, child = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "60", "LINES": "30"}
-    environment["NO_COLOR"] = "1"
     asked = ("sweep", "tune.ipynb", "-p", "depth=0,3,5", "--best", "accuracy:max")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kale_pm", *asked],
-        cwd=tmp_path,
-        env=environment,
-        stdin=child,
-        stdout=child,
-        stderr=child,
-    )
-    os.close(child)
-    written = b""
-    while True:
-        try:
-            chunk = os.read(main, 65536)
-        except OSError:  # the terminal is gone when the process is
-            break
-        if not chunk:
-            break
-        written += chunk
-    os.close(main)
-    assert process.wait(timeout=60) == 1
+    code, drawn = on_terminal(*asked, folder=tmp_path, environment={"NO_COLOR": "1"})
 
-    assert b"\x1b[2K" in written
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode("utf-8"))
+    assert code == 1
+    assert "\x1b[2K" in drawn
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
     assert "/3 trials" in text
     assert "✗ trial 1  depth=0  failed  train: ValueError" in text
     assert "2 done, 1 failed in" in text

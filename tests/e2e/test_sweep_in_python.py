@@ -141,3 +141,32 @@ def test_a_failing_trial_is_no_exception_and_can_be_tried_again(tune, notebook, 
     assert out[5] == "True done [(1, 'train'), (1, 'score')]"
     assert out[6] == "True ['done', 'done']"
     assert out[7].startswith("UsageError: all trials of tune-")
+
+
+def test_what_is_to_be_known_before_is_a_warning_and_is_kept(notebook, python):
+    notebook(
+        "files.ipynb",
+        ("parameters", "lr = 0.1"),
+        ("block:a", "with open('model.txt', 'w') as file:\n    file.write(str(lr))\nloss = lr"),
+        ("metrics", "print(loss)"),
+    )
+    out = said(
+        python(
+            "import kale_pm, warnings\n"
+            "pipeline = kale_pm.load('files.ipynb')\n"
+            "with warnings.catch_warnings(record=True) as caught:\n"
+            "    sweep = pipeline.sweep(lr=[1, 2], best='los:min')\n"
+            "print([str(each.message) for each in caught] == list(sweep.warnings))\n"
+            "print(sweep.warnings[0])\n"
+            "print(sweep.warnings[1])\n"
+            "print(kale_pm.find_sweep().warnings == sweep.warnings)\n"
+        )
+    )
+
+    assert out == [
+        "True",
+        "step a (cell 2) writes 'model.txt' in every trial: put a parameter into its name, "
+        "or use -j 1",
+        "no cell names a metric 'los': did you mean 'loss'?",
+        "True",
+    ]

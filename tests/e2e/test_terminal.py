@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
 import re
-import subprocess
-import sys
 
 import pytest
+from processes import needs_terminal, on_terminal
 from rich.console import Console
 
 from kale_pm.events import (
@@ -234,35 +231,13 @@ def test_a_verbose_run_tells_whose_words_are_whose(notebook, kale):
     assert len([line for line in said if " | " in line]) == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+@needs_terminal
 @pytest.mark.parametrize("colour", [True, False])
 def test_on_a_terminal_the_lines_are_redrawn(colour, chain, tmp_path):
-    main, child = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "60", "LINES": "30"}
-    if not colour:
-        environment["NO_COLOR"] = "1"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kale_pm", "run", "chain.ipynb"],
-        cwd=tmp_path,
-        env=environment,
-        stdin=child,
-        stdout=child,
-        stderr=child,
-    )
-    os.close(child)
-    written = b""
-    while True:
-        try:
-            chunk = os.read(main, 65536)
-        except OSError:  # the terminal is gone when the process is
-            break
-        if not chunk:
-            break
-        written += chunk
-    os.close(main)
-    assert process.wait(timeout=60) == 0
+    environment = {} if colour else {"NO_COLOR": "1"}
+    code, text = on_terminal("run", "chain.ipynb", folder=tmp_path, environment=environment)
 
-    text = written.decode("utf-8")
+    assert code == 0
     assert "\x1b[2K" in text
     assert "starting" in text
     assert ("\x1b[32m" in text) is colour

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_notebooks import write_notebook
 
 import kale_pm
 from kale_pm import Pipeline
@@ -38,29 +39,12 @@ sys.exit(failed)
 """
 
 
-def write_notebook(path: Path, cells: Cells, metadata: Mapping[str, Any] | None = None) -> Path:
-    content = {
-        "cells": [
-            {
-                "cell_type": "code", "id": f"cell-{index}", "metadata": {"tags": tags.split()},
-                "source": source, "outputs": [], "execution_count": None,
-            }
-            for index, (tags, source) in enumerate(cells)
-        ],
-        "metadata": {"kale_pm": dict(metadata or {})},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }  # fmt: skip
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return path
-
-
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
     def make(cells: Cells, **metadata: Any) -> Pipeline:
         folder = tmp_path / f"folder-{len(list(tmp_path.glob('folder-*')))}"
         folder.mkdir()
-        return kale_pm.load(write_notebook(folder / "small.ipynb", cells, metadata))
+        return kale_pm.load(write_notebook(folder / "small.ipynb", cells, {"kale_pm": metadata}))
 
     return make
 

@@ -109,7 +109,8 @@ class FakeKfpWithOutputs(FakeKfp):
 
     def _object(self, uri: str) -> Answer:
         place = self.store / uri.removeprefix(ROOT).replace("/salt/", "/").lstrip("/")
-        if uri.startswith(ROOT) and place.is_file() and not self.archives:
+        is_object = place.is_file() and (not self.archives or place.parent.parent == self.store)
+        if uri.startswith(ROOT) and is_object:
             return Answer(place.read_bytes(), 200, "application/octet-stream")
         if uri.startswith(ROOT) and place.is_dir() and self.archives:
             packed = io.BytesIO()

@@ -21,7 +21,7 @@ from kale_pm import Pipeline
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.plan import plan
 from kale_pm.notebook.configuration import _ADVICE, _KEYS
-from kale_pm.notebook.tags import WORDS
+from kale_pm.notebook.vocabulary import WORDS
 from kale_pm.runtime.pod.packing import unpacked
 
 Make = Callable[..., Pipeline]

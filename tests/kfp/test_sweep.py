@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import packages_under_kfp, write_notebook
+from conftest import packages_under_kfp
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from tiny_notebooks import write_notebook
 
 import kale_pm
 from kale_pm import Pipeline
@@ -255,17 +256,18 @@ def test_equal_sweeps_give_equal_bytes_whatever_python_hashes(
 ) -> None:
     made = pipeline(CELLS)
     program = (
-        "import sys, kale_pm; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "import sys, kale_pm; from pathlib import Path\n"
         "from test_sweep import compiled\n"
-        "made = kale_pm.load(sys.argv[2])\n"
-        "compiled(made, Path(sys.argv[3]), lr=[0.1, 0.5], depth=[3, 2], word=['a', 'b'])"
+        "made = kale_pm.load(sys.argv[1])\n"
+        "compiled(made, Path(sys.argv[2]), lr=[0.1, 0.5], depth=[3, 2], word=['a', 'b'])"
     )
+    known = os.pathsep.join(filter(None, sys.path))  # where this module finds those it imports
     for seed in ("1", "2"):
         subprocess.run(
-            [sys.executable, "-c", program, Path(__file__).parent, made.path, f"{seed}.yaml"],
+            [sys.executable, "-c", program, made.path, f"{seed}.yaml"],
             check=True,
             cwd=tmp_path,
-            env={**os.environ, "PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": known},
         )
     assert (tmp_path / "1.yaml").read_bytes() == (tmp_path / "2.yaml").read_bytes()
 

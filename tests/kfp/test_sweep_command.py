@@ -76,6 +76,7 @@ def test_so_many_trials_are_pointed_to_runs_of_their_own(wine: Pipeline) -> None
     [
         (["--kfp", "--host", "x"], "--host goes not with --kfp", "add --as-runs"),
         (["--kfp", "--csv"], "--csv goes not with --kfp", "leave it out"),
+        (["--kfp", "--as-runs"], "--as-runs goes not with --kfp", "choose one"),
         (["--image", "x"], "--image is for a sweep on a cluster", "--kfp or --as-runs"),
         (["-o", "x.yaml"], "-o is for a sweep on a cluster", "add --kfp"),
     ],

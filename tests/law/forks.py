@@ -11,7 +11,13 @@ import traceback
 import types
 from pathlib import Path
 
-import kale_pm.runtime  # noqa: F401 - imported once here, not in every child
+# Imported once here, and not in every child.
+import cloudpickle  # noqa: F401
+import dill  # noqa: F401
+import nbformat  # noqa: F401
+import xxhash  # noqa: F401
+
+import kale_pm.runtime.step  # noqa: F401
 from kale_pm.model import Pipeline
 from kale_pm.slicing import cut
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from shells import in_one_kernel, in_steps
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.model import Pipeline
@@ -72,22 +73,4 @@ def apart(cells: list[dict[str, Any]]) -> list[tuple[list[str], str]]:
 
 
 def understood(cells: list[tuple[list[str], str]], folder: Path) -> Pipeline:
-    content = {
-        "cells": [
-            {
-                "cell_type": "code",
-                "id": f"cell-{index}",
-                "metadata": {"tags": tags},
-                "source": source,
-                "outputs": [],
-                "execution_count": None,
-            }
-            for index, (tags, source) in enumerate(cells)
-        ],
-        "metadata": {},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    path = folder / "case.ipynb"
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return understand(read(path))
+    return understand(read(write_notebook(folder / "case.ipynb", cells)))

@@ -7,7 +7,6 @@ more notebooks than CI does.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -18,6 +17,7 @@ import pytest
 from forks import run_forked
 from hypothesis import HealthCheck, Phase, given, note, settings
 from notebooks import Notebook, notebooks
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.kfp.compiling.relays import with_relays
@@ -91,14 +91,4 @@ def plain(printed: list[str]) -> list[str]:
 
 
 def understood(notebook: Notebook, folder: Path) -> Pipeline:
-    cells = [
-        {
-            "cell_type": "code", "id": f"cell-{index}", "metadata": {"tags": tags},
-            "source": source, "outputs": [], "execution_count": None,
-        }
-        for index, (tags, source) in enumerate(notebook.cells())
-    ]  # fmt: skip
-    path = folder / "law.ipynb"
-    content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return understand(read(path))
+    return understand(read(write_notebook(folder / "law.ipynb", notebook.cells())))

@@ -59,6 +59,13 @@ class Steps:
         assert not answer["kind"], answer["traceback"] or answer["text"]
         return answer["errors"]
 
+    def hand_over(self, make: str, use: str) -> None:
+        """Make ``v`` in a step, and use it in the step after next."""
+        self.run(make, gives="v")
+        self.run("", needs="v")
+        assert self.given() == []  # having it does not change it
+        self.run(use, needs="v")
+
     def refuse(self, code: str, gives: str = "v") -> str:
         """Run a step whose last cell has to fail; gives the text of the error."""
         answer = self._ask(code, "", gives)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.events import Event, StepStarted, Warned
@@ -114,13 +114,7 @@ class Runner:
         return replace(self, options=options)
 
     def write_cells(self, cells: Cells) -> None:
-        content = {
-            "cells": [_cell(number, *cell) for number, cell in enumerate(cells)],
-            "metadata": dict(self.metadata),
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-        self.path.write_text(json.dumps(content), encoding="utf-8")
+        write_notebook(self.path, cells, self.metadata)
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -129,17 +123,12 @@ class Runner:
         return path
 
 
-def _cell(number: int, tags: str, source: str) -> dict[str, Any]:
-    return {
-        "cell_type": "code",
-        "id": f"cell-{number}",
-        "metadata": {"tags": tags.split()},
-        "source": source,
-        "execution_count": None,
-        "outputs": [],
-    }
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Runner:
     return Runner(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """For what many tests of a module begin with: they work on copies of its folder."""
+    return Runner(tmp_path_factory.mktemp("once"))

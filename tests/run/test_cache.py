@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -41,9 +42,15 @@ def replaced(old: str, new: str) -> list[tuple[str, str]]:
     return [(tags, source.replace(old, new)) for tags, source in CHAIN]
 
 
+@pytest.fixture(scope="module")
+def finished(run_once: Runner) -> Path:
+    run_once(CHAIN).raise_for_failures()
+    return run_once.folder
+
+
 @pytest.fixture
-def done(run: Runner) -> Runner:
-    run(CHAIN).raise_for_failures()
+def done(finished: Path, run: Runner) -> Runner:
+    shutil.copytree(finished, run.folder, symlinks=True, dirs_exist_ok=True)
     return run
 
 
@@ -396,6 +403,53 @@ def test_a_file_written_by_one_step_and_read_by_a_later_one(run: Runner) -> None
     assert "write" in ran.executed
     assert (run.folder / "rows.txt").read_text() == "x"
     assert ran.printed("read") == "1\n"
+
+
+LOGGING = "import logging\nlogging.basicConfig(filename='run.log', level='INFO')"
+
+
+def test_steps_that_append_to_one_log_are_not_executed_for_each_other(run: Runner) -> None:
+    log = "logging.info('here')"
+    cells = [("imports", LOGGING), ("block:a", f"x = 1\n{log}"), ("block:b prev:a", f"x\n{log}")]
+    assert run(cells).executed == ["a", "b"]
+    run.write("run.log", "somebody else's lines")
+    assert run().executed == []
+    (run.folder / "run.log").unlink()
+    ran = run()
+    assert "a" in ran.executed
+    assert ran.why("a") == "run.log changed"
+
+
+def test_who_reads_a_log_sees_what_others_append(run: Runner) -> None:
+    append = "with open('rows.txt', 'a') as f:\n    f.write('x')"
+    cells = [("block:a", append), ("block:b prev:a", "print(open('rows.txt').read())")]
+    assert run(cells).printed("b") == "x\n"
+    assert run().executed == []
+    run.write("rows.txt", "changed")
+    ran = run()
+    assert ran.executed == ["b"]
+    assert ran.printed("b") == "changed\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('rows.txt', 'a').close()\nprint(open('rows.txt').read())",
+        "open('rows.txt', 'w').close()\nopen('rows.txt', 'a').close()",
+        "open('rows.txt', 'a+').close()",
+        # What is read by others than Python, who escape the audit.
+        "open('rows.txt', 'a').close()\nimport other\nother.read_csv('rows.txt')",
+        "open('rows.txt', 'a').close()\n!cat rows.txt",
+    ],
+)
+def test_who_does_more_to_a_file_than_append_is_executed_when_it_changes(
+    run: Runner, code: str
+) -> None:
+    run.write("other.py", "read_csv = len")
+    assert run([("block:a", code)]).executed == ["a"]
+    assert run().executed == []
+    run.write("rows.txt", "changed")
+    assert run().executed == ["a"]
 
 
 def test_a_result_is_not_kept_if_its_file_changed_while_the_step_ran(run: Runner) -> None:

@@ -6,11 +6,11 @@ import json
 import os
 import re
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from processes import has_ended, until
 
 from kale_pm.errors import PipelineError, UsageError
 from kale_pm.events import StepRetried
@@ -331,20 +331,7 @@ def test_a_step_over_its_timeout_is_ended_with_all_that_it_started(run: Runner) 
     assert (error.ename, error.cell) == ("CellTimeoutError", 2)
     assert "timeout of 2 seconds" in error.evalue
     assert "timeout:SECONDS" in error.hint
-    assert is_gone(int((run.folder / "child").read_text()))
-
-
-def is_gone(process: int) -> bool:
-    """Whether the process has ended; a zombie that nobody waits for has."""
-    for _ in range(100):
-        try:
-            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.05)
-    return False
+    until(lambda: has_ended(int((run.folder / "child").read_text())))
 
 
 def test_a_step_that_may_be_retried_is_and_keeps_the_last_attempt(run: Runner) -> None:

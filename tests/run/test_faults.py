@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from processes import until
 
 import kale_pm
 from kale_pm.events import Event, StepFinished, StepStarted
@@ -87,15 +88,6 @@ def commands(tmp_path: Path) -> Iterator[Commands]:
             process.communicate()
     for left in made.running() if Path("/proc/self/environ").exists() else []:
         os.kill(left, signal.SIGKILL)
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Wait until something holds, for so long that only what hangs is a failure."""
-    for _ in range(3000):
-        if holds():
-            return
-        time.sleep(0.02)
-    pytest.fail("it did not happen within a minute")
 
 
 SLEEP = """

@@ -69,7 +69,8 @@ def test_another_interpreter_gets_the_runtime_from_a_folder_that_holds_nothing_e
     assert path_of(ran, "b")[0] == str(place)
     assert [entry.name for entry in place.iterdir()] == ["kale_pm"]
     assert {entry.name for entry in (place / "kale_pm").iterdir()} - {"__pycache__"} == {
-        *("__init__.py", "errors.py", "events.py", "record.py", "strict_json.py", "runtime")
+        *("__init__.py", "errors.py", "events.py", "record.py", "strict_json.py", "user_frames.py"),
+        "runtime",
     }
     assert other().states() == {"a": "cached", "b": "cached"}
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from processes import driving, has_ended, until
 
 from kale_pm.errors import LoadError, ParameterError, StoreError, UsageError
 from kale_pm.events import Event
@@ -220,6 +217,16 @@ def test_metrics_by_tag_by_call_and_by_scrapbook(run: Runner) -> None:
     assert books["a"].metadata.papermill.exception is None
 
 
+def test_a_metric_that_is_none_is_kept_and_leaves_the_notebook_readable(run: Runner) -> None:
+    scrapbook = pytest.importorskip("scrapbook")
+    code = "import kale_pm\nkale_pm.metric('loss', None)\nkale_pm.metric('score', 2)"
+    ran = run([("block:a", code)]).raise_for_failures()
+    assert read_run(ran.folder).metrics == {"loss": None, "score": 2}
+    book = scrapbook.read_notebook(str(ran.folder / "notebooks" / "a.ipynb"))
+    assert book.scraps.data_dict == {"score": 2}
+    assert "loss = None" in str(ran.notebook("a"))
+
+
 def test_a_scrap_of_an_unknown_encoder_is_told(run: Runner) -> None:
     payload = "{'name': 'x', 'data': '1', 'encoder': 'odd', 'version': 1}"
     mime = "application/scrapbook.scrap.odd+json"
@@ -274,17 +281,19 @@ LONG = [
 def test_an_interrupted_run_says_so_leaves_no_kernel_and_resumes(
     run: Runner, number: signal.Signals
 ) -> None:
+    before = run([("block:before", "x = 1")]).folder
     run.write_cells([("imports", "import os\nnap = 60"), *LONG])
     flag = run.folder / "started"
-    with driving(run) as driver:
-        wait_for(lambda: driver.poll() is not None or (flag.exists() and flag.read_text()))
+    with driving(SCRIPT, run.path) as driver:
+        until(lambda: driver.poll() is not None or (flag.exists() and flag.read_text()))
         driver.send_signal(number)
         said = driver.communicate(timeout=60)[1]
     assert driver.returncode != 0
     assert flag.exists(), said
     kernel = int(flag.read_text())
-    wait_for(lambda: has_ended(kernel))
-    folder = find_store(run.folder).find_run() if number == signal.SIGINT else only_run(run)
+    until(lambda: has_ended(kernel))
+    folder = find_store(run.folder).find_run()
+    assert folder != before
     record = read_run(folder)
     assert record.state is State.INTERRUPTED
     assert record.steps["first"].state is State.DONE
@@ -295,40 +304,6 @@ def test_an_interrupted_run_says_so_leaves_no_kernel_and_resumes(
     flag.unlink()
     ran = run([("imports", "import os\nnap = 60"), *LONG[:2], LONG[3]])
     assert ran.executed == ["after", "long"]
-
-
-@contextmanager
-def driving(run: Runner) -> Iterator[subprocess.Popen[str]]:
-    """Another process that runs the notebook; it is gone afterwards."""
-    command = [sys.executable, "-c", SCRIPT, str(run.path)]
-    driver = subprocess.Popen(command, cwd=run.folder, stderr=subprocess.PIPE, text=True)
-    try:
-        yield driver
-    finally:
-        driver.kill()
-        driver.wait()
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail("it did not happen within 30 seconds")
-
-
-def has_ended(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state == "Z"
-
-
-def only_run(run: Runner) -> Path:
-    folders = [p for p in (run.store / "runs").iterdir() if not p.is_symlink()]
-    assert len(folders) == 1
-    return folders[0]
 
 
 def test_a_store_that_cannot_be_made_is_a_clear_error(run: Runner) -> None:

@@ -201,6 +201,28 @@ def test_a_failing_step_ends_the_pipeline_and_leaves_its_notebook(script):
     assert "divide_result = 1 / below" in sources(caught.value.run, "divide")
 
 
+def test_an_error_of_kale_pm_s_own_in_a_step_is_about_the_step_s_line(script):
+    made = script(
+        """
+        @step
+        def look():
+            from kale_pm import load
+
+            load("nowhere.ipynb")
+
+        @pipeline
+        def small():
+            look()
+        """
+    )
+    with pytest.raises(StepFailed) as caught:
+        made.small()
+    error = caught.value.run.record.steps["look"].error
+    assert error.source == 'load("nowhere.ipynb")'
+    assert "→ check the path" in error.traceback
+    assert "kale_pm/notebook" not in error.traceback
+
+
 def test_a_missing_artifact_fails_the_step(script):
     made = script(
         """
@@ -216,6 +238,28 @@ def test_a_missing_artifact_fails_the_step(script):
     )
     with pytest.raises(StepFailed, match="the step has written no file nowhere"):
         made.small()
+
+
+def test_a_large_file_is_an_artifact_like_any_other(script):
+    text = """
+        @artifact("model", "model.bin")
+        @step
+        def train(n):
+            with open("model.bin", "wb") as file:
+                file.truncate(30_000_000)
+
+        @pipeline
+        def small(n=1):
+            train(n)
+        """
+    for expected in ("done", "cached"):
+        run = script(text).small.run()
+        assert states(run) == {"train": expected}
+        kept = run.steps["train"].artifacts["model"]
+        assert kept.path.stat().st_size == 30_000_000
+        assert run.steps["train"].notebook.stat().st_size < 100_000
+        saved = kept.save(run.folder)
+        assert saved.stat().st_size == 30_000_000
 
 
 class TestAlone:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes import driving, has_ended, until
 
 from kale_pm.events import CellFinished, CellStarted, OfTrial, StepStarted, SweepEvent
 from kale_pm.local import RunOptions, read_run
@@ -181,6 +177,40 @@ def test_trials_and_steps_share_one_pool_of_workers(run: Runner, jobs: int) -> N
     assert at_once[-1] == 0
 
 
+FILED = [
+    ("imports", "import time"),
+    ("parameters", "q = 1\nk = 0"),
+    ("block:train", "with open('model.txt', 'w') as file:\n    file.write(str(k))"),
+    ("block:judge prev:train", "time.sleep(0.1)\nread = 10 * int(open('model.txt').read()) + q"),
+    ("metrics", "read"),
+]
+
+
+def test_one_job_reads_in_each_trial_the_file_that_this_trial_wrote(run: Runner) -> None:
+    run.write_cells(FILED)
+    for _ in range(2):  # the second time with what is stored
+        swept = sweep(run, 1, q=[1, 2], k=[1, 2, 3])
+        read = [trial.metrics["read"] for trial in swept.record.trials]
+        assert read == [11, 21, 31, 12, 22, 32]
+    assert run(None, q=1, k=2).record.metrics == {"read": 21}
+
+
+def test_trials_that_append_to_one_log_are_not_executed_for_each_other(run: Runner) -> None:
+    log = "logging.info('here')"
+    run.write_cells(
+        [
+            ("imports", "import logging\nlogging.basicConfig(filename='run.log', level='INFO')"),
+            ("parameters", "n = 1"),
+            ("block:load", f"x = 2\n{log}"),
+            ("block:judge prev:load", f"score = x * n\n{log}"),
+            ("metrics", "score"),
+        ]
+    )
+    assert len(sweep(run, n=[1, 2]).executed) == 3
+    assert sweep(run, n=[1, 2]).executed == []
+    assert sweep(run, n=[1, 2, 3]).executed == [(3, "judge")]
+
+
 def test_the_page_leads_to_every_notebook_that_was_executed(run: Runner) -> None:
     import re
 
@@ -224,15 +254,17 @@ def test_a_sweep_that_is_ended_says_so_leaves_no_kernel_and_resumes(
     run: Runner, number: signal.Signals
 ) -> None:
     run.write_cells(SLOW)
+    before = sweep(run, number=[7]).folder
     flag = run.folder / "started"
-    with driving(run) as driver:
-        wait_for(lambda: driver.poll() is not None or is_waiting(run))
+    with driving(SCRIPT, run.path) as driver:
+        until(lambda: driver.poll() is not None or is_waiting(run))
         driver.send_signal(number)
         said = driver.communicate(timeout=60)[1]
     assert driver.returncode != 0
     assert flag.exists(), said
-    wait_for(lambda: has_ended(int(flag.read_text())))
-    (folder,) = (p for p in (run.store / "sweeps").iterdir() if not p.is_symlink())
+    until(lambda: has_ended(int(flag.read_text())))
+    folder = find_sweep("latest", run.folder)
+    assert folder == find_sweep("latest-notebook", run.folder) != before
     record = read_sweep(folder)
     assert record.state is State.INTERRUPTED
     assert [t.state.value for t in record.trials] == ["done", "done", "interrupted", "interrupted"]
@@ -241,7 +273,6 @@ def test_a_sweep_that_is_ended_says_so_leaves_no_kernel_and_resumes(
     assert record.trials[3].run is None
     assert read_run(third).state is State.INTERRUPTED
     if number == signal.SIGINT:
-        assert find_sweep("latest", run.folder) == folder
         assert (folder / "results.csv").read_text().count("\n") == 5
         assert "so far" in (third / "notebooks" / "work.ipynb").read_text()
     run.write("go", "")
@@ -253,11 +284,11 @@ def test_a_sweep_that_is_ended_says_so_leaves_no_kernel_and_resumes(
 def test_a_sweep_that_was_killed_can_be_finished_in_its_place(run: Runner) -> None:
     run.write_cells(SLOW)
     flag = run.folder / "started"
-    with driving(run) as driver:
-        wait_for(lambda: driver.poll() is not None or is_waiting(run))
+    with driving(SCRIPT, run.path) as driver:
+        until(lambda: driver.poll() is not None or is_waiting(run))
         driver.kill()
         driver.communicate(timeout=60)
-    wait_for(lambda: has_ended(int(flag.read_text())))
+    until(lambda: has_ended(int(flag.read_text())))
     run.write("go", "")
     (folder,) = (p for p in (run.store / "sweeps").iterdir() if not p.is_symlink())
     before = read_sweep(folder)
@@ -271,36 +302,8 @@ def test_a_sweep_that_was_killed_can_be_finished_in_its_place(run: Runner) -> No
     ]
 
 
-@contextmanager
-def driving(run: Runner) -> Iterator[subprocess.Popen[str]]:
-    """Another process that sweeps the notebook; it is gone afterwards."""
-    command = [sys.executable, "-c", SCRIPT, str(run.path)]
-    driver = subprocess.Popen(command, cwd=run.folder, stderr=subprocess.PIPE, text=True)
-    try:
-        yield driver
-    finally:
-        driver.kill()
-        driver.wait()
-
-
 def is_waiting(run: Runner) -> bool:
     """Whether two trials have ended, and the third waits."""
     flag = run.folder / "started"
     ended = (path.read_text() for path in run.store.glob("sweeps/*-*-*/trials.jsonl"))
     return flag.exists() and bool(flag.read_text()) and any(t.count("\n") == 2 for t in ended)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail("it did not happen within 30 seconds")
-
-
-def has_ended(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state == "Z"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from tiny_notebooks import write_notebook
 
 import kale_pm
 from kale_pm import Pipeline
@@ -42,24 +42,7 @@ CELLS: Cells = [
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
     def write(cells: Cells = CELLS, kernelspec: Any = BASH, **options: Any) -> Pipeline:
-        content = {
-            "cells": [
-                {
-                    "cell_type": "code",
-                    "id": f"cell-{number}",
-                    "metadata": {"tags": tags.split()},
-                    "source": source,
-                    "outputs": [],
-                    "execution_count": None,
-                }
-                for number, (tags, source) in enumerate(cells)
-            ],
-            "metadata": {"kernelspec": kernelspec},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-        path = tmp_path / "notebook.ipynb"
-        path.write_text(json.dumps(content), encoding="utf-8")
+        path = write_notebook(tmp_path / "notebook.ipynb", cells, {"kernelspec": kernelspec})
         return kale_pm.load(path, **options)
 
     return write

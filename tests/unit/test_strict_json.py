@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kale_pm.strict_json import dumps, finite, number
+from kale_pm.strict_json import dumps, exact, finite, number, restored
 
 
 @dataclass(frozen=True)
@@ -86,3 +86,22 @@ def test_numbers_come_back(value: object) -> None:
 
 def test_nan_comes_back() -> None:
     assert math.isnan(number(strictly(dumps(NAN))))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(NAN, INFINITE, -INFINITE, "NaN", "Infinity", 0.5, 3, True, None, "forest"),
+        [1.0, INFINITE, "Infinity", [NAN, "NaN"]],
+        {"a": NAN, "b": {"c": [-INFINITE]}},
+        *({"$float": "NaN"}, {"$float": NAN}, {"$$float": [INFINITE]}, {"$$$float": {"$float": 1}}),
+        {"$float": "NaN", "other": NAN},
+    ],
+)
+def test_no_value_is_taken_for_another_one(value: object) -> None:
+    assert repr(restored(strictly(dumps(exact(value))))) == repr(value)
+
+
+@pytest.mark.parametrize("value", ["NaN", [1.5, "a", None, True], {"a": {"b": 1}, "$int": "1"}])
+def test_ordinary_values_stay_as_they_are(value: object) -> None:
+    assert exact(value) == value

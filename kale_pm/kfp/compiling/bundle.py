@@ -123,14 +123,14 @@ def runtime_archive() -> str:
 def closing_archive() -> str:
     """``kale_pm.report``, what the exit task calls, and the modules that they import."""
     return _with_imports(
-        [*_files("report"), *_files("runtime/style.css", "runtime/pod/closing.py")]
+        _files("report", "pages.css", "runtime/style.css", "runtime/pod/closing.py")
     )
 
 
 @cache
 def selecting_archive() -> str:
     """``kale_pm.trials``, by which the last step of a sweep chooses, and what that needs."""
-    return _with_imports(_files("trials", "runtime/pod/parameters.py"))
+    return _with_imports(_files("trials", "pages.css", "runtime/pod/parameters.py"))
 
 
 def _files(*parts: str) -> list[Path]:

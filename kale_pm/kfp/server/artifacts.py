@@ -37,6 +37,14 @@ def sibling(uri: str, output: str) -> str:
     return f"{address.rpartition('/')[0]}/{output}{mark}{query}"
 
 
+def download_object(connection: Connection, uri: str, target: Path) -> None:
+    """Write the artifact at ``uri``, which is a file, to ``target``.
+
+    Raises ServerError if it cannot be had, OSError if it cannot be written.
+    """
+    _write(_content(connection, uri), target)
+
+
 def download_file(connection: Connection, uri: str, name: str, target: Path) -> None:
     """Write the file ``name`` of the folder artifact at ``uri`` to ``target``.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kale_pm.errors import LoadError, ServerError
-from kale_pm.kfp.server.artifacts import download_file
+from kale_pm.kfp.server.artifacts import download_file, download_object, sibling
 from kale_pm.kfp.server.connection import Connection
 from kale_pm.kfp.server.evidence import Evidence
 from kale_pm.record import State, StepRecord
@@ -38,8 +38,23 @@ class Places:
     def manifest(self, step: str) -> Path:
         return self.folder / "manifests" / f"{step}.json"
 
+    def artifact(self, step: str, file: str) -> Path:
+        return self.folder / "artifacts" / step / file
+
     def log(self, step: str) -> Path:
         return self.folder / "logs" / f"{step}.log"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to bring of a step besides its notebook, its log and what is known of its variables.
+
+    ``files`` are those that the step has kept, by the names of their artifacts: what they are
+    called here.
+    """
+
+    files: Mapping[str, str]
+    variables: bool
 
 
 @dataclass(frozen=True)
@@ -56,13 +71,12 @@ def bring(
     step: StepRecord,
     evidence: Evidence,
     places: Places,
-    *,
-    variables: bool,
+    wanted: Wanted,
 ) -> Iterator[Lack]:
     """Write what there is of a step, and tell what is not to be had.
 
-    ``variables`` says whether to bring these too.  Raises ServerError if the server cannot be
-    reached any more, OSError if something cannot be written.
+    Raises ServerError if the server cannot be reached any more, OSError if something cannot be
+    written.
     """
     for number, told in enumerate(evidence.told[:-1], start=1):
         if told.notebook is not None:
@@ -72,7 +86,7 @@ def bring(
         name, target = f"notebooks/{step.name}.ipynb", places.notebook(step.name)
         _download(connection, evidence.published, name, target, what="its notebook")
     if step.state.is_success:
-        yield from _bring_outputs(connection, step.name, evidence, places, variables)
+        yield from _bring_outputs(connection, step.name, evidence, places, wanted)
     elif step.state in (State.FAILED, State.INTERRUPTED):
         if evidence.last.notebook is not None:
             _write_notebook(evidence.last.notebook, places.notebook(step.name))
@@ -81,9 +95,9 @@ def bring(
 
 
 def _bring_outputs(
-    connection: Connection, step: str, evidence: Evidence, places: Places, variables: bool
+    connection: Connection, step: str, evidence: Evidence, places: Places, wanted: Wanted
 ) -> Iterator[Lack]:
-    """The notebook, the manifest and, if they are wanted, the variables of a step."""
+    """The notebook, the files, the manifest and, if they are wanted, the variables of a step."""
     if (uri := evidence.uris.get("notebook")) is None:
         if not places.notebook(step).exists():
             yield Lack("its notebook", _why_unknown(evidence))
@@ -93,6 +107,10 @@ def _bring_outputs(
     ):
         yield lack
         return  # what lies beside it is not to be had either
+    for artifact, file in wanted.files.items():
+        beside, target = sibling(uri, artifact), places.artifact(step, file)
+        if lack := _download(connection, beside, None, target, what=f"its artifact {artifact}"):
+            yield lack
     if (uri := evidence.uris.get("state")) is None:
         return
     target = places.manifest(step)
@@ -111,7 +129,7 @@ def _bring_outputs(
     }
     way = _way(target.parent, places.packs)
     write_manifest(_with_packs_in(manifest, way), target)
-    for pack in sorted(packs) if variables else ():
+    for pack in sorted(packs) if wanted.variables else ():
         # An earlier fetch has written the way that leads from here.
         name = pack.removeprefix(f"{way}/")
         if not _PACK.fullmatch(name):
@@ -121,13 +139,16 @@ def _bring_outputs(
 
 
 def _download(
-    connection: Connection, uri: str, name: str, target: Path, *, what: str
+    connection: Connection, uri: str, name: str | None, target: Path, *, what: str
 ) -> Lack | None:
-    """Fetch a file that never changes, unless it is here."""
-    if target.exists() and name.endswith(".pack"):
+    """Fetch the file ``name`` of a folder, or the artifact itself; no large one that is here."""
+    if target.exists() and (name is None or name.endswith(".pack")):
         return None
     try:
-        download_file(connection, uri, name, target)
+        if name is None:
+            download_object(connection, uri, target)
+        else:
+            download_file(connection, uri, name, target)
     except ServerError as error:
         if error.status is None:
             raise

@@ -10,10 +10,12 @@ from kale_pm.kfp.server.graph import dag_tasks
 from kale_pm.kfp.server.record import Task
 from kale_pm.kfp.server.upload import version_spec
 from kale_pm.runtime.pod.parameters import decode
+from kale_pm.runtime.pod.places import OUTPUTS
 
 # Step -> the name of an input artifact -> the step that gives it, and as which output.
 Inputs = Mapping[str, Mapping[str, tuple[str, str]]]
 _TYPES = {"NUMBER_INTEGER": "int", "NUMBER_DOUBLE": "float"}
+_SUFFIXES = {"system.HTML": ".html", "system.Markdown": ".md"}
 
 
 def compiled_pipeline(connection: Connection, run: Any) -> dict[str, Any]:
@@ -41,6 +43,22 @@ def inputs_of(spec: Mapping[str, Any], tasks: Mapping[str, Task]) -> Inputs:
             producer = names.get(source.get("producerTask"))
             if key in names and producer is not None:
                 found[names[key]][artifact] = (producer, source.get("outputArtifactKey", ""))
+    return found
+
+
+def kept_files(spec: Mapping[str, Any], tasks: Mapping[str, Task]) -> dict[str, dict[str, str]]:
+    """The artifacts of the steps that are files which they keep, and how their names may end."""
+    document = spec.get("pipeline_spec", spec)
+    all_tasks = dag_tasks(spec)
+    found: dict[str, dict[str, str]] = {}
+    for name, task in tasks.items():
+        component = all_tasks[task.key].get("componentRef", {}).get("name", "")
+        definitions = document.get("components", {}).get(component, {}).get("outputDefinitions", {})
+        found[name] = {
+            artifact: _SUFFIXES.get(each.get("artifactType", {}).get("schemaTitle", ""), "")
+            for artifact, each in definitions.get("artifacts", {}).items()
+            if artifact not in OUTPUTS and artifact.isidentifier()
+        }
     return found
 
 

@@ -8,13 +8,19 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kale_pm import strict_json
 from kale_pm.errors import ServerError, UsageError
-from kale_pm.kfp.server.bringing import Lack, Places, bring
-from kale_pm.kfp.server.compiled import compiled_pipeline, inputs_of, parameters, title
+from kale_pm.kfp.server.bringing import Lack, Places, Wanted, bring
+from kale_pm.kfp.server.compiled import (
+    compiled_pipeline,
+    inputs_of,
+    kept_files,
+    parameters,
+    title,
+)
 from kale_pm.kfp.server.connection import Connection
 from kale_pm.kfp.server.evidence import Evidence, Search
 from kale_pm.kfp.server.graph import looped_tasks
@@ -26,6 +32,7 @@ _AT_ONCE = 8  # steps that are fetched side by side
 # Why a step of a sweep cannot be fetched, and what can.
 _LOOPED = "ran once for every trial"
 _TRIALS = "the user interface has its notebooks; with kale-pm sweep --as-runs every trial is a run"
+_SUFFIX = re.compile(r"\.\w+")
 _RUN = re.compile(r"[\w-][\w.-]*")
 _RUN_IN_URI = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:/[^/]+){3}$")
 
@@ -45,13 +52,15 @@ def fetch_run(
     *,
     step: str | None = None,
     variables: bool = False,
+    artifacts: bool = True,
     before: RunRecord | None = None,
 ) -> Fetched:
     """Bring a run here, however far it is, or only one ``step`` of it.
 
     ``variables`` brings the variables too, which may be large; what is known of them comes
-    always.  ``before`` is the record of an earlier fetch into the same ``places``: what is not
-    to be had any more stays as it is.  Where the source notebook lies no server knows.
+    always.  ``artifacts`` brings the files that the steps have kept.  ``before`` is the record of
+    an earlier fetch into the same ``places``: what is not to be had any more stays as it is.
+    Where the source notebook lies no server knows.
     Raises ServerError if the run is not there, is none of kale-pm's, or has no such step;
     OSError if something cannot be written.
     """
@@ -77,12 +86,14 @@ def fetch_run(
     states = {name: each.state for name, each in record.steps.items()}
     search = Search(connection, run, tasks, states, inputs_of(spec, tasks), places.log)
     wanted = [name for name in tasks if step in (None, name)]
+    kept = kept_files(spec, tasks)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         evidence = search.evidence(wanted, pool)
+        files = {n: _files(kept[n], evidence[n]) for n in wanted}
 
         def brought(name: str) -> tuple[Lack, ...]:
-            each = record.steps[name]
-            return tuple(bring(connection, each, evidence[name], places, variables=variables))
+            what = Wanted(files[name] if artifacts else {}, variables)
+            return tuple(bring(connection, record.steps[name], evidence[name], places, what))
 
         lacks = dict(zip(wanted, pool.map(brought, wanted), strict=True))
     steps = {
@@ -90,6 +101,7 @@ def fetch_run(
             record.steps[name],
             evidence.get(name, Evidence()),
             places,
+            files.get(name, {}),
             before.steps.get(name) if before else None,
         )
         for name in tasks
@@ -124,21 +136,45 @@ def named_run(text: str) -> tuple[str, str | None]:
     return name, host if host != address else None
 
 
+def _files(kept: Mapping[str, str], evidence: Evidence) -> dict[str, str]:
+    """What the files of a step are called here, by the names of their artifacts.
+
+    A name ends as that of the file that the step has written, if its log tells it.
+    """
+    told = (evidence.last.outputs or {}).get("files", {})
+    suffixes = {name: PurePosixPath(str(told.get(name, ""))).suffix for name in kept}
+    return {
+        name: name + (suffixes[name] if _SUFFIX.fullmatch(suffixes[name]) else usual)
+        for name, usual in kept.items()
+    }
+
+
 def _completed(
-    step: StepRecord, evidence: Evidence, places: Places, before: StepRecord | None
+    step: StepRecord,
+    evidence: Evidence,
+    places: Places,
+    files: Mapping[str, str],
+    before: StepRecord | None,
 ) -> StepRecord:
     """The step as the server knows it, with what its log and its files tell."""
     path = places.notebook(step.name)
     notebook = path.relative_to(places.folder).as_posix() if path.exists() else None
+    here = {name: places.artifact(step.name, file) for name, file in files.items()}
     step = replace(
         step,
         inputs=step.parents,
         needs=_needs(path) if notebook else (),
         notebook=notebook if step.state.is_final else None,
+        artifacts={
+            name: file.relative_to(places.folder).as_posix()
+            for name, file in here.items()
+            if file.exists()
+        },
     )
     if not evidence.told and before is not None and before.state is step.state:
         # Its pod may be gone by now, and what it told with it.
-        return replace(before, needs=step.needs, notebook=step.notebook)
+        artifacts = {**before.artifacts, **step.artifacts}
+        return replace(before, needs=step.needs, notebook=step.notebook, artifacts=artifacts)
     last = evidence.last
     facts = (last.outputs if step.state.is_success else last.error) or {}
     step = replace(

@@ -8,11 +8,12 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kale_pm.analysis.flow.file_uses import Kind, file_uses, names_in
 from kale_pm.notebook.paths import could_be_a_path, exists, is_file_name
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|%\w")
@@ -22,6 +23,7 @@ _SHELL = frozenset({"system", "getoutput", "run_cell_magic"})
 _BETWEEN_WORDS = re.compile(r"[\s\"'`|&;<>()$={},:]+")
 _HIDDEN = (".", "__pycache__")
 _MISSING = "missing"
+_THERE = "there"
 
 # Read by libraries that open files themselves, so that the audit does not see which.
 _DATA = frozenset(
@@ -55,7 +57,8 @@ class FileState:
 
     ``look`` is size, inode, and the times of the last change of content and of status.  It is
     None where an equal look would not mean equal content: just after a change another one
-    may leave the same times.
+    may leave the same times.  Of a file whose content does not matter, only that it was there,
+    the digest is a word.
     """
 
     digest: str
@@ -78,9 +81,19 @@ def digest(path: Path) -> str:
         return _MISSING
 
 
-def file_states(folder: Path, names: Iterable[str]) -> dict[str, FileState]:
-    """The state of every file of ``names``, which are absolute or relative to ``folder``."""
-    return {name: _state(folder / name) for name in sorted(set(names))}
+def file_states(
+    folder: Path, names: Iterable[str], appended: Collection[str] = ()
+) -> dict[str, FileState]:
+    """The state of every file of ``names``, which are absolute or relative to ``folder``.
+
+    Of those that are ``appended`` to, such as a log, the content does not matter: every step
+    that writes to it changes it, and none depends on what stood in it.
+    """
+    there = {name for name in appended if exists(folder / name)}
+    return {
+        name: FileState(_THERE) if name in there else _state(folder / name)
+        for name in sorted({*names})
+    }
 
 
 def _state(path: Path) -> FileState:
@@ -110,7 +123,8 @@ def changed_file(folder: Path, expected: Mapping[str, FileState]) -> str | None:
         path = folder / name
         if state.look is not None and _look(path) == state.look:
             continue
-        if digest(path) != state.digest:
+        is_same = exists(path) if state.digest == _THERE else digest(path) == state.digest
+        if not is_same:
             return name
     return None
 
@@ -146,6 +160,19 @@ def may_write(trees: Iterable[ast.AST]) -> bool:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and (name := _called(node))
     )
+
+
+def read_in_code(trees: Iterable[ast.AST]) -> set[str]:
+    """The literal paths that the code reads, with whatever library, or gives to a shell."""
+    trees = tuple(trees)
+    names = names_in(trees)
+    found: set[str] = set()
+    for use in (use for tree in trees for use in file_uses(tree, names)):
+        if not use.exact:
+            found.update(filter(None, _BETWEEN_WORDS.split(use.path)))
+        elif use.kind is Kind.READS:
+            found.add(use.path)
+    return {os.path.normpath(path) for path in found}
 
 
 def _called(call: ast.Call) -> str:

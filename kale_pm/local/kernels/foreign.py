@@ -21,7 +21,10 @@ from kale_pm.local.kernels.environment import UNKNOWN, environment_of, interpret
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
 
-_PARTS = ("__init__.py", "errors.py", "events.py", "record.py", "strict_json.py", "runtime")
+_PARTS = (
+    *("__init__.py", "errors.py", "events.py", "record.py", "strict_json.py", "user_frames.py"),
+    "runtime",
+)
 _NEEDED = ("cloudpickle", "dill", "xxhash")  # what the runtime imports, by the names of packages
 _OLDEST = (3, 11)
 

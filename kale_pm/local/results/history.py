@@ -211,11 +211,12 @@ def _sweeps(store: Store, pipeline: str | None, damaged: dict[Path, StoreError])
 
 def _changed(record: RunRecord) -> dict[str, Any]:
     defaults = _defaults(record.notebook)
-    # By their text, because 1 == 1.0 == True, inside of lists as well.
+    # By their text, because 1 == 1.0 == True, inside of lists as well; which tuples become.
     return {
         name: value
         for name, value in record.parameters.items()
-        if name not in defaults or repr(strict_json.finite(defaults[name])) != repr(value)
+        if name not in defaults
+        or repr(strict_json.exact(defaults[name])) != repr(strict_json.exact(value))
     }
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from kale_pm import strict_json
 from kale_pm.errors import UsageError
 from kale_pm.local.cache.basis import Basis, Interpreter
 from kale_pm.local.cache.decision import decide, reused
 from kale_pm.local.records import inputs_of
 from kale_pm.local.run import RunOptions, ready_to_run, selection
 from kale_pm.local.store import store_in
-from kale_pm.model import Parameter, Pipeline
+from kale_pm.model import Pipeline
 from kale_pm.notebook import bind
-from kale_pm.record import SweepRecord
+from kale_pm.record import SweepRecord, Task
 from kale_pm.runtime.manifest import Manifest
-from kale_pm.sweep import Plan, Task, Trial
+from kale_pm.sweep import Plan, Trial
 
 
 def unfinished(pipeline: Pipeline, record: SweepRecord) -> tuple[Trial, ...]:
@@ -71,19 +69,9 @@ def _known(
     return [known[task] for task in tasks] if all(task in known for task in tasks) else None
 
 
-def _bound(pipeline: Pipeline, written: dict[str, Any]) -> dict[str, object]:
-    """Values that have been JSON, as they were: a text is one, and no spelling of a value."""
-    types = {parameter.name: parameter for parameter in pipeline.parameters}
-    texts = {
-        name: value
-        for name, value in written.items()
-        if isinstance(value, str) and _holds_text(types.get(name))
-    }
-    others = {
-        name: strict_json.number(value) for name, value in written.items() if name not in texts
-    }
-    return {**bind(pipeline.parameters, others, pipeline.language), **texts}
+def _bound(pipeline: Pipeline, values: Mapping[str, object]) -> dict[str, object]:
+    """The values of then for the notebook of now: a text is one, and no spelling of a value.
 
-
-def _holds_text(parameter: Parameter | None) -> bool:
-    return parameter is not None and parameter.type in ("str", "any")
+    Of a float it may be the spelling: records of earlier versions have NaN as a text.
+    """
+    return bind(pipeline.parameters, values, pipeline.language, spelled=False)

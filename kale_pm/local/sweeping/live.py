@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from kale_pm.events import SweepEvent, TrialFinished, TrialStarted
 from kale_pm.local.live import open_run
-from kale_pm.local.records import inputs_of
+from kale_pm.local.records import inputs_of, not_begun
 from kale_pm.local.step import do_step, skip_step
 from kale_pm.local.sweep_files import TrialLog
 from kale_pm.local.sweeping.adopting import Shared, adopt
 from kale_pm.local.sweeping.trial import LiveTrial
-from kale_pm.local.workplace import Task, Workplace
-from kale_pm.record import State, StepRecord, SweepRecord, TrialRecord
+from kale_pm.local.workplace import Workplace
+from kale_pm.record import State, StepRecord, SweepRecord, Task, TrialRecord
 from kale_pm.sweep import Plan, Trial
 from kale_pm.trials.goal import Condition
 from kale_pm.trials.values import number_text
@@ -165,8 +165,7 @@ class LiveSweep:
         if self.enough:
             return replace(before, state=State.SKIPPED, why=self.enough)
         if gave_up is not None:
-            why = f"{gave_up} failed, and --fail-fast starts nothing after a failure"
-            return replace(before, state=State.SKIPPED, why=why)
+            return replace(before, state=State.SKIPPED, why=not_begun(gave_up))
         return replace(before, state=State.INTERRUPTED, why="the sweep was interrupted")
 
     def tell(self, event: SweepEvent) -> None:

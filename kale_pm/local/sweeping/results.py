@@ -29,6 +29,7 @@ def write_results(record: SweepRecord, folder: Path) -> None:
         "seconds": record.seconds,
         "executions": record.executions,
         "fixed": dict(record.fixed),
+        "warnings": list(record.warnings),
     }
     write_text(folder / "results.csv", as_csv(rows, record.varied))
     write_text(
@@ -73,6 +74,7 @@ def write_page(record: SweepRecord, folder: Path) -> Path:
         state=record.state.value,
         facts=_facts(record),
         fixed=record.fixed,
+        warnings=record.warnings,
     )
     path = folder / "report.html"
     write_text(path, page)

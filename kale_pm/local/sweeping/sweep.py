@@ -33,6 +33,11 @@ from kale_pm.slicing import cut
 from kale_pm.sweep import Plan, Trial
 from kale_pm.trials.goal import Condition, Goal
 
+_CHANGED = (
+    "the notebook has changed since the other trials were done: "
+    "sweep it anew for results that can be compared"
+)
+
 
 @dataclass(frozen=True)
 class SweepOptions:
@@ -93,10 +98,12 @@ def run_sweep(
                 secrets=secrets,
                 fail_fast=options.run.fail_fast,
                 verify=options.run.verify,
-                one_after_another=options.stop_when is not None,
+                one_after_another=options.stop_when is not None or room.jobs == 1,
             )
             record = _first_record(workplace, plan, options, folder.name)
             write_sweep(record, folder)
+            # Now, and not at the end, for who is killed has no end.
+            store.make_latest(folder, pipeline.name)
             begun = trial_runs(store.runs, folder.name) if options.retry else {}
             attempts = {number: attempt for number, (attempt, _) in begun.items()}
             sweep = LiveSweep(
@@ -151,7 +158,6 @@ def _carry_out(sweep: LiveSweep, folder: Path) -> None:
         sweep.close(seconds)
         write_sweep(sweep.record, folder)
         write_results(sweep.record, folder)
-        workplace.store.make_latest(folder, name)
         sweep.tell(SweepFinished(sweep.record.id, sweep.record.state, seconds))
 
 
@@ -167,11 +173,10 @@ def _first_record(
     retry = options.retry
     if retry is not None:
         are_done = any(trial.state.is_success for trial in retry.trials)
+        warnings = [*retry.warnings, *plan.warnings]
         if are_done and retry.code != code:
-            workplace.warn(
-                "the notebook has changed since the other trials were done: "
-                "sweep it anew for results that can be compared"
-            )
+            warnings.append(_CHANGED)
+            workplace.warn(_CHANGED)
         return replace(
             retry,
             state=State.RUNNING,
@@ -179,6 +184,7 @@ def _first_record(
             stop_when=stop_when,
             process=os.getpid(),
             code=retry.code if are_done else code,
+            warnings=tuple(dict.fromkeys(warnings)),
         )
     varied = plan.varied
     values = plan.trials[0].parameters
@@ -196,6 +202,7 @@ def _first_record(
         stop_when=stop_when,
         process=os.getpid(),
         code=code,
+        warnings=plan.warnings,
     )
 
 

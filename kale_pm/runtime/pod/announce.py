@@ -42,11 +42,13 @@ def announce(
     started: float,
     seconds: float,
     metrics: Mapping[str, Any],
+    files: Mapping[str, str] | None = None,
 ) -> None:
     """Print where the artifacts of a step that succeeded lie, and what it came to.
 
     ``outputs`` and ``inputs`` are URIs by the name of the artifact, such as ``notebook`` and
     ``state_train``.  ``attempt`` counts from 1, ``started`` is in seconds since the epoch.
+    ``files`` are the paths of the files that the step keeps, by the names of their artifacts.
     """
     facts = {
         "outputs": dict(outputs),
@@ -54,6 +56,7 @@ def announce(
         "started": started,
         "seconds": seconds,
         "metrics": dict(metrics),
+        "files": dict(files or {}),
     }
     _print(OUTPUTS, step, attempt, facts)
 

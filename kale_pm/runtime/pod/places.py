@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 PARAMETER = "p_"
-_OUTPUTS = ("notebook", "html", "metrics", "state", "context")
+OUTPUTS = ("notebook", "html", "metrics", "state", "context")
 _INPUTS = ("state_", "context_", "input_")
 
 
@@ -61,7 +61,7 @@ class Places:
 
     @property
     def output_uris(self) -> dict[str, str]:
-        outputs = {name: getattr(self, name) for name in _OUTPUTS} | dict(self.artifacts)
+        outputs = {name: getattr(self, name) for name in OUTPUTS} | dict(self.artifacts)
         return {name: artifact.uri for name, artifact in outputs.items()}
 
     @property
@@ -77,7 +77,7 @@ def sorted_places(given: Mapping[str, Any], artifacts: Iterable[str] = ()) -> Pl
     return Places(
         parameters={n: value for n, value in given.items() if n.startswith(PARAMETER)},
         inputs={n: value for n, value in given.items() if n.startswith(_INPUTS)},
-        **{name: given[name] for name in _OUTPUTS},
+        **{name: given[name] for name in OUTPUTS},
         artifacts={name: given[name] for name in artifacts},
         volume=given.get("volume", ""),
         summary=given.get("summary", ""),

@@ -153,6 +153,7 @@ def _run_step(
         started=started,
         seconds=seconds,
         metrics=outcome.metrics,
+        files=facts["artifacts"],
     )
 
 

@@ -337,6 +337,91 @@ class TestTheCacheOfKfp:
         assert run["rows"] == [1, 2] * 3
 
 
+KEEPING = (
+    "from pathlib import Path\nPath('out').mkdir()\n"
+    "Path('out/page.html').write_text('<b>page</b>')\n"
+    "Path('table.csv').write_text('a,b')\nPath('model').write_bytes(bytes([0, 255]))"
+)
+KEPT = "step:draw artifact:page:out/page.html artifact:table:table.csv artifact:model:model"
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A step has kept a page, a table and a file of no kind; another one comes after it."""
+    folder = tmp_path_factory.mktemp("kept")
+    cells = [
+        new_code_cell(KEEPING, metadata={"tags": KEPT.split()}),
+        new_code_cell("print('end')", metadata={"tags": ["step:end", "prev:draw"]}),
+    ]
+    nbformat.write(new_notebook(cells=cells), folder / "small.ipynb")
+    return carried_out(kale_pm.load(folder / "small.ipynb"), folder)
+
+
+class TestFilesThatStepsKeep:
+    @pytest.mark.parametrize("archives", [False, True])
+    def test_they_are_files_of_the_run_as_those_of_this_machine(
+        self, kept: Outcome, fetched: Fetch, archives: bool
+    ) -> None:
+        run = fetched(left_by(kept, archives=archives))
+        assert run.lacks == {}
+        assert run.record.steps["draw"].artifacts == {
+            "page": "artifacts/draw/page.html",
+            "table": "artifacts/draw/table.csv",
+            "model": "artifacts/draw/model",
+        }
+        found = {name: each.content for name, each in run.steps["draw"].artifacts.items()}
+        assert found == {"page": b"<b>page</b>", "table": b"a,b", "model": bytes([0, 255])}
+        assert 'href="./artifacts/draw/page.html"' in run.report.read_text(encoding="utf-8")
+
+    def test_those_of_a_pod_that_is_gone_lie_beside_its_other_outputs(
+        self, kept: Outcome, fetched: Fetch
+    ) -> None:
+        server = left_by(kept)
+        del server.logs[pod_name("draw")]
+        # How a file was called only the log has told; of a page the pipeline knows it.
+        assert {each.file for each in fetched(server).steps["draw"].artifacts.values()} == {
+            "page.html",
+            "table",
+            "model",
+        }
+
+    def test_what_is_here_is_not_asked_for_again_and_stays(
+        self, kept: Outcome, fetched: Fetch
+    ) -> None:
+        whole = fetched(left_by(kept))
+        server = left_by(kept)
+        assert fetched(server).record == whole.record
+        assert not [path for path in server.asked if path.endswith("/page")]
+        server.logs.clear()
+        assert fetched(server).record.steps["draw"].artifacts["table"].endswith("table.csv")
+
+    def test_they_stay_there_if_nobody_wants_them(self, kept: Outcome, fetched: Fetch) -> None:
+        run = fetched(left_by(kept), artifacts=False)
+        assert run.record.steps["draw"].artifacts == {}
+        assert not (run.folder / "artifacts").exists()
+        assert run.lacks == {}
+
+    def test_one_that_is_gone_is_named(self, kept: Outcome, fetched: Fetch, tmp_path: Path) -> None:
+        shutil.copytree(kept.folder, tmp_path / "store")
+        (tmp_path / "store" / "step-draw" / "table").unlink()
+        server = left_by(kept)
+        server.store = tmp_path / "store"
+        run = fetched(server)
+        assert [lack.what for lack in run.lacks["draw"]] == ["its artifact table"]
+        assert set(run.record.steps["draw"].artifacts) == {"page", "model"}
+
+    def test_a_name_that_leads_elsewhere_leads_nowhere(self, kept: Outcome, fetched: Fetch) -> None:
+        server = left_by(kept)
+        text = json.dumps(server.runs[RUN]["pipeline_spec"])
+        server.runs[RUN]["pipeline_spec"] = json.loads(text.replace('"table"', '"../../table"'))
+        assert set(fetched(server).record.steps["draw"].artifacts) == {"page", "model"}
+
+    def test_the_command_can_leave_them_there(self, kept: Outcome, here: Path) -> None:
+        done = TestTheCommand().run(here, left_by(kept), "--no-artifacts")
+        assert done.exit_code == 0, done.output
+        assert not (here / ".kale-pm" / "runs" / RUN / "artifacts").exists()
+
+
 def test_steps_that_share_a_component_are_told_apart(
     server: FakeKfpWithOutputs, fetched: Fetch
 ) -> None:

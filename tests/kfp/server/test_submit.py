@@ -20,9 +20,9 @@ from kale_pm import Pipeline
 from kale_pm.cli import app
 from kale_pm.errors import ClusterError, CompileError, ParameterError, ServerError, UsageError
 from kale_pm.events import CellOutput, Event, StepFinished
+from kale_pm.kfp.cluster_run import ClusterRun, Schedule
 from kale_pm.kfp.compiling.functions import FOLDED_ABOVE
 from kale_pm.kfp.server import following
-from kale_pm.kfp.submit import ClusterRun, Schedule
 from kale_pm.record import State
 
 pytestmark = pytest.mark.usefixtures("no_pod")

@@ -15,7 +15,7 @@ from kale_pm import Pipeline
 from kale_pm.cli import app
 from kale_pm.errors import ParameterError, ServerError, UsageError
 from kale_pm.kfp.server.access import Access
-from kale_pm.kfp.submit import SubmitOptions
+from kale_pm.kfp.submission import SubmitOptions
 from kale_pm.kfp.submit_trials import TrialRun, submit_trials
 
 pytestmark = pytest.mark.usefixtures("no_pod")

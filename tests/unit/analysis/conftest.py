@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.model import Pipeline, Problem
@@ -55,17 +55,7 @@ def understood(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pipeli
     path = folder / "wine.ipynb"
 
     def make(*cells: tuple[str, str], **options: Any) -> Pipeline:
-        content = {
-            "nbformat": 4,
-            "nbformat_minor": 4,
-            "metadata": {},
-            "cells": [
-                {"cell_type": "code", "source": source, "metadata": {"tags": tags.split()}}
-                for tags, source in cells
-            ],
-        }
-        path.write_text(json.dumps(content), encoding="utf-8")
-        return understand(read(path), **options)
+        return understand(read(write_notebook(path, cells)), **options)
 
     return make
 

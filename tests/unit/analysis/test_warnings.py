@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.model import Problem
@@ -28,17 +28,7 @@ def find(tmp_path: Path) -> Find:
         cells = [("imports", prelude)]
         for before, step, source in zip(" abcdefg", "abcdefg", steps, strict=False):
             cells.append((f"block:{step} prev:{before}".removesuffix(" prev: "), source))
-        content = {
-            "nbformat": 4,
-            "nbformat_minor": 4,
-            "metadata": {"kale_pm": settings},
-            "cells": [
-                {"cell_type": "code", "source": source, "metadata": {"tags": tags.split()}}
-                for tags, source in cells
-            ],
-        }
-        path = tmp_path / "wine.ipynb"
-        path.write_text(json.dumps(content), encoding="utf-8")
+        path = write_notebook(tmp_path / "wine.ipynb", cells, {"kale_pm": settings})
         return [problem for problem in understand(read(path)).problems if problem.code == code]
 
     return problems

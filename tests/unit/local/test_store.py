@@ -165,6 +165,22 @@ def test_run_json_is_json_whatever_the_metrics_are(store: Store) -> None:
     assert found.metrics == found.steps["a"].metrics == {"loss": math.inf}
 
 
+def test_parameters_come_back_as_they_were(store: Store) -> None:
+    parameters = {"x": math.nan, "text": "NaN", "bounds": [0.0, math.inf], "limits": {"a": "inf"}}
+    folder = store.new_run("r")
+    write_run(record(parameters=parameters), folder)
+    assert repr(read_run(folder).parameters) == repr(parameters)
+    written = strictly((folder / "run.json").read_text())["parameters"]
+    assert written["text"] == "NaN"
+    assert written["bounds"] == [0.0, {"$float": "Infinity"}]
+
+
+def test_a_run_of_an_earlier_version_can_be_read(store: Store) -> None:
+    folder = store.new_run("r")
+    write_run(record(parameters={"x": "NaN", "bounds": [0.0, "Infinity"]}), folder)
+    assert read_run(folder).parameters == {"x": "NaN", "bounds": [0.0, "Infinity"]}
+
+
 def test_all_that_an_error_knows_comes_back(store: Store) -> None:
     error = CellError("SaveError", "no", 3, variable="x", path="x[0]", needed_by=("b", "c"))
     folder = store.new_run("r")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.local.watching import Watch
@@ -26,19 +26,10 @@ def pipeline(tmp_path: Path) -> Pipeline:
         ("block:make", "x = helper.read('named.csv')"),
         ("block:use prev:make", "print(x)"),
     ]
-    content = {
-        "cells": [
-            {"cell_type": "code", "metadata": {"tags": tags.split()}, "source": source}
-            for tags, source in cells
-        ],
-        "metadata": {},
-        "nbformat": 4,
-        "nbformat_minor": 4,
-    }
-    (tmp_path / "a.ipynb").write_text(json.dumps(content))
+    path = write_notebook(tmp_path / "a.ipynb", cells)
     for name in ("helper.py", "inner.py", "data.csv", "named.csv", "out.csv", "other.txt"):
         (tmp_path / name).write_text("")
-    return understand(read(tmp_path / "a.ipynb"))
+    return understand(read(path))
 
 
 def ran(

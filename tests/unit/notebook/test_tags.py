@@ -5,15 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kale_pm.model import Artifact, Problem, Secret, SecretFiles, StepOptions, Toleration
-from kale_pm.notebook.tags import (
-    CellTags,
-    inherited,
-    legal_step_name,
-    options_from,
-    parse_default,
-    parse_tags,
-    settings_of,
-)
+from kale_pm.notebook.names import legal_step_name
+from kale_pm.notebook.step_options import options_from
+from kale_pm.notebook.tags import CellTags, parse_default, parse_tags
 
 
 def read(*tags: str) -> CellTags:
@@ -424,28 +418,3 @@ class TestDefaults:
     def test_a_slip_names_the_right_word(self) -> None:
         with pytest.raises(ValueError, match="limit:cpu:2"):
             parse_default("limt:cpu:2")
-
-    @pytest.mark.parametrize(
-        ("own", "expected"),
-        [
-            ((), {"nvidia.com/gpu": "1", "cpu": "2"}),
-            (("limit:cpu:4",), {"nvidia.com/gpu": "1", "cpu": "4"}),
-            (("limit:nvidia.com/gpu:2",), {"nvidia.com/gpu": "2", "cpu": "2"}),
-            (("limit:amd.com/gpu:1",), {"amd.com/gpu": "1", "cpu": "2"}),
-        ],
-    )
-    def test_a_steps_own_accelerator_takes_the_place_of_the_default_one(
-        self, own: tuple[str, ...], expected: dict[str, str]
-    ) -> None:
-        defaults = StepOptions(limits={"nvidia.com/gpu": "1", "cpu": "2"})
-        settings = read("block:a", *own).settings
-        assert options_from([*inherited(defaults, settings), *settings]).limits == expected
-
-    def test_options_come_apart_and_together(self) -> None:
-        options = read(
-            "block:a", "limit:cpu:2", "cache:disabled", "retry:2", "secret:a:b:C", "env:A:1",
-            "secret_files:a:/a", "secret_files:b:/b", "toleration:gpu:yes:NoSchedule",
-            "toleration:gpu", "pull:Never", "package:a==1", "package:b[c]>=2", "artifact:a:b.md",
-        ).options  # fmt: skip
-        assert options_from(settings_of(options)) == options
-        assert settings_of(StepOptions()) == ()

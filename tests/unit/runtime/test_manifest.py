@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,7 @@ FULL = Manifest(
     written=("out.csv",),
     modules=("/somewhere/helper.py",),
     execution="run-1",
+    appended=("run.log",),
 )
 
 
@@ -44,6 +47,17 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
     write_manifest(FULL, tmp_path / "deep" / "a.json")
     assert read_manifest(tmp_path / "deep" / "a.json") == FULL
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.json"]
+
+
+def test_a_manifest_of_before_there_were_appended_files_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_manifest(FULL, path)
+    content = json.loads(path.read_text())
+    del content["appended"], content["digest"]
+    text = json.dumps(content, sort_keys=True)
+    content["digest"] = hashlib.sha256(text.encode()).hexdigest()[:32]
+    path.write_text(json.dumps(content))
+    assert read_manifest(path) == replace(FULL, appended=())
 
 
 def test_equal_manifests_are_equal_files(tmp_path: Path) -> None:

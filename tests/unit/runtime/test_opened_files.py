@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,14 +17,23 @@ import json, os, sys
 from pathlib import Path
 from kale_pm.runtime import opened_files as opened
 """
-TAIL = "\nprint(json.dumps([opened.read_files(), opened.written_files(), opened.local_modules()]))"
+LISTS = "[opened.read_files(), opened.written_files(), opened.local_modules()]"
 
 
 def audit(
     folder: Path, code: str, before: str = "", **environment: object
 ) -> tuple[list[str], list[str], list[str]]:
     """What ``code`` read, wrote and imported, watched in ``folder``, which it works in."""
-    script = f"{HEAD}{before}\nopened.watch(Path('.'))\nsys.path.insert(0, '')\n{code}{TAIL}"
+    read, written, modules = asked(folder, code, LISTS, before, **environment)
+    return read, written, modules
+
+
+def asked(
+    folder: Path, code: str, question: str, before: str = "", **environment: object
+) -> list[Any]:
+    """What the expression ``question`` gives after ``code``, watched likewise."""
+    tail = f"\nprint(json.dumps({question}))"
+    script = f"{HEAD}{before}\nopened.watch(Path('.'))\nsys.path.insert(0, '')\n{code}{tail}"
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=folder,
@@ -39,8 +49,8 @@ def audit(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    read, written, modules = json.loads(done.stdout.splitlines()[-1])
-    return read, written, modules
+    answer: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
 @pytest.fixture
@@ -83,6 +93,37 @@ def test_every_way_to_read_is_noticed(folder: Path, code: str) -> None:
 )
 def test_every_way_to_write_is_noticed(folder: Path, code: str) -> None:
     assert audit(folder, code)[:2] == ([], ["new"])
+
+
+APPENDED = "\nprint(json.dumps([[], opened.appended_files(), []]))"
+
+
+@pytest.mark.parametrize(
+    ("code", "appended"),
+    [
+        ("open('b.txt', 'a').close()", ["b.txt"]),
+        ("Path('new').open('ab').close()", ["new"]),
+        ("os.close(os.open('b.txt', os.O_WRONLY | os.O_APPEND | os.O_CREAT))", ["b.txt"]),
+        ("import logging; logging.basicConfig(filename='run.log')", ["run.log"]),
+        ("open('b.txt', 'w').close(); open('b.txt', 'a').close()", []),
+        ("open('b.txt', 'a').close(); open('b.txt').close()", []),
+        ("open('b.txt', 'a+').close()", []),
+        ("os.close(os.open('b.txt', os.O_RDWR | os.O_APPEND))", []),
+        ("os.close(os.open('b.txt', os.O_WRONLY | os.O_APPEND | os.O_TRUNC))", []),
+        ("os.close(os.open('b.txt', os.O_WRONLY))", []),
+        ("open('../data/b.csv', 'a').close()", []),
+        ("open('b.txt', 'w').close(); opened.begin(); open('b.txt', 'a').close()", []),
+        (
+            "opened.begin(); open('b.txt', 'w').close(); opened.begin(); "
+            "open('b.txt', 'a').close()",
+            ["b.txt"],
+        ),
+    ],
+)
+def test_what_is_only_appended_to_is_told_apart(
+    folder: Path, code: str, appended: list[str]
+) -> None:
+    assert asked(folder, code, "opened.appended_files()") == appended
 
 
 @pytest.mark.parametrize(

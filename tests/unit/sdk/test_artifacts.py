@@ -59,14 +59,20 @@ def test_a_long_text_is_kept_whole_and_shown_in_part(tmp_path, shown):
     assert len(artifacts.artifacts({"cells": [{"outputs": shown}]})["log"].content) == 5000
 
 
-def test_a_file_that_is_not_there_or_too_large(tmp_path, shown, monkeypatch):
+def test_a_file_that_is_not_there(tmp_path, shown):
     with pytest.raises(FileNotFoundError, match="'one': the step has written no file"):
         artifacts.keep("one", tmp_path / "nowhere.html")
-    monkeypatch.setattr(artifacts, "LARGEST", 3)
-    (tmp_path / "large.bin").write_bytes(b"1234")
-    with pytest.raises(ValueError, match="4 bytes, and 3 are the most"):
-        artifacts.keep("one", tmp_path / "large.bin")
     assert not shown
+
+
+def test_a_large_file_is_named_and_not_even_read(tmp_path, shown, monkeypatch):
+    path = tmp_path / "model.html"
+    with path.open("wb") as file:
+        file.truncate(artifacts.LARGEST + 1)
+    monkeypatch.setattr(type(path), "read_bytes", lambda _: pytest.fail("it was read"))
+    artifacts.keep("model", path)
+    assert shown[0]["data"] == {"text/plain": "artifact model: model.html, 20,000,001 bytes"}
+    assert artifacts.artifacts({"cells": [{"outputs": shown}]}) == {}
 
 
 def test_a_name_from_elsewhere_leads_out_of_no_folder(tmp_path, shown):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -287,6 +289,85 @@ class TestPipelines:
 
         with pytest.raises(UsageError, match="<pipeline 'small'> keeps no artifact"):
             artifact("page", "page.html")(small)
+
+    def test_nor_may_an_artifact_stand_below_a_pipeline(self):
+        @artifact("page", "page.html")
+        def small():
+            load()
+
+        with pytest.raises(UsageError, match="the pipeline 'small' keeps no artifact"):
+            pipeline(small)
+
+    def test_nor_above_a_function_that_is_no_step(self, script):
+        made = script(
+            """
+            import functools
+
+            def noted(function):
+                @functools.wraps(function)
+                def call(*args):
+                    return function(*args)
+                return call
+
+            @artifact("page", "page.html")
+            def draw(n):
+                return n
+
+            @noted
+            @artifact("page", "page.html")
+            @step
+            def paint(n):
+                return n
+
+            @pipeline
+            def wrong(n=1):
+                draw(n)
+
+            @pipeline
+            def right(n=1):
+                paint(n)
+            """
+        )
+        with pytest.raises(UsageError, match=r"'draw', which .* 'wrong' calls, keeps an artifact"):
+            made.wrong.to_pipeline()
+        assert [each.name for each in made.right.to_pipeline().steps] == ["paint"]
+
+
+class TestDecorators:
+    """What no step and no pipeline can be is told where the decorator stands."""
+
+    @pytest.mark.parametrize(
+        ("decorate", "said"),
+        [
+            (lambda: artifact(load), "@artifact takes the name of an artifact and the path"),
+            (lambda: artifact(path="a.md"), "@artifact takes the name of an artifact and the path"),
+            (lambda: artifact("page"), "@artifact takes the name of an artifact and the path"),
+            (lambda: artifact("page", ["page.html"]), "@artifact takes the name of an artifact"),
+            (
+                lambda: artifact("page", "page.html")(3),
+                "@artifact stands above 3, which is no function",
+            ),
+            (lambda: step("load", "python:3.12"), "@step takes a text, its name, and all else by"),
+            (lambda: step(3), "@step takes a text, its name, and all else by name"),
+            (lambda: pipeline("small", "prices"), "@pipeline takes a text, its name, and all else"),
+            (lambda: step(name="load")(None), "@step stands above None, which is no function"),
+            (lambda: step(load), "<step 'load'> is a step already"),
+            (lambda: pipeline(pipeline(pair.function)), "<pipeline 'pair'> is a pipeline already"),
+        ],
+    )
+    def test_a_wrong_use(self, decorate, said):
+        with pytest.raises(UsageError) as caught:
+            decorate()
+        assert caught.value.message.startswith(f"test_refusals.py:{caught.traceback[1].lineno + 1}")
+        assert said in caught.value.message
+        assert caught.value.hint
+
+    def test_what_ends_a_program_stays_its_own_business(self):
+        assert not sys.excepthook.__module__.startswith("kale_pm")
+
+    def test_a_path_object_is_a_path(self):
+        made = artifact("page", Path("page.html"))(step(pair.function))
+        assert made.tags == ("artifact:page:page.html",)
 
 
 def test_a_pipeline_that_calls_itself():

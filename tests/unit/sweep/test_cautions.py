@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.notebook import read
@@ -24,25 +24,8 @@ def warned(tmp_path: Path) -> Warned:
         *cells: tuple[str, str], kernelspec: dict[str, str] | None = None, **given: Any
     ) -> tuple[str, ...]:
         """The warnings of a sweep of the cells, given as ("tags separated by spaces", source)."""
-        content = {
-            "nbformat": 4,
-            "nbformat_minor": 5,
-            "metadata": {"kernelspec": kernelspec or {}},
-            "cells": [
-                {
-                    "cell_type": "code",
-                    "id": f"cell-{number}",
-                    "metadata": {"tags": tags.split()},
-                    "source": source,
-                    "outputs": [],
-                    "execution_count": None,
-                }
-                for number, (tags, source) in enumerate(cells)
-            ],
-        }
-        path = tmp_path / "train.ipynb"
-        path.write_text(json.dumps(content))
-        pipeline = understand(read(path))
+        metadata = {"kernelspec": kernelspec or {}}
+        pipeline = understand(read(write_notebook(tmp_path / "train.ipynb", cells, metadata)))
         assert not pipeline.errors
         space = space_of(pipeline.parameters, given)
         return plan_sweep(pipeline, trials(pipeline.parameters, space)[0], space.names).warnings
@@ -109,8 +92,28 @@ class TestFiles:
     def test_one_that_every_trial_writes_is_told(self, warned: Warned, source: str) -> None:
         cells = [("parameters", "lr = 0.1\nkept = 'model.pkl'"), ("block:train", source)]
         assert warned(*cells, lr=[1, 2]) == (
-            "step train (cell 2) writes 'model.pkl' in every trial: put a parameter into its name",
+            "step train (cell 2) writes 'model.pkl' in every trial: put a parameter into its name, "
+            "or use -j 1",
         )
+
+    @pytest.mark.parametrize(
+        ("reader", "writer"),
+        [
+            # Trials of one lr are no neighbours, since those of one depth are.
+            ("block:grow", "open('model.txt', 'w').write(str(lr))"),
+            # What is written by the one is written over by the other.
+            ("block:grow prev:train", "open('model.txt', 'w').write(str(lr))"),
+        ],
+    )
+    def test_one_job_is_no_advice_where_others_come_between(
+        self, warned: Warned, reader: str, writer: str
+    ) -> None:
+        grow, train = (reader, "grown = depth"), ("block:train", writer)
+        own = "\nopen('model.txt', 'w').write(str(depth))"
+        cells = [grow, train] if reader == "block:grow" else [train, (reader, grow[1] + own)]
+        found = warned(("parameters", "lr = 1\ndepth = 2"), *cells, lr=[1, 2], depth=[1, 2])
+        assert found
+        assert all(text.endswith("put a parameter into its name") for text in found)
 
     @pytest.mark.parametrize(
         "source",

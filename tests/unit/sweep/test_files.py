@@ -75,6 +75,34 @@ class TestCsv:
         (row,) = read_trials(write("trials.csv", content))
         assert row == {"lr": "0.5", "name": "a,b"}
 
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "lr\n0.1\n   \n \t\n0.2\n",
+            "  \nlr,depth\n0.1,\n   \n0.2,\n",
+            "  \nlr;depth\n0.1;\n0.2;",
+        ],
+    )
+    def test_blank_lines_are_no_trials(self, write: Write, content: str) -> None:
+        rows = read_trials(write("trials.csv", content))
+        assert [dict(row) for row in rows] == [{"lr": "0.1"}, {"lr": "0.2"}]
+
+    @pytest.mark.parametrize(
+        ("name", "content"), [("trials.csv", 'lr\n""\n'), ("trials.tsv", "lr\tdepth\n\t\n")]
+    )
+    def test_a_line_of_empty_cells_has_the_defaults(
+        self, write: Write, name: str, content: str
+    ) -> None:
+        assert [dict(row) for row in read_trials(write(name, content))] == [{}]
+
+    def test_texts_are_spellings(self, write: Write) -> None:
+        parameters = [Parameter("limit", "any", None), Parameter("name", "str", "", optional=True)]
+        rows = read_trials(write("trials.csv", "limit,name\n5,null\ntrue,x\n"))
+        assert space_of(parameters, {}, rows).rows == (
+            {"limit": 5, "name": None},
+            {"limit": True, "name": "x"},
+        )
+
     def test_a_wrong_value_is_told_with_its_line(self, write: Write) -> None:
         error = refusal(write("trials.csv", "lr,depth\n1,1\n\n2,abc\n"))
         assert str(error) == "trials.csv, line 4: parameter 'depth': 'abc' is no int"
@@ -103,6 +131,17 @@ class TestJson:
         path = write("trials.json", '[{"lr": 1, "layers": [1, 2]}, {"name": "a"}, {}]')
         found = space_of(PARAMETERS, {}, read_trials(path))
         assert repr(found.rows) == "({'lr': 1.0, 'layers': [1, 2]}, {'name': 'a'}, {})"
+
+    def test_texts_are_values(self, write: Write) -> None:
+        parameters = [Parameter("limit", "any", None), Parameter("name", "str", "", optional=True)]
+        content = '[{"limit": "5", "name": "null"}, {"limit": 5, "name": null}]'
+        found = space_of(parameters, {}, read_trials(write("trials.json", content)))
+        assert found.rows == ({"limit": "5", "name": "null"}, {"limit": 5, "name": None})
+
+    def test_of_a_number_a_text_is_the_spelling(self, write: Write) -> None:
+        path = write("trials.json", '[{"lr": "Infinity", "depth": "7", "layers": "[1]"}]')
+        found = space_of(PARAMETERS, {}, read_trials(path))
+        assert found.rows == ({"lr": float("inf"), "depth": 7, "layers": [1]},)
 
     @pytest.mark.parametrize("name", ["trials.jsonl", "trials.ndjson", "TRIALS.JSONL"])
     def test_an_object_in_each_line(self, write: Write, name: str) -> None:

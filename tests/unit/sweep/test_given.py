@@ -95,6 +95,21 @@ class TestWhatVaries:
         assert varied(name={"b", "a", "d", "c"}) == ["a", "b", "c", "d"]
         assert varied(limit={1, "a", None}) == ["a", 1, None]
 
+    def test_a_text_is_no_spelling_where_the_parameter_may_hold_it(self) -> None:
+        values = ["5", 5, "null", None, "true", True]
+        assert repr(varied(limit=values)) == repr(values)
+        assert space(limit="null").fixed == {"limit": "null"}
+
+    def test_any_value_may_hold_numbers_of_numpy(self) -> None:
+        found = space(options={"a": np.int64(3), "b": [np.float32(0.5), np.arange(2)]}).fixed
+        assert repr(found) == "{'options': {'a': 3, 'b': [0.5, [0, 1]]}}"
+
+    def test_what_contains_itself_is_refused(self) -> None:
+        endless: list[object] = []
+        endless.append(endless)
+        with pytest.raises(ParameterError, match="contains itself"):
+            space(layers=[endless])
+
     def test_choices_are_taken_as_they_are(self) -> None:
         assert varied(limit=Choices(("1", 1))) == ["1", 1]
 
@@ -165,8 +180,12 @@ class TestRows:
         assert found.rows == ({"lr": 0.5, "layers": [1, 2]}, {"depth": 7})
         assert found.names == ("lr", "layers", "depth")
 
+    def test_texts_of_rows_stay_texts_where_the_parameter_may_hold_them(self) -> None:
+        rows = [{"name": "null", "limit": "5"}, {"limit": 5}, {"limit": "true"}, {"limit": True}]
+        assert repr(space_of(PARAMETERS, {}, rows).rows) == repr(tuple(rows))
+
     def test_a_wrong_value_is_told_with_its_row(self) -> None:
-        with pytest.raises(UsageError, match=r"^trial 2: parameter 'depth': 'abc' is no int$"):
+        with pytest.raises(UsageError, match=r"(?m)^trial 2: parameter 'depth': 'abc' is no int$"):
             space_of(PARAMETERS, {}, [{"depth": 1}, {"depth": "abc"}])
 
     def test_types_may_not_be_mixed_from_row_to_row(self) -> None:

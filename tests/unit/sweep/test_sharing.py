@@ -105,6 +105,16 @@ class TestSharing:
             (2, "select"),
         ]
 
+    def test_trials_that_share_their_first_steps_come_together(self) -> None:
+        plan = planned(BRANCHES, lr=[1, 2], cut=[1, 2])
+        order = [execution.task for execution in plan.executions if execution.step != "count"]
+        assert order == [
+            *((1, step) for step in ("load", "clean", "train", "plot", "select")),
+            *((3, step) for step in ("train", "select")),
+            *((2, step) for step in ("clean", "train", "plot", "select")),
+            *((4, step) for step in ("train", "select")),
+        ]
+
     def test_parents_are_the_executions_that_the_owner_takes(self) -> None:
         plan = planned(BRANCHES, lr=[1, 2], cut=[1, 2])
         assert plan.parents[4, "select"] == ((4, "train"), (2, "plot"))

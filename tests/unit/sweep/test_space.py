@@ -113,6 +113,11 @@ class TestTrials:
 
 
 class TestDraws:
+    def test_a_seed_below_0_is_refused(self) -> None:
+        with pytest.raises(UsageError, match="the seed -7 is below 0") as caught:
+            trials(PARAMETERS, space(lr=Range(0, 1)), random=3, seed=-7)
+        assert "--seed 7" in caught.value.hint
+
     def test_a_seed_gives_the_same_trials_again(self) -> None:
         wide = space(depth=range(1_000), lr=Range(0, 1))
         first, again = (trials(PARAMETERS, wide, random=20, seed=1) for _ in range(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from kale_pm.terminal import (
     SweepView,
     best_view,
     places_view,
+    plan_head,
     plan_view,
     sweep_view,
 )
@@ -390,6 +392,21 @@ def test_a_plan_lists_the_trials_and_counts_the_executions(plan: Callable[[int],
         "3 trials: 4 step executions (6 without sharing)",
         "  load 1, train 3",
     ]
+
+
+def test_what_is_the_same_in_all_trials_is_told_once(plan: Callable[[int], Plan]) -> None:
+    several = replace(plan(2), fixed={"seed": 7})
+    assert planned(several)[2:5] == ["    2      2", "in all trials: seed=7", ""]
+    assert drawn(plan_head(several)) == [
+        "2 trials: 3 step executions (4 without sharing)",
+        "in all trials: seed=7",
+    ]
+
+
+def test_of_one_trial_all_given_values_are_columns(plan: Callable[[int], Plan]) -> None:
+    one = replace(plan(1), varied=(), fixed={"depth": 1, "seed": 7})
+    assert planned(one, ())[:3] == ["trial  depth  seed", "    1      1     7", ""]
+    assert drawn(plan_head(one))[-1] == "in the trial: depth=1  seed=7"
 
 
 def test_a_plan_says_how_many_executions_are_stored(plan: Callable[[int], Plan]) -> None:

@@ -56,6 +56,12 @@ class TestReadingAGoal:
         with pytest.raises(UsageError, match="names no metric"):
             read_goal(text)
 
+    @pytest.mark.parametrize("given", [5, True, ["accuracy:max"]])
+    def test_what_is_no_text_is_refused(self, given):
+        with pytest.raises(UsageError, match="names no metric") as caught:
+            read_goal(given)
+        assert "'accuracy:max'" in caught.value.hint
+
 
 class TestReadingACondition:
     @pytest.mark.parametrize(
@@ -85,6 +91,11 @@ class TestReadingACondition:
         with pytest.raises(UsageError, match="is no number"):
             read_condition(text)
 
+    def test_so_is_what_is_no_text(self):
+        with pytest.raises(UsageError, match="5 is no condition") as caught:
+            read_condition(5)
+        assert "'accuracy>=0.95'" in caught.value.hint
+
 
 class TestHolding:
     @pytest.mark.parametrize(
@@ -99,6 +110,13 @@ class TestHolding:
     )
     def test_it_compares_the_metric(self, text, holds):
         assert read_condition(text).holds({"accuracy": 0.5}) is holds
+
+    def test_whole_numbers_are_compared_as_they_are_however_large(self):
+        condition = read_condition(f"steps>{2**60}")
+        assert condition.holds({"steps": 2**60 + 1})
+        assert not condition.holds({"steps": 2**60})
+        assert condition.holds({"steps": 2**1100})
+        assert str(condition) == f"steps>{2**60}"
 
     @pytest.mark.parametrize("value", [math.nan, math.inf, "0.9", True, None])
     def test_what_is_no_finite_number_never_ends_a_sweep(self, value):
@@ -117,8 +135,15 @@ class TestTheBest:
         assert best(trials(0.3, 0.9, 0.3)[::-1], LOWEST).number == 1
 
     def test_only_finite_numbers_count(self):
-        rows = trials(math.nan, math.inf, "0.99", True, None, 10**400, 0.2)
-        assert best(rows, HIGHEST).number == 7
+        rows = trials(math.nan, math.inf, "0.99", True, None, 0.2)
+        assert best(rows, HIGHEST).number == 6
+
+    def test_whole_numbers_are_compared_as_they_are_however_large(self):
+        rows = trials(*(2**60 + n for n in (1, 3, 2)))
+        assert best(rows, HIGHEST).number == 2
+        assert best(rows, LOWEST).number == 1
+        assert best(trials(0.5, 2**1100, 2**1100 - 1), HIGHEST).number == 2
+        assert best(trials(0.5, -(2**1100), 1e300), LOWEST).number == 2
 
     def test_a_trial_that_failed_does_not_count(self):
         rows = [*trials(0.2), TrialRow(2, {}, {"accuracy": 0.9}, "failed")]

@@ -253,7 +253,10 @@ class TestPage:
         assert made().source == made().source
 
     def test_it_is_for_light_and_for_dark(self):
-        assert made().source.count("prefers-color-scheme: dark") == 2
+        sheet = made().source.partition("<style>")[2].partition("</style>")[0]
+        for colour in ("text", "link", "star", "winner", "ink"):
+            values = re.findall(rf"--{colour}: (#\w+)", sheet)
+            assert len(set(values)) == 2, colour
 
     def test_making_it_needs_the_standard_library_only(self):
         program = (

@@ -80,6 +80,10 @@ class TestLines:
         assert kinds[1] == "shade-0"
         assert list(kinds) == [1, 2, 3, 4, 5]
 
+    def test_where_the_best_one_cannot_be_drawn_no_other_is_shown_as_it(self):
+        found = select([*TRIALS, trial(6, 2**1100)], HIGHEST, ["accuracy"])
+        assert not any("best" in kind for kind in found.kinds.values())
+
     def test_equal_trials_have_one_shade(self):
         rows = [trial(1, 0.5), trial(2, 0.5), trial(3, 0.1), trial(4, 0.9)]
         kinds = {number: kind for number, (kind, _) in paths(drawn(rows)).items()}

@@ -30,6 +30,10 @@ def test_numbers_have_no_zeros_for_nothing(number, text):
     assert number_text(number) == text
 
 
+def test_a_whole_number_that_no_float_can_be_has_its_digits():
+    assert number_text(-(10**400)).startswith("-1000000")
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.local.cache.code import imported_names, running_code
@@ -30,25 +30,7 @@ CELLS: Cells = [
 
 
 def pipeline(folder: Path, cells: Cells) -> Pipeline:
-    content = {
-        "cells": [
-            {
-                "cell_type": "code",
-                "id": f"c{number}",
-                "metadata": {"tags": tags.split()},
-                "source": source,
-                "outputs": [],
-                "execution_count": None,
-            }
-            for number, (tags, source) in enumerate(cells)
-        ],
-        "metadata": {},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    path = folder / "notebook.ipynb"
-    path.write_text(json.dumps(content))
-    found = understand(read(path))
+    found = understand(read(write_notebook(folder / "notebook.ipynb", cells)))
     assert not found.errors
     return found
 

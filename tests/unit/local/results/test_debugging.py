@@ -9,6 +9,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from tiny_notebooks import write_notebook
 
 from kale_pm.errors import SecretError, StoreError, UsageError
 from kale_pm.local.results.debugging import jupyter_command, write_debug_notebook
@@ -47,6 +48,7 @@ INJECTED = {
     "metadata": {"tags": ["injected-parameters"]},
     "outputs": [],
 }
+USES_SECRET = ("block:b secret:db:password:DB_PASSWORD", "print(1)")
 CELLS = [
     MARKER,
     cell("parameters", 1, "n = 2", tags="parameters"),
@@ -242,7 +244,7 @@ def test_of_secrets_it_holds_how_to_read_them_and_no_value(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DB_PASSWORD", "hush-hush")
-    write_notebook(run.home / "wine.ipynb", "block:b secret:db:password:DB_PASSWORD")
+    write_notebook(run.home / "wine.ipynb", [USES_SECRET])
     path = run.debug()
     cell = sources(path)[2]
     assert "hush-hush" not in path.read_text()
@@ -257,7 +259,7 @@ def test_a_secret_that_is_missing_there_is_told_with_what_to_do(
 ) -> None:
     monkeypatch.delenv("DB_PASSWORD", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(run.home / "config"))
-    write_notebook(run.home / "wine.ipynb", "block:b secret:db:password:DB_PASSWORD")
+    write_notebook(run.home / "wine.ipynb", [USES_SECRET])
     cell = sources(run.debug())[2]
     with pytest.raises(SecretError, match="nowhere to be found: set the environment variable"):
         exec(cell, {})
@@ -268,18 +270,3 @@ def test_a_secret_that_is_missing_there_is_told_with_what_to_do(
     secret.chmod(0o600)
     exec(cell, {})
     assert os.environ.pop("DB_PASSWORD") == "from a file"
-
-
-def write_notebook(path: Path, tags: str) -> None:
-    cells = [
-        {
-            "cell_type": "code",
-            "id": "a",
-            "metadata": {"tags": tags.split()},
-            "source": "print(1)",
-            "outputs": [],
-            "execution_count": None,
-        }
-    ]
-    content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    path.write_text(json.dumps(content))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from tiny_notebooks import write_notebook
 
 from kale_pm.errors import NotebookError, StoreError, UsageError
 from kale_pm.local.results.history import History, locate, pipeline_of, read_history
@@ -33,18 +35,7 @@ def store(tmp_path: Path) -> Store:
 
 def notebook(folder: Path, name: str = "wine.ipynb") -> Path:
     cells = [("parameters", "n = 2\nrate = 0.5\nwide = True"), ("block:a", "print(n)")]
-    content = {
-        "cells": [
-            {"cell_type": "code", "metadata": {"tags": [tag]}, "source": source, "outputs": []}
-            for tag, source in cells
-        ],
-        "metadata": {},
-        "nbformat": 4,
-        "nbformat_minor": 4,
-    }
-    path = folder / name
-    path.write_text(json.dumps(content))
-    return path
+    return write_notebook(folder / name, cells)
 
 
 def add(store: Store, pipeline: str = "wine", **fields: Any) -> Path:
@@ -100,6 +91,13 @@ def test_parameters_that_are_not_the_defaults_of_the_notebook(store: Store, tmp_
     add(store, parameters={"n": 3, "rate": 0.5, "wide": 1})
     changed = [run.changed for run in read_history(store).runs]
     assert sorted(changed, key=len) == [{}, {"n": 3, "wide": 1}]
+
+
+def test_a_default_that_is_not_finite_is_no_change(store: Store, tmp_path: Path) -> None:
+    cells = [("parameters", "high = 1e999"), ("block:a", "print(high)")]
+    write_notebook(tmp_path / "wine.ipynb", cells)
+    add(store, parameters={"high": math.inf}, notebook=str(tmp_path / "wine.ipynb"))
+    assert [run.changed for run in read_history(store).runs] == [{}]
 
 
 def test_where_the_notebook_is_gone_all_parameters_are_told(store: Store) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_notebooks import write_notebook
 
 from kale_pm.analysis import understand
 from kale_pm.events import OfTrial, StepStarted, SweepEvent, Warned
@@ -99,23 +100,7 @@ class Sweeper:
         return self.folder / ".kale-pm"
 
     def write_cells(self, cells: Cells) -> None:
-        content = {
-            "cells": [
-                {
-                    "cell_type": "code",
-                    "id": f"cell-{number}",
-                    "metadata": {"tags": tags.split()},
-                    "source": source,
-                    "execution_count": None,
-                    "outputs": [],
-                }
-                for number, (tags, source) in enumerate(cells)
-            ],
-            "metadata": {},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-        self.path.write_text(json.dumps(content))
+        write_notebook(self.path, cells)
 
     def pipeline(self) -> Pipeline:
         return understand(read(self.path))

@@ -118,16 +118,18 @@ def test_values_come_back_from_the_record_as_they_were(sweep: Sweeper) -> None:
         [
             (
                 "parameters",
-                "text = 'a'\nany_ = None\nnumber = 0.5\nwords = ['a']\nflag = True\ncount = 1",
+                "text = 'a'\nany_ = None\nnumber = 0.5\nwords = ['a']\nflag = True\ncount = 1\n"
+                "bounds = {}",
             ),
-            ("block:a", "print(text, any_, number, words, flag, count)"),
+            ("block:a", "print(text, any_, number, words, flag, count, bounds)"),
         ]
     )
     values = {
-        "text": ["5", "null", "true"],
-        "any_": ["5", 5, [1, None]],
+        "text": ["5", "null", "NaN"],
+        "any_": ["5", 5, [1, None], "NaN", float("nan")],
         "number": [1.0, float("inf"), float("nan")],
-        "words": [["x"], []],
+        "words": [["x"], [1.0, float("inf"), "Infinity"]],
+        "bounds": {"low": float("-inf"), "high": "Infinity"},
         "flag": [True, False],
         "count": [1],
     }
@@ -137,6 +139,14 @@ def test_values_come_back_from_the_record_as_they_were(sweep: Sweeper) -> None:
     assert [trial.number for trial in trials] == [trial.number for trial in swept.plan.trials]
     then = [repr(sorted(trial.parameters.items())) for trial in swept.plan.trials]
     assert [repr(sorted(trial.parameters.items())) for trial in trials] == then
+
+
+def test_what_an_earlier_version_wrote_for_a_float_is_one(sweep: Sweeper) -> None:
+    sweep.fails = lambda _step, _parameters: "no"
+    record = sweep(rate=[0.1, 0.2]).record
+    before = [replace(record.trials[0], parameters={"rate": "-Infinity"})]
+    (trial,) = unfinished(sweep.pipeline(), replace(record, trials=tuple(before)))
+    assert trial.parameters["rate"] == float("-inf")
 
 
 def test_a_parameter_that_the_notebook_lost_is_named(sweep: Sweeper) -> None:

@@ -67,6 +67,20 @@ def test_a_record_comes_back_as_it_was(store: Store) -> None:
     assert read_sweep(folder) == ended
 
 
+def test_values_come_back_as_they_were(store: Store) -> None:
+    record, folder = sweep(store)
+    values: list[object] = [math.nan, "NaN", [0.0, math.inf]]
+    trials = tuple(TrialRecord(n, {"any": value}) for n, value in enumerate(values, 1))
+    fixed = {"bounds": [-math.inf, "Infinity"]}
+    write_sweep(replace(record, fixed=fixed, trials=trials), folder)
+    found = read_sweep(folder)
+    assert repr(found.fixed) == repr(fixed)
+    assert repr(found.trials) == repr(trials)
+    with TrialLog(folder) as log:
+        log.write(replace(trials[0], state=State.DONE))
+    assert repr(read_sweep(folder).trials[0].parameters) == repr({"any": math.nan})
+
+
 def test_while_a_sweep_goes_on_its_lines_tell_more_than_its_record(store: Store) -> None:
     record, folder = sweep(store)
     first, second = (store.trial_run(folder.name, number) for number in (1, 2))
