@@ -68,8 +68,8 @@ class SweepVerbs(model.Pipeline):
 
         What the same values reach is executed once for all trials.  A failing trial is no
         exception: see ``failures`` of the sweep.  What is to be known before it is told as Python's
-        warnings, and kept as ``warnings`` of the sweep.  Raises UsageError and ParameterError for wrong
-        values, and what kale_pm.local.sweeping.run_sweep raises.
+        warnings, and kept as ``warnings`` of the sweep.  Raises UsageError and ParameterError for
+        wrong values, and what kale_pm.local.sweeping.run_sweep raises.
 
         >>> sweep = load("wine.ipynb").sweep(trees=[50, 200], best="accuracy:max")
         >>> sweep.best.run["models"]

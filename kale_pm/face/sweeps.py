@@ -262,7 +262,6 @@ def _lost(goal: Goal, rows: tuple[TrialRow, ...]) -> KalePmError:
         are_numbers = all(isinstance(value, float) for value in given)
         what = "nan or inf" if are_numbers else "another value, such as " + value_text(given[0])
         reason = f"{reason}: {trials} {what}"
-        hint = f"kale-pm vars SWEEP.0001 shows what a trial computed; {hint}"
     elif near := nearest(goal.metric, known):
         hint = f"did you mean '{near}'? {hint}"
     return KalePmError(reason, hint=hint)

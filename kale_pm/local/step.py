@@ -104,7 +104,8 @@ def _done(live: LiveRun, step: Step, forced: str, record: StepRecord) -> StepRec
             found = _reused(live, step, decision, inputs, record)
             if found is not None:
                 return found
-        record = _executed(live, step, decision, record)
+        with live.workplace.clashes.watched(live.task(step.name)):
+            record = _executed(live, step, decision, record)
         claim.is_done = record.state is State.DONE
         return record
 
@@ -168,6 +169,7 @@ def _executed(live: LiveRun, step: Step, decision: Decision, record: StepRecord)
             try:
                 logs = {*manifest.appended} - read_in_code(trees)
                 _remember(live, step, key, manifest, outcome=outcome, in_code=names, logs=logs)
+                _forget_clashing(live, step, key, manifest, record.started or 0.0)
             except (OSError, StoreError) as error:
                 text = f"its result could not be kept and will not be used again: {error}"
                 live.tell(Warned(text, step.name))
@@ -211,6 +213,25 @@ def _moved_file(
     now = stamps(folder, before.keys() - read - own)
     moved = sorted(name for name, stamp in now.items() if stamp != before[name])
     return moved[0] if moved else touched_since(folder, sorted(read - own), started)
+
+
+def _forget_clashing(
+    live: LiveRun, step: Step, key: str, manifest: Manifest, started: float
+) -> None:
+    """Forget what was stored of this step and of others that wrote one of its files meanwhile.
+
+    What is stored of a file may be what another one wrote.  Who only opened it so that it could
+    be written, as a database is, has not changed it.
+    """
+    files = {*manifest.written} - {*manifest.appended}
+    met = live.workplace.clashes.wrote(live.task(step.name), files, key)
+    clashing = [name for name in met if touched_since(live.pipeline.folder, [name], started)]
+    if not clashing:
+        return
+    for each in {key}.union(*(met[name] for name in clashing)):
+        entries.forget(live.store, each)
+    text = f"{clashing[0]} was written by another step meanwhile: neither result will be used again"
+    live.tell(Warned(text, step.name))
 
 
 def _remember(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kale_pm.events import Event, SweepEvent, Warned
 from kale_pm.local.cache.basis import Interpreter
 from kale_pm.local.cache.claims import Claims
+from kale_pm.local.cache.clashes import Clashes
 from kale_pm.local.journal import Journal
 from kale_pm.local.room import Room
 from kale_pm.local.secrets import values
@@ -57,6 +58,7 @@ class Workplace:
     gave_up: str | None = None
     stopped: threading.Event = field(default_factory=threading.Event)
     claims: Claims = field(default_factory=Claims)
+    clashes: Clashes = field(default_factory=Clashes)
     interpreter: Interpreter = field(init=False)
     _coming: int = 0
     _monitors: dict[Task, Monitor] = field(default_factory=dict)

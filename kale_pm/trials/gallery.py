@@ -112,9 +112,7 @@ def _measures(drawing: _Drawing) -> list[Axis]:
         return [*metrics[: _MOST_BESIDE + 1]]
     # The lines end at the goal, and have no gap before.
     ranked = [row for row in drawing.selection.rows if row.is_success]
-    others = [
-        axis for axis in metrics[1:] if _varies(axis) and None not in map(axis.place, ranked)
-    ]
+    others = [axis for axis in metrics[1:] if _varies(axis) and None not in map(axis.place, ranked)]
     return [*others[:_MOST_BESIDE], metrics[0]]
 
 

@@ -163,10 +163,10 @@ def test_what_is_to_be_known_before_is_a_warning_and_is_kept(notebook, python):
         )
     )
 
+    written = "step a (cell 2) writes 'model.txt' in every trial"
     assert out == [
         "True",
-        "step a (cell 2) writes 'model.txt' in every trial: put a parameter into its name, "
-        "or use -j 1",
+        f"{written}: put a parameter into its name, or use -j 1",
         "no cell names a metric 'los': did you mean 'loss'?",
         "True",
     ]

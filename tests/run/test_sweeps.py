@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from processes import driving, has_ended, until
 
-from kale_pm.events import CellFinished, CellStarted, OfTrial, StepStarted, SweepEvent
+from kale_pm.events import CellFinished, CellStarted, OfTrial, StepStarted, SweepEvent, Warned
 from kale_pm.local import RunOptions, read_run
 from kale_pm.local.results.variables import RunVariables
 from kale_pm.local.sweeping import (
@@ -186,6 +186,14 @@ FILED = [
 ]
 
 
+# Two trials are executed at the same time.
+TOGETHER = """
+open(f'there{k}', 'w').close()
+while not all(map(os.path.exists, ('there1', 'there2'))):
+    time.sleep(0.02)
+"""
+
+
 def test_one_job_reads_in_each_trial_the_file_that_this_trial_wrote(run: Runner) -> None:
     run.write_cells(FILED)
     for _ in range(2):  # the second time with what is stored
@@ -193,6 +201,38 @@ def test_one_job_reads_in_each_trial_the_file_that_this_trial_wrote(run: Runner)
         read = [trial.metrics["read"] for trial in swept.record.trials]
         assert read == [11, 21, 31, 12, 22, 32]
     assert run(None, q=1, k=2).record.metrics == {"read": 21}
+
+
+def test_no_result_is_kept_whose_file_another_trial_wrote_meanwhile(run: Runner) -> None:
+    train = f"{FILED[2][1]}\n{TOGETHER}"
+    cells = [("imports", "import os, time"), *FILED[1:2], ("block:train", train), *FILED[3:]]
+    run.write_cells(cells)
+    swept = sweep(run, 2, k=[1, 2])
+    inner = [event.event for event in swept.events if isinstance(event, OfTrial)]
+    told = [event.message for event in inner if isinstance(event, Warned)]
+    assert any("model.txt was written by another step meanwhile" in text for text in told)
+    for left in ("1", "2"):
+        for k in (1, 2):
+            run.write("model.txt", left)
+            assert run(None, k=k).record.metrics == {"read": 10 * k + 1}
+
+
+def test_parallel_steps_that_open_one_database_are_kept(run: Runner) -> None:
+    import sqlite3
+
+    with sqlite3.connect(run.folder / "rows.db") as database:
+        database.execute("create table rows (x)")
+    database.close()
+    read = "rows = sqlite3.connect('rows.db').execute('select * from rows').fetchall()"
+    run.write_cells(
+        [
+            ("imports", "import os, sqlite3, time"),
+            ("parameters", "k = 1"),
+            ("block:a", f"{read}\n{TOGETHER}"),
+        ]
+    )
+    assert len(sweep(run, 2, k=[1, 2]).executed) == 2
+    assert sweep(run, 2, k=[1, 2]).executed == []
 
 
 def test_trials_that_append_to_one_log_are_not_executed_for_each_other(run: Runner) -> None:

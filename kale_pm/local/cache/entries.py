@@ -18,7 +18,7 @@ from typing import Any
 from kale_pm import strict_json
 from kale_pm.errors import PackError
 from kale_pm.local.cache.watched import FileState, Stamp, stamps
-from kale_pm.local.files import write_text
+from kale_pm.local.files import cannot_write, write_text
 from kale_pm.local.store import Store, numbers
 from kale_pm.runtime.manifest import Seal, Variable, Version, version
 from kale_pm.runtime.storage.pack.reader import Pack
@@ -54,6 +54,15 @@ def remember(store: Store, key: str, entry: CachedStep) -> None:
     content = vars(entry)
     text = strict_json.dumps({"seal": _seal(content), **content})
     write_text(store.cache / f"{key}.json", text)
+
+
+def forget(store: Store, key: str) -> None:
+    """Let the step with this key have given nothing.  Raises StoreError."""
+    path = store.cache / f"{key}.json"
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def recall(store: Store, key: str) -> CachedStep | None:

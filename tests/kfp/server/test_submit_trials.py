@@ -153,6 +153,7 @@ def test_values_that_no_run_can_carry_are_refused_before_anything_is_sent(
     found = sweep("-p", "lr=0.5,inf").exception
     assert isinstance(found, ParameterError)
     assert "KFP cannot carry inf as float" in str(found)
+    assert "'lr: float | None'" in found.hint
     assert not [asked for asked in server.asked if asked.startswith("POST")]
 
 

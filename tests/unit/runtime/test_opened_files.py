@@ -17,6 +17,7 @@ import json, os, sys
 from pathlib import Path
 from kale_pm.runtime import opened_files as opened
 """
+OVER = "open('b.txt', 'w').close()"
 LISTS = "[opened.read_files(), opened.written_files(), opened.local_modules()]"
 
 
@@ -112,12 +113,8 @@ APPENDED = "\nprint(json.dumps([[], opened.appended_files(), []]))"
         ("os.close(os.open('b.txt', os.O_WRONLY | os.O_APPEND | os.O_TRUNC))", []),
         ("os.close(os.open('b.txt', os.O_WRONLY))", []),
         ("open('../data/b.csv', 'a').close()", []),
-        ("open('b.txt', 'w').close(); opened.begin(); open('b.txt', 'a').close()", []),
-        (
-            "opened.begin(); open('b.txt', 'w').close(); opened.begin(); "
-            "open('b.txt', 'a').close()",
-            ["b.txt"],
-        ),
+        (f"{OVER}; opened.begin(); open('b.txt', 'a').close()", []),
+        (f"opened.begin(); {OVER}; opened.begin(); open('b.txt', 'a').close()", ["b.txt"]),
     ],
 )
 def test_what_is_only_appended_to_is_told_apart(

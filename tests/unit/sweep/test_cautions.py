@@ -91,9 +91,10 @@ class TestFiles:
     )
     def test_one_that_every_trial_writes_is_told(self, warned: Warned, source: str) -> None:
         cells = [("parameters", "lr = 0.1\nkept = 'model.pkl'"), ("block:train", source)]
-        assert warned(*cells, lr=[1, 2]) == (
+        (warning,) = warned(*cells, lr=[1, 2])
+        assert warning == (
             "step train (cell 2) writes 'model.pkl' in every trial: put a parameter into its name, "
-            "or use -j 1",
+            "or use -j 1"
         )
 
     @pytest.mark.parametrize(

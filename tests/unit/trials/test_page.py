@@ -112,6 +112,18 @@ class TestTheBest:
         assert [row[0] for row in cells(found)] == ["1", "2", "3", "4"]
 
 
+class TestWarnings:
+    def test_they_stand_above_everything_else(self):
+        found = made(warnings=["step a writes '<x>' in every trial", "3 trials"])
+        text = " ".join(found.text.split())
+        assert "2 warnings step a writes '<x>' in every trial 3 trials The best" in text.replace(
+            "★ ", ""
+        )
+
+    def test_without_one_nothing_is_said(self):
+        assert "arning" not in made().text
+
+
 class TestFailures:
     def test_each_message_stands_once_with_its_trials(self):
         rows = [TrialRow(n, {}, state="failed", error=f"E: {n % 2}\n...") for n in range(1, 8)]

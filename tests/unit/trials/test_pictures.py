@@ -251,3 +251,37 @@ def test_a_selection_of_few_trials_is_all_of_them():
     selection = select(TRIALS, HIGHEST, ["accuracy"])
     assert selection.fewer(5) == selection.rows
     assert [row.number for row in selection.fewer(2)][-1] == 5
+
+
+class TestManyMetrics:
+    """Seven that are always the same stand before three that vary; the last is the goal's."""
+
+    METRICS = (*(f"same{number}" for number in range(7)), "one", "two", "accuracy")
+
+    def rows(self):
+        return [
+            TrialRow(
+                number,
+                {"lr": number},
+                {name: 1 if name.startswith("same") else number * 0.1 for name in self.METRICS},
+            )
+            for number in (1, 2, 3)
+        ]
+
+    def test_what_varies_is_drawn_before_what_is_the_same(self):
+        drawn_ones = [label.partition(" ")[0] for label in panels(self.rows(), varied=("lr",))]
+        assert drawn_ones == ["accuracy", "one", "two", "same0", "same1", "same2"]
+        text = "".join(gallery(self.rows(), HIGHEST, ("lr",), ()))
+        assert "Without a picture: <code>same3</code>, <code>same4</code>" in text
+
+    def test_without_a_goal_it_is_so_too(self):
+        assert names(drawn(self.rows(), None, ("lr",)))[:4] == ["lr", "one", "two", "accuracy"]
+
+    def test_the_lines_say_which_metrics_they_leave_out(self):
+        rows = [
+            TrialRow(number, {"lr": number}, dict.fromkeys("abcde", number)) for number in (1, 2, 3)
+        ]
+        text = "".join(gallery(rows, Goal("e", "max"), ("lr",), ()))
+        assert names(drawn(rows, Goal("e", "max"), ("lr",))) == ["lr", "a", "b", "c", "e"]
+        assert "without <code>d</code></span>" in text
+        assert "without" not in "".join(gallery(self.rows(), HIGHEST, ("lr",), ()))

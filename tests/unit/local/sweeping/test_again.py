@@ -118,8 +118,7 @@ def test_values_come_back_from_the_record_as_they_were(sweep: Sweeper) -> None:
         [
             (
                 "parameters",
-                "text = 'a'\nany_ = None\nnumber = 0.5\nwords = ['a']\nflag = True\ncount = 1\n"
-                "bounds = {}",
+                "text = ''\nany_ = 0\nnumber = 1.0\nwords = []\nflag = True\ncount = 1\nbounds = {}",
             ),
             ("block:a", "print(text, any_, number, words, flag, count, bounds)"),
         ]

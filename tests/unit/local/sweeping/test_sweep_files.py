@@ -67,6 +67,17 @@ def test_a_record_comes_back_as_it_was(store: Store) -> None:
     assert read_sweep(folder) == ended
 
 
+def test_a_record_of_before_there_were_warnings_has_none(store: Store) -> None:
+    record, folder = sweep(store)
+    record = replace(record, warnings=("take care",))
+    write_sweep(record, folder)
+    assert read_sweep(folder) == record
+    content = json.loads((folder / "sweep.json").read_text())
+    del content["warnings"]
+    (folder / "sweep.json").write_text(json.dumps(content))
+    assert read_sweep(folder) == replace(record, warnings=())
+
+
 def test_values_come_back_as_they_were(store: Store) -> None:
     record, folder = sweep(store)
     values: list[object] = [math.nan, "NaN", [0.0, math.inf]]
