@@ -114,15 +114,14 @@ def test_where_nothing_was_done_the_notebook_may_change(sweep: Sweeper) -> None:
 
 
 def test_values_come_back_from_the_record_as_they_were(sweep: Sweeper) -> None:
-    sweep.write_cells(
-        [
-            (
-                "parameters",
-                "text = ''\nany_ = 0\nnumber = 1.0\nwords = []\nflag = True\ncount = 1\nbounds = {}",
-            ),
-            ("block:a", "print(text, any_, number, words, flag, count, bounds)"),
-        ]
-    )
+    texts = "text = 'a'\nany_ = None"
+    numbers = "number = 0.5\nflag = True\ncount = 1"
+    tables = "words = ['a']\nbounds = {}"
+    cells = [
+        ("parameters", "\n".join((texts, numbers, tables))),
+        ("block:a", "print(text, any_, number, words, flag, count, bounds)"),
+    ]
+    sweep.write_cells(cells)
     values = {
         "text": ["5", "null", "NaN"],
         "any_": ["5", 5, [1, None], "NaN", float("nan")],
