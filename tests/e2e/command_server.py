@@ -18,6 +18,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from kale_pm.runtime.execution.lean_papermill import import_papermill
+
 _SECONDS = 120
 # To import this takes most of the time of a command that runs or compiles a small notebook.
 _NEEDED = (
@@ -29,8 +31,12 @@ _NEEDED = (
 
 
 def main() -> None:
+    import_papermill()
     for name in _NEEDED:
         importlib.import_module(name)
+    threads = Path("/proc/self/task")
+    if threads.is_dir() and len(list(threads.iterdir())) > 1:
+        raise RuntimeError("what has threads cannot be forked soundly")
     gc.collect()
     gc.freeze()  # a collection in a child would else copy every page
     request = _serve()

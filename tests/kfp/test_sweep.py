@@ -29,6 +29,9 @@ from kale_pm.trials.goal import Goal, read_goal
 
 Make = Callable[..., Pipeline]
 
+# One process has them all, so that what they begin with is made once.
+pytestmark = pytest.mark.xdist_group("kfp-sweep")
+
 CELLS = [
     ("parameters", "lr = 0.1\ndepth = 3\nstart = 1\nword = 'x'"),
     ("block:load", "import kale_pm\nrows = [start, 2, 3]\nkale_pm.metric('rows', len(rows))"),

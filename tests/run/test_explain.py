@@ -21,6 +21,9 @@ from kale_pm.local.kernels.environment import Environment, environment_of
 if TYPE_CHECKING:
     from conftest import Cells, Runner
 
+# One process has them all, so that what they begin with is made once.
+pytestmark = pytest.mark.xdist_group("explain")
+
 CELLS = [
     ("imports", "import math, os"),
     ("parameters", "n = 3\nscale = 2.0\nname = 'a'"),

@@ -32,6 +32,9 @@ from kale_pm.kfp.server.fetch import named_run
 from kale_pm.record import CellError, State
 from kale_pm.runtime.pod.announce import announce_error
 
+# One process has them all, so that what they begin with is made once.
+pytestmark = pytest.mark.xdist_group("fetch")
+
 CELLS = (
     ("parameters", "n = 3"),
     ("step:load_data", "rows = [1, 2] * n\nprint('loading')"),
