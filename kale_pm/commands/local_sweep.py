@@ -93,6 +93,8 @@ def try_again(
     before = find_sweep(name, near=options.run.folder)
     pipeline = load_pipeline(Path(before.record.notebook), strict, infer_edges)
     refuse_errors(pipeline)
+    for warning in before.warnings:
+        show_warning(warning)
     carry_out = partial(pipeline.retry_sweep, before, options)
     _follow(carry_out, pipeline, options.goal or before.goal, before.folder, output)
 

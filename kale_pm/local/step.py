@@ -230,8 +230,9 @@ def _forget_clashing(
         return
     for each in {key}.union(*(met[name] for name in clashing)):
         entries.forget(live.store, each)
-    text = f"{clashing[0]} was written by another step meanwhile: neither result will be used again"
-    live.tell(Warned(text, step.name))
+    if live.workplace.clashes.is_news(clashing[0]):
+        text = f"{clashing[0]} was written by others at the same time: no result will be used again"
+        live.tell(Warned(text, step.name))
 
 
 def _remember(

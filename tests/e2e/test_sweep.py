@@ -252,6 +252,15 @@ def test_programs_are_told_of_warnings_beside_what_they_read(way, notebook, kale
         assert answer.json["warnings"][0].startswith(said)
 
 
+def test_programs_are_told_of_warnings_while_it_goes_on(tune, notebook, kale):
+    kale("sweep", "tune.ipynb", "-p", "depth=0,5")
+    notebook("tune.ipynb", *[(tags, source.replace("== 0", "== -1")) for tags, source in CELLS])
+    answer = kale("sweep", "tune.ipynb", "--retry", "--json")
+
+    assert answer.json["state"] == "done"
+    assert "warning: the notebook has changed since the other trials were done" in answer.err
+
+
 def test_a_sweep_that_nobody_can_read_is_said_to_be_damaged(tune, kale, tmp_path):
     kale("sweep", "tune.ipynb", "-p", "lr=0.1,0.2")
     (folder,) = sweeps(tmp_path)

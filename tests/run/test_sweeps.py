@@ -210,7 +210,8 @@ def test_no_result_is_kept_whose_file_another_trial_wrote_meanwhile(run: Runner)
     swept = sweep(run, 2, k=[1, 2])
     inner = [event.event for event in swept.events if isinstance(event, OfTrial)]
     told = [event.message for event in inner if isinstance(event, Warned)]
-    assert any("model.txt was written by another step meanwhile" in text for text in told)
+    (warning,) = (text for text in told if "at the same time" in text)
+    assert warning.startswith("model.txt was written by others at the same time")
     for left in ("1", "2"):
         for k in (1, 2):
             run.write("model.txt", left)

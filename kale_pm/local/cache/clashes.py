@@ -15,6 +15,7 @@ class Clashes:
     """What is written by whom, among all that is executed together."""
 
     _met: dict[Task, dict[str, set[str]]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
 
     @contextmanager
@@ -39,3 +40,10 @@ class Clashes:
                     met.setdefault(name, set()).add(key)
             met = self._met[task]
             return {name: frozenset(met[name]) for name in sorted(files) if name in met}
+
+    def is_news(self, file: str) -> bool:
+        """Whether nobody has asked this of the file before: a thousand trials may write it."""
+        with self._lock:
+            is_news = file not in self._told
+            self._told.add(file)
+        return is_news

@@ -322,6 +322,26 @@ def test_many_kernels_are_ready_only_while_a_processor_idles(
     assert pool.ahead() == idle
 
 
+@pytest.mark.parametrize("one_after_another", [False, True])
+def test_one_after_another_each_has_its_place_until_its_result_is_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, one_after_another: bool
+) -> None:
+    workplace, first = bench.workplace, (1, "one")
+    workplace.one_after_another = one_after_another
+    places: list[bool] = []
+
+    def wait(_seconds: float) -> bool:
+        places.append(workplace.room.is_full)
+        return False
+
+    monkeypatch.setattr(workplace.stopped, "wait", wait)
+    for number in range(1, workplace.room.jobs + 1):
+        assert workplace.room.enter((number, "one"))
+    workplace.pause(first, 1.0)  # until it is tried again
+    workplace.ending(first)
+    assert [*places, workplace.room.is_full] == [one_after_another] * 2
+
+
 class Interruptible(Monitor):
     """Notes that it was interrupted, and touches no process."""
 

@@ -33,3 +33,7 @@ def test_an_execution_is_forgotten_however_it_ends(clashes: Clashes) -> None:
         raise OSError("full")
     with clashes.watched(FIRST):
         assert clashes.wrote(FIRST, {"model.txt"}, "key 1") == {}
+
+
+def test_each_file_is_news_once(clashes: Clashes) -> None:
+    assert [clashes.is_news(name) for name in ("a", "b", "a")] == [True, True, False]

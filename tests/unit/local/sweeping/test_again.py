@@ -102,6 +102,7 @@ def test_a_notebook_that_has_changed_since_is_told_of(sweep: Sweeper) -> None:
     again = sweep.retry(first.record)
     assert len(again.warnings) == 1
     assert "the notebook has changed since the other trials were done" in again.warnings[0]
+    assert again.record.warnings == tuple(again.warnings)
 
 
 def test_where_nothing_was_done_the_notebook_may_change(sweep: Sweeper) -> None:
