@@ -33,8 +33,7 @@ _NAMED_BY_ENVIRONMENT = (
 
 _read: set[str] = set()
 _written: set[str] = set()
-_overwritten: set[str] = set()  # of those, what was not only appended to
-_of_prelude: tuple[frozenset[str], ...] | None = None
+_of_prelude: tuple[frozenset[str], frozenset[str]] | None = None
 _watching = False
 
 
@@ -55,7 +54,7 @@ def watch(folder: Path) -> None:
     ignored = tuple(place for place in machinery if not (root + os.sep).startswith(place))
     ignored_elsewhere = tuple(_folders([tempfile.gettempdir()]))
 
-    def note(path: object, reads: bool, writes: bool, appends: bool = False) -> None:
+    def note(path: object, reads: bool, writes: bool) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
         full = os.path.realpath(os.fsdecode(path))
@@ -72,18 +71,14 @@ def watch(folder: Path) -> None:
             _read.add(name)
         if writes:
             _written.add(name)
-        if writes and not appends:
-            _overwritten.add(name)
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open":
             path, mode, flags = arguments
             if isinstance(mode, str):
-                appends = "a" in mode and "+" not in mode
-                note(path, "r" in mode, any(letter in mode for letter in "wax+"), appends)
+                note(path, "r" in mode, any(letter in mode for letter in "wax+"))
             elif isinstance(flags, int):
-                appends = flags & (_ACCESS | os.O_APPEND | os.O_TRUNC) == os.O_WRONLY | os.O_APPEND
-                note(path, flags & _ACCESS != os.O_WRONLY, bool(flags & _WRITING), appends)
+                note(path, flags & _ACCESS != os.O_WRONLY, bool(flags & _WRITING))
             else:
                 note(path, True, False)
         elif event in ("os.listdir", "os.scandir"):
@@ -111,9 +106,9 @@ def begin() -> None:
     """
     global _of_prelude  # noqa: PLW0603 - one kernel runs one step
     if _of_prelude is None:
-        _of_prelude = frozenset(_read), frozenset(_written), frozenset(_overwritten)
-    for names, before in zip((_read, _written, _overwritten), _of_prelude, strict=True):
-        names.intersection_update(before)
+        _of_prelude = frozenset(_read), frozenset(_written)
+    _read.intersection_update(_of_prelude[0])
+    _written.intersection_update(_of_prelude[1])
 
 
 def read_files() -> tuple[str, ...]:
@@ -126,11 +121,6 @@ def written_files() -> tuple[str, ...]:
     return tuple(sorted(n for n in _written if n in _read or not Path(n).is_absolute()))
 
 
-def appended_files() -> tuple[str, ...]:
-    """Those of the written files that were opened for nothing but to append to them."""
-    return tuple(sorted(set(written_files()) - _overwritten - _read))
-
-
 def local_modules() -> tuple[str, ...]:
     """Source files of the imported modules that no package manager installed."""
     installed = tuple(_folders(_installed()))
@@ -141,9 +131,10 @@ def local_modules() -> tuple[str, ...]:
     for module in list(sys.modules.values()):
         source = getattr(module, "__file__", None)
         if isinstance(source, str) and source.endswith(".py"):
-            folder, separator, name = source.rpartition(os.sep)
+            folder, name = os.path.split(source)
             is_link = os.path.islink(source)  # noqa: PTH114
-            full = os.path.realpath(source) if is_link else resolved(folder) + separator + name
+            whole = os.path.join(resolved(folder), name)  # noqa: PTH118
+            full = os.path.realpath(source) if is_link else whole
             if not full.startswith(installed):
                 found.add(full)
     return tuple(sorted(found))

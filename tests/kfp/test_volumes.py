@@ -18,7 +18,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from kale_pm import Pipeline
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.plan import plan
-from kale_pm.notebook.configuration import _VOLUME_KEYS
+from kale_pm.notebook.volumes import _VOLUME_KEYS
 
 Make = Callable[..., Pipeline]
 CHAIN = [("step:a", "x = 1"), ("step:b prev:a", "print(x)")]

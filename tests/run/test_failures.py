@@ -182,6 +182,13 @@ def test_a_missing_package_is_told_with_the_interpreter_that_lacks_it(
     assert hint.endswith(f"{sys.executable} -m pip install {package}")
 
 
+def test_an_error_that_a_cell_only_shows_fails_its_step_as_papermill_has_it(run: Runner) -> None:
+    run.write("train.py", "raise RuntimeError('it does not converge')")
+    ran = run([("block:a", "%run -i train.py"), ("block:b prev:a", "print('after')")])
+    assert ran.states() == {"a": "failed", "b": "skipped"}
+    assert "it does not converge" in ran.error("a").message
+
+
 def test_an_exception_without_words_is_told_by_its_name(run: Runner) -> None:
     ran = run([("block:a", "assert 1 == 2"), ("block:b", "{}['x']")])
     assert told(ran, "a")[-1] == "AssertionError"

@@ -57,7 +57,7 @@ class Engine:
     ) -> NotebookNode:
         """Execute ``nb``.  ``keep`` is the path of the executed notebook when papermill is
         not to write it (papermill reads braces in a path as format fields); then what is
-        returned has the cells only if one of them failed.  The options are those of
+        returned has the cells only if one of them shows an error.  The options are those of
         :func:`run_cells`; others, which are papermill's, are ignored.
         """
         from kale_pm.runtime.execution.keeper import Keeper
@@ -79,16 +79,26 @@ class Engine:
             keeper.notebook_complete()
             if not (is_whole and is_written_next):
                 keeper.save(force=True)
-        if keep is not None and keeper.monitor.failed_index is None:
-            return _nothing_to_write(keeper.nb)
+        is_done = keeper.monitor.failed_index is None and not _shows_errors(keeper.nb)
+        if keep is not None and is_done:
+            # Papermill would make a text of all of it once more, and write that nowhere.
+            return _without_cells(keeper.nb)
         return keeper.nb
 
 
-def _nothing_to_write(notebook: NotebookNode) -> NotebookNode:
-    """What papermill is given back of an executed notebook that is written, and without errors.
+def _shows_errors(notebook: NotebookNode) -> bool:
+    """Whether any cell shows an error, which papermill may take for a failure.
 
-    It would make a text of all of it once more, and write that nowhere.
+    So does a cell that succeeds, where what it runs shows one (``%run``, ``showtraceback``).
     """
+    return any(
+        output.output_type == "error"
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+    )
+
+
+def _without_cells(notebook: NotebookNode) -> NotebookNode:
     from nbformat import NotebookNode
 
     return NotebookNode({**notebook, "cells": []})

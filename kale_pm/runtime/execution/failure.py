@@ -53,11 +53,13 @@ def read_failure(
     """
     import nbformat
 
-    if monitor.failed_index is None or not output.exists():
+    # Papermill knows of a cell that it has failed, though the kernel took it for done.
+    index = getattr(error, "cell_index", monitor.failed_index)
+    if index is None or not output.exists():
         # Nothing of the notebook ran: the kernel did not start, or papermill refused.
         return _before_the_cells(error)
     cells = nbformat.read(output, as_version=4).cells
-    cell = cells[monitor.failed_index]
+    cell = cells[index]
     number = source_number(cell)
     found = next((o for o in cell.outputs if o.output_type == "error"), None)
     if monitor.died is not None:
