@@ -41,6 +41,13 @@ class KalePmError(Exception):
         self._hint = text
         self.__notes__ = [f"→ {line}" for line in text.splitlines()]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it is pickled, to reach another process: as its fields, whatever made them.
+
+        Python's own way calls the class with the text alone, and some ask for more.
+        """
+        return _without_init, (type(self), self.args), self.__dict__.copy()
+
     def _render_traceback_(self) -> list[str]:
         """What Jupyter shows, of which IPython asks the exception: the user's own lines."""
         from IPython.core.getipython import get_ipython
@@ -52,6 +59,10 @@ class KalePmError(Exception):
             type(self), self, traceback_for_users(self)
         )
         return lines
+
+
+def _without_init(kind: type[KalePmError], args: tuple[object, ...]) -> KalePmError:
+    return kind.__new__(kind, *args)
 
 
 class UsageError(KalePmError):

@@ -168,7 +168,8 @@ class SweepRecord:
     ``varied`` are the names of these parameters, ``fixed`` the values of all others.  ``goal`` and
     ``stop_when`` are as they were asked for, empty where they were not.  ``executions`` is how
     many steps had to be executed, ``code`` stands for what they execute, and ``process`` is the
-    id of the process that drives the sweep.  ``warnings`` are what was to be known before it.
+    id of the process that drives the sweep.  ``warnings`` are what was to be known before it,
+    and what was warned of while it went on, each once.
     """
 
     id: str

@@ -102,7 +102,7 @@ class Sweep:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was to be known before it: what the trials do not share, or write over."""
+        """What was warned of before it, such as files that the trials write over, and during it."""
         return self.record.warnings
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from kale_pm.local.cache.watched import (
     file_states,
     may_write,
     paths_in_code,
-    read_in_code,
     stamps,
     touched_since,
 )
+from kale_pm.local.cache.writes import written_in_code
 from kale_pm.local.executing import execute_step
 from kale_pm.local.live import LiveRun
 from kale_pm.local.records import finished, interruption
@@ -104,8 +104,7 @@ def _done(live: LiveRun, step: Step, forced: str, record: StepRecord) -> StepRec
             found = _reused(live, step, decision, inputs, record)
             if found is not None:
                 return found
-        with live.workplace.clashes.watched(live.task(step.name)):
-            record = _executed(live, step, decision, record)
+        record = _executed(live, step, decision, record)
         claim.is_done = record.state is State.DONE
         return record
 
@@ -146,6 +145,26 @@ def _executed(live: LiveRun, step: Step, decision: Decision, record: StepRecord)
     """Execute the step, and keep what it gave for the runs to come."""
     record = replace(record, why=decision.why or "its stored notebook is gone")
     live.tell(StepStarted(step.name, len(step.code), record.why))
+    with live.workplace.clashes.watched(live.task(step.name)):
+        is_done = False
+        try:
+            outcome = _kept(live, step, decision, record)
+            is_done = outcome.state is State.DONE
+        finally:
+            # However it has ended: what it wrote is in the way of those that it met.
+            _forget_clashing(live, step, decision, record.started or 0.0, is_done)
+    artifacts = live.artifacts(step) if is_done else {}
+    return replace(
+        record,
+        state=outcome.state,
+        metrics=outcome.metrics,
+        error=outcome.error,
+        artifacts=artifacts,
+    )
+
+
+def _kept(live: LiveRun, step: Step, decision: Decision, record: StepRecord) -> Outcome:
+    """Execute the step; if it is done, its result is stored."""
     trees = decision.fingerprint.trees
     values = [live.parameters[name] for name in step.parameters]
     folder = live.pipeline.folder
@@ -167,20 +186,11 @@ def _executed(live: LiveRun, step: Step, decision: Decision, record: StepRecord)
             names = {*before, *paths_in_code(trees, values, folder)}
             key = decision.fingerprint.key
             try:
-                logs = {*manifest.appended} - read_in_code(trees)
-                _remember(live, step, key, manifest, outcome=outcome, in_code=names, logs=logs)
-                _forget_clashing(live, step, key, manifest, record.started or 0.0)
+                _remember(live, step, key, manifest, outcome=outcome, in_code=names)
             except (OSError, StoreError) as error:
                 text = f"its result could not be kept and will not be used again: {error}"
                 live.tell(Warned(text, step.name))
-    artifacts = live.artifacts(step) if outcome.state is State.DONE else {}
-    return replace(
-        record,
-        state=outcome.state,
-        metrics=outcome.metrics,
-        error=outcome.error,
-        artifacts=artifacts,
-    )
+    return outcome
 
 
 def _note_past(live: LiveRun, step: Step, decision: Decision) -> None:
@@ -216,36 +226,50 @@ def _moved_file(
 
 
 def _forget_clashing(
-    live: LiveRun, step: Step, key: str, manifest: Manifest, started: float
+    live: LiveRun, step: Step, decision: Decision, started: float, is_done: bool
 ) -> None:
     """Forget what was stored of this step and of others that wrote one of its files meanwhile.
 
     What is stored of a file may be what another one wrote.  Who only opened it so that it could
     be written, as a database is, has not changed it.
     """
-    files = {*manifest.written} - {*manifest.appended}
+    folder, key = live.pipeline.folder, decision.fingerprint.key
+    files = _written(live, step, decision, started, is_done)
     met = live.workplace.clashes.wrote(live.task(step.name), files, key)
-    clashing = [name for name in met if touched_since(live.pipeline.folder, [name], started)]
+    clashing = [name for name in met if touched_since(folder, [name], started)]
     if not clashing:
         return
-    for each in {key}.union(*(met[name] for name in clashing)):
-        entries.forget(live.store, each)
+    text = f"{clashing[0]} was written by others at the same time: no result will be used again"
+    try:
+        for each in {key}.union(*(met[name] for name in clashing)):
+            entries.forget(live.store, each)
+    except StoreError as error:
+        text = f"{clashing[0]} was written by others at the same time, and stays stored: {error}"
     if live.workplace.clashes.is_news(clashing[0]):
-        text = f"{clashing[0]} was written by others at the same time: no result will be used again"
         live.tell(Warned(text, step.name))
 
 
+def _written(
+    live: LiveRun, step: Step, decision: Decision, started: float, is_done: bool
+) -> set[str]:
+    """The files that the execution may have written."""
+    files: set[str] = set()
+    path = live.manifest(step.name)
+    if path.exists():
+        with suppress(KalePmError):
+            files.update(read_manifest(path).written)
+    trees = decision.fingerprint.trees
+    # An execution that ended before its end says nothing, and the audit does not see all.
+    if not is_done or may_write(trees):
+        values = {name: live.parameters[name] for name in step.parameters}
+        files |= written_in_code(trees, values, live.pipeline.folder, started)
+    return files
+
+
 def _remember(
-    live: LiveRun,
-    step: Step,
-    key: str,
-    manifest: Manifest,
-    *,
-    outcome: Outcome,
-    in_code: set[str],
-    logs: set[str],
+    live: LiveRun, step: Step, key: str, manifest: Manifest, *, outcome: Outcome, in_code: set[str]
 ) -> None:
-    """Store what the step gave, for the runs to come; ``logs`` are what it only appended to."""
+    """Store what the step gave, for the runs to come."""
     names = {*manifest.read, *manifest.written, *manifest.modules, *in_code}
     versions, context = manifest.versions, manifest.context
     entry = CachedStep(
@@ -254,7 +278,7 @@ def _remember(
         stores=step.stores,
         gave=tuple(sorted(watched(step))),
         metrics=dict(outcome.metrics),
-        files=file_states(live.pipeline.folder, names, logs),
+        files=file_states(live.pipeline.folder, names),
         packs=entries.pack_stamps(live.store.packs, manifest.variables.values()),
         variables=manifest.variables,
         versions={n: v for n, v in versions.items() if v.step == step.name},

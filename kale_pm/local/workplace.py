@@ -41,6 +41,8 @@ class Workplace:
     its result is known, not only until its last cell is done, nor while it waits to be tried
     again: the result may be enough for all, and another trial may write over its files.
 
+    ``warnings`` are the texts of all that was warned of, each once, in their order.
+
     Once ``stopped`` is set nothing more is executed.  With ``fail_fast`` the first failure ends
     all, and ``gave_up`` says which step failed.
     """
@@ -56,6 +58,7 @@ class Workplace:
     verify: bool = False
     one_after_another: bool = False
     gave_up: str | None = None
+    warnings: dict[str, None] = field(default_factory=dict)
     stopped: threading.Event = field(default_factory=threading.Event)
     claims: Claims = field(default_factory=Claims)
     clashes: Clashes = field(default_factory=Clashes)
@@ -81,6 +84,9 @@ class Workplace:
         """Journal an event and tell the listener, one event at a time."""
         event = self.mask.noun(event)
         with self._listener_lock:
+            if isinstance(event, Warned):
+                text = f"{event.step}: {event.message}" if event.step else event.message
+                self.warnings.setdefault(text)
             self.journal.write(event, trial)
             self.listener(trial, event)
 

@@ -7,7 +7,7 @@ key that has no meaning here is answered with what to use instead; none is dropp
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,14 @@ def read_configuration(
     return Configuration(**fields, steps_defaults=options_from(defaults)), problems
 
 
+def unknown_settings(keys: Iterable[str], place: str) -> list[Problem]:
+    """A warning for each key that is no setting, neither ours nor Kale's; ``place`` is for it."""
+    known = [*_KEYS, "steps_defaults"]
+    return [
+        unknown_key(key, known, place) for key in keys if key not in known and key not in _ADVICE
+    ]
+
+
 def _metadata(document: Document) -> _Source:
     key = "kale_pm" if "kale_pm" in document.metadata else "kubeflow_notebook"
     return _Source(f"notebook metadata '{key}'", document.metadata.get(key) or {})
@@ -98,10 +106,7 @@ def _read_source(
         problems.append(bad_configuration("error", message, "write key and value"))
         return
     given = {str(key).replace("-", "_"): value for key, value in source.settings.items()}
-    for key in given:
-        if key not in _KEYS and key not in _ADVICE and key != "steps_defaults":
-            known = [*_KEYS, "steps_defaults"]
-            problems.append(unknown_key(key, known, source.place))
+    problems.extend(unknown_settings(given, source.place))
     for key, advice in _ADVICE.items():
         # Kale's panel writes these keys into every notebook, mostly switched off.
         if given.get(key):

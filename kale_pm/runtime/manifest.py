@@ -159,9 +159,8 @@ class Manifest:
     ``ancestors`` are the steps that it has heard of.  ``seals`` tell, for the name of each
     pack file, the size and time (ns) that it had when it was written.
     Where a folder is audited, ``read`` and ``written`` are the files that the step opened:
-    those below the folder relative to it, data elsewhere by absolute path; to ``appended``, which
-    are among the written ones, it did nothing but append.  ``modules`` are the sources of the
-    modules that no package manager installed.
+    those below the folder relative to it, data elsewhere by absolute path.  ``modules`` are
+    the sources of the modules that no package manager installed.
     ``execution`` names the run that executed the step where nothing says what it has changed:
     in another language than Python, whose steps hand over files.
     """
@@ -178,7 +177,6 @@ class Manifest:
     written: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     execution: str = ""
-    appended: tuple[str, ...] = ()
 
     def without_variables(self) -> Manifest:
         """The part that travels along an edge which carries no data."""
@@ -210,7 +208,6 @@ def read_manifest(path: Path) -> Manifest:
             written=tuple(content["written"]),
             modules=tuple(content["modules"]),
             execution=str(content.get("execution", "")),
-            appended=tuple(content.get("appended", ())),
         )
     except OSError as error:
         raise LoadError(

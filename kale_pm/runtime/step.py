@@ -206,7 +206,6 @@ def save(*names: str, metrics: Sequence[str] = ()) -> None:
             seals=given.seals,
             read=opened_files.read_files(),
             written=opened_files.written_files(),
-            appended=opened_files.appended_files(),
             modules=opened_files.local_modules() if session.exchange.audit else (),
         ),
         session.exchange.manifest,

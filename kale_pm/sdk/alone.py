@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kale_pm.errors import SaveError, UsageError
 from kale_pm.face import Run
-from kale_pm.sdk.expressions import NotPlain, expression
+from kale_pm.sdk.expressions import LONGEST, NotPlain, expression
 from kale_pm.sdk.proxies import Value
 from kale_pm.sdk.tracing import tracing, values_in
 
@@ -43,9 +43,9 @@ def run_alone(
 ) -> StepRun:
     """Execute ``step`` with these arguments, in a kernel of its own.
 
-    Arguments that no code can say go by a file, which a step of their own reads.  Raises
-    UsageError for what cannot be a step, SaveError for an argument that cannot be stored,
-    StepFailed where the step fails.
+    Arguments that no code can say, or only very long code, go by a file, which a step of their
+    own reads.  Raises UsageError for what cannot be a step, SaveError for an argument that cannot
+    be stored, StepFailed where the step fails.
     """
     from kale_pm.sdk.arguments import taking
     from kale_pm.sdk.decorators import StepFunction
@@ -89,10 +89,9 @@ def run_alone(
 
 def _is_plain(value: object) -> bool:
     try:
-        expression(value, lambda _: None)
+        return len(expression(value, lambda _: None)) <= LONGEST
     except NotPlain:
         return False
-    return True
 
 
 def _stored(values: Mapping[str, Any]) -> Path:

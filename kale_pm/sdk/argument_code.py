@@ -5,13 +5,12 @@ Where a value has neither a name nor a literal that says it, it is a UsageError.
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 from kale_pm.errors import UsageError
-from kale_pm.sdk.expressions import NotPlain, expression, not_plain
+from kale_pm.sdk.expressions import LONGEST, NotPlain, expression, not_plain
 from kale_pm.sdk.functions import shown
 from kale_pm.sdk.tracing import Call
 
@@ -30,7 +29,7 @@ def parameter_values(each: Call, named: Naming) -> dict[str, str]:
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
             found[name] = "{}"
         else:
-            found[name] = _default(each, name)
+            found[name] = each.step.source.defaults[name]
     return found
 
 
@@ -39,6 +38,7 @@ def call_arguments(each: Call, named: Naming) -> list[str]:
     found = []
     for name, value in each.arguments.items():
         kind = each.step.signature.parameters[name].kind
+        text = _expression(each, named, name, value)
         if kind is inspect.Parameter.VAR_POSITIONAL:
             found += [_expression(each, named, name, entry) for entry in value]
         elif kind is inspect.Parameter.VAR_KEYWORD:
@@ -46,22 +46,23 @@ def call_arguments(each: Call, named: Naming) -> list[str]:
         elif kind is inspect.Parameter.POSITIONAL_ONLY or (
             kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and _has_many(each)
         ):
-            found.append(_expression(each, named, name, value))
+            found.append(text)
         else:
-            found.append(f"{name}={_expression(each, named, name, value)}")
+            found.append(f"{name}={text}")
     return found
 
 
 def enclosing_variables(each: Call) -> dict[str, str]:
     """Variables of a function around the step's function, which the step has to have by value."""
     function = inspect.unwrap(each.step.function)
-    names = function.__code__.co_freevars
+    source = each.step.source
     found = {}
-    for name, cell in zip(names, function.__closure__ or (), strict=True):
-        source = each.step.source
+    for name in function.__code__.co_freevars:
         what = f"'{name}', which step '{each.step.title}' takes from the function around it,"
+        if name not in each.enclosing:
+            raise UsageError(f"{source.place}: {what} has no value yet", hint="set it first")
         try:
-            found[name] = expression(cell.cell_contents, lambda _: None)
+            text = expression(each.enclosing[name], lambda _: None)
         except NotPlain as error:
             kind = type(error.args[0]).__name__
             raise UsageError(
@@ -69,30 +70,28 @@ def enclosing_variables(each: Call) -> dict[str, str]:
                 hint=f"make '{name}' a parameter of the step, or define the step at the top of "
                 f"{shown(source.file)}",
             ) from None
-        except ValueError:
-            raise UsageError(
-                f"{source.place}: {what} has no value yet", hint="set it first"
-            ) from None
+        _refuse_if_long(text, what, source.place)
+        found[name] = text
     return found
 
 
 def _expression(each: Call, named: Naming, name: str, value: Any) -> str:
+    what = f"the argument '{name}' of step '{each.step.title}'"
     try:
-        return expression(value, named)
+        text = expression(value, named)
     except NotPlain as error:
-        what = f"the argument '{name}' of step '{each.step.title}'"
         raise not_plain(error, what, each.place) from None
+    _refuse_if_long(text, what, each.place)
+    return text
 
 
-def _default(each: Call, name: str) -> str:
-    arguments = each.step.source.node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    with_default = positional[len(positional) - len(arguments.defaults) :]
-    pairs = [
-        *zip(with_default, arguments.defaults, strict=True),
-        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
-    ]
-    return next(ast.unparse(value) for one, value in pairs if one.arg == name and value is not None)
+def _refuse_if_long(text: str, what: str, place: str) -> None:
+    if len(text) > LONGEST:
+        raise UsageError(
+            f"{place}: {what} is {len(text):,} characters of code; {LONGEST:,} are the most",
+            hint="let a step make it and pass on what that step gives, or load it inside of the "
+            "step",
+        )
 
 
 def _has_many(each: Call) -> bool:

@@ -186,7 +186,7 @@ def _whole(each: Call, around: Surroundings, reason: str) -> list[Draft]:
     enclosing = [f"{key} = {value}" for key, value in enclosing_variables(each).items()]
     if around.home:
         function = f'{around.home}()["{name}"]'
-    elif around.texts.get(name) == source.text:
+    elif around.texts.get(name) == source.written:
         function = name  # another step calls it, too: so it stands in the prelude
     else:
         function, text = _definition(each, around)

@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import (
@@ -21,7 +22,9 @@ from typing import (
 )
 
 from kale_pm.errors import UsageError
+from kale_pm.notebook.configuration import unknown_settings
 from kale_pm.sdk.artifacts import Artifact
+from kale_pm.sdk.defaults import settled_defaults
 from kale_pm.sdk.functions import FunctionSource, function_source
 from kale_pm.sdk.options import StepWords, option_tags
 from kale_pm.sdk.program import is_a_script, tell_what_ends_the_script
@@ -80,7 +83,8 @@ class StepFunction(Generic[_Parameters, _Result]):
 
     @cached_property
     def source(self) -> FunctionSource:
-        return function_source(self.function, OURS)
+        source = function_source(self.function, OURS)
+        return replace(source, settled=settled_defaults(self.function, source.node))
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -231,12 +235,14 @@ def pipeline(name: Any = None, *more: Any, **settings: Any) -> Any:
     """Make a function the definition of a pipeline.
 
     ``settings`` are those of a notebook's metadata, in Kale's words and ours, such as
-    ``experiment``, ``image``, ``volumes`` and ``steps_defaults``.  Raises UsageError for what
-    can be no pipeline whatever it does.
+    ``experiment``, ``image``, ``volumes`` and ``steps_defaults``.  Raises UsageError for one that
+    does not exist, and for what can be no pipeline whatever it does.
     """
     if callable(name) and not more and not settings:
         return pipeline()(name)
     _check_name("pipeline", name, more)
+    for problem in unknown_settings(settings, f"{place()}: @pipeline"):
+        raise UsageError(problem.message, hint=problem.hint)
 
     def decorate(function: Any) -> Any:
         _check_function("pipeline", function)
@@ -300,6 +306,23 @@ def _check_function(decorator: str, function: object) -> None:
             f"{place()}: @{decorator} stands above {function!r}, which is no function",
             hint=f"write def below @{decorator}; a decorator between them has to give a function",
         )
+    if _is_method(function):
+        name = inspect.unwrap(function).__qualname__
+        raise UsageError(
+            f"{place()}: @{decorator} stands above the method {name}",
+            hint="steps and pipelines are functions at the top of a module: hand over what the "
+            "method takes from its object as parameters",
+        )
+
+
+def _is_method(function: Callable[..., Any]) -> bool:
+    """Whether it is written in a class, and gets the object; static methods do not."""
+    inner = inspect.unwrap(function)
+    if not inspect.isfunction(inner):
+        return False
+    home = inner.__qualname__.rpartition(".")[0]
+    is_in_class = bool(home) and not home.endswith("<locals>")
+    return is_in_class and inner.__code__.co_varnames[:1] in (("self",), ("cls",))
 
 
 def _keeps_files_as_no_step(thing: object) -> bool:

@@ -9,6 +9,7 @@ from kale_pm.errors import UsageError
 from kale_pm.sdk.proxies import Value
 
 WIDTH = 88  # characters, as formatters of notebooks have it
+LONGEST = 100_000  # characters: what is longer than this is data and no code
 
 
 class NotPlain(Exception):

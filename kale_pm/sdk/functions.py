@@ -13,7 +13,13 @@ from typing import Any
 
 from kale_pm.errors import UsageError
 from kale_pm.notebook.source import parse, python_text
-from kale_pm.sdk.texts import dedented, function_table, global_reads, with_absolute_imports
+from kale_pm.sdk.texts import (
+    dedented,
+    function_table,
+    global_reads,
+    with_absolute_imports,
+    with_other_code,
+)
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -25,7 +31,8 @@ class FunctionSource:
 
     ``source`` is the text of the whole file (or of the session's cell), ``node`` the function
     in it; ``kept`` are the decorators that belong to the function when it is a step.  ``package``
-    is where its relative imports begin.
+    is where its relative imports begin.  ``settled`` are names of parameters with the code that
+    takes the place of their defaults.
     """
 
     file: str
@@ -33,6 +40,7 @@ class FunctionSource:
     node: ast.FunctionDef
     kept: tuple[ast.expr, ...] = ()
     package: str = ""
+    settled: tuple[tuple[str, str], ...] = ()
 
     @property
     def place(self) -> str:
@@ -40,11 +48,28 @@ class FunctionSource:
         return f"{shown(self.file)}:{self.node.lineno}"
 
     @cached_property
-    def text(self) -> str:
+    def written(self) -> str:
         """The definition on its own, without the decorators that are not kept."""
+        return self._cut_out(self.source)
+
+    @cached_property
+    def text(self) -> str:
+        """The same with the defaults that are settled; it has as many lines."""
+        if not self.settled:
+            return self.written
+        nodes, codes = default_nodes(self.node), dict(self.settled)
+        return self._cut_out(with_other_code(self.source, {nodes[n]: codes[n] for n in codes}))
+
+    @cached_property
+    def defaults(self) -> dict[str, str]:
+        """Parameter -> the code of its default."""
+        nodes = default_nodes(self.node)
+        return {name: ast.unparse(node) for name, node in nodes.items()} | dict(self.settled)
+
+    def _cut_out(self, source: str) -> str:
         first = min([self.node.lineno, *(each.lineno for each in self.kept)])
         last = self.node.end_lineno or first
-        text = dedented(self.source, first, last, self.node.col_offset)
+        text = dedented(source, first, last, self.node.col_offset)
         return with_absolute_imports(text, self.package)
 
     @property
@@ -95,6 +120,18 @@ class FunctionSource:
         return any(isinstance(each, kinds) for each in _own_nodes(self.node))
 
 
+def default_nodes(node: ast.FunctionDef) -> dict[str, ast.expr]:
+    """Parameter -> its default, of those that have one."""
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    with_default = positional[len(positional) - len(arguments.defaults) :]
+    pairs = [
+        *zip(with_default, arguments.defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    return {parameter.arg: default for parameter, default in pairs if default is not None}
+
+
 def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
         yield child
@@ -122,7 +159,9 @@ def function_source(function: Callable[..., Any], ours: Sequence[object] = ()) -
     if isinstance(node, ast.AsyncFunctionDef):
         raise UsageError(
             f"{shown(file)}:{node.lineno}: {node.name} is an async function: a step is called once",
-            hint="write an ordinary function that calls asyncio.run(...)",
+            hint="write an ordinary function: of async def work(), "
+            "ThreadPoolExecutor().submit(asyncio.run, work()).result() gives what it returns; "
+            "asyncio.run alone cannot, since a kernel runs an event loop already",
         )
     if node is None:
         what = "a lambda" if code.co_name == "<lambda>" else f"'{code.co_name}'"

@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from kale_pm.errors import UsageError
+from kale_pm.sdk.changes import DEFINITIONS, Effects, changed_by, effects_of
 from kale_pm.sdk.functions import FunctionSource, shown, tree_of
 from kale_pm.sdk.texts import bound_names, global_reads
 
@@ -67,6 +68,14 @@ class Statement:
             target = target.func if isinstance(target, ast.Call) else target.value
         return target.id if isinstance(target, ast.Name) else ""
 
+    def defines(self, name: str) -> bool:
+        """Whether ``name`` is a function or a class of it, perhaps one among several."""
+        return any(
+            isinstance(each, DEFINITIONS) and each.name == name
+            for node in self.nodes
+            for each in ast.walk(node)
+        )
+
     @property
     def is_for_scripts(self) -> bool:
         """``if __name__ == "__main__":``, which a step is never."""
@@ -85,13 +94,36 @@ class ModuleSource:
     statements: tuple[Statement, ...]
     names: Mapping[str, Any] = field(repr=False)
 
+    @cached_property
+    def effects(self) -> Effects:
+        return self._effects(methods=True)
+
+    @cached_property
+    def sure_effects(self) -> Effects:
+        """The same without methods, of which nobody knows what they do."""
+        return self._effects(methods=False)
+
+    def _effects(self, *, methods: bool) -> Effects:
+        definitions = [
+            (node, each.reads)
+            for each in self.statements
+            for node in each.nodes
+            if isinstance(node, DEFINITIONS)
+        ]
+        return effects_of(definitions, methods=methods)
+
     def needed(
-        self, wanted: Collection[str], is_pipeline: Callable[[object], bool]
+        self,
+        wanted: Collection[str],
+        is_pipeline: Callable[[object], bool],
+        settled: Collection[str] = (),
+        changing: Collection[str] = (),
     ) -> list[Statement]:
         """The statements that bind ``wanted``, and all that these need, in their order.
 
-        So are those that set up what these bind, or what the module imports.  What drives the
-        pipelines of the module is left out: it runs here, not in a step.
+        So are those that set up what these bind, or what the module imports, and any that may
+        change one of ``changing``.  What only binds ``settled`` is left out, and so is what
+        drives the pipelines of the module: it runs here, not in a step.
         """
         drivers = self._drivers(is_pipeline)
         imported = frozenset().union(*(each.binds for each in self.statements if each.is_import))
@@ -105,8 +137,15 @@ class ModuleSource:
                 and not each.is_for_scripts
                 and (
                     each.always_runs
-                    or each.binds & names
-                    or (each.sets_up in imported | names and not each.reads & drivers)
+                    or each.binds & names.difference(settled)
+                    or (
+                        each.sets_up in (imported | names).difference(settled)
+                        and not each.reads & drivers
+                    )
+                    or (
+                        changed_by(each.nodes, self.effects) & names.intersection(changing)
+                        and not (each.reads | each.binds) & drivers
+                    )
                 )
             }
             if not new:

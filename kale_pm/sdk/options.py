@@ -11,6 +11,16 @@ from kale_pm.notebook.spelling import nearest
 from kale_pm.notebook.tags import parse_default
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_EXAMPLES = {
+    "image": '"python:3.12"',
+    "limits": '{"cpu": "2"}',
+    "requests": '{"memory": "1Gi"}',
+    "artifacts": '{"chart": "chart.svg"}',
+    "labels": '{"team": "blue"}',
+    "annotations": '{"owner": "blue"}',
+    "env": '{"MODE": "fast"}',
+    "nodes": '{"disktype": "ssd"}',
+}
 
 
 class StepWords(TypedDict, total=False):
@@ -54,11 +64,24 @@ def _switch(value: Any) -> Iterator[str]:
     yield "enabled" if value else "disabled"
 
 
-def _pairs(value: Any) -> Iterator[str]:
-    if not isinstance(value, Mapping):
-        raise ValueError('write a table, such as {"cpu": "2"}')
-    for key, entry in value.items():
-        yield f"{key}:{str(entry).lower() if isinstance(entry, bool) else entry}"
+def _text(value: Any) -> Iterator[str]:
+    if not isinstance(value, str):
+        raise ValueError(f"write a text, such as {_EXAMPLES['image']}")
+    yield value
+
+
+def _pairs(word: str) -> Callable[[Any], Iterator[str]]:
+    def texts(value: Any) -> Iterator[str]:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"write a table, such as {_EXAMPLES[word]}")
+        for key, entry in value.items():
+            if entry is None or isinstance(entry, (Mapping, list, tuple, set)):
+                raise ValueError(
+                    f"'{key}' has no text nor number; write them, such as {_EXAMPLES[word]}"
+                )
+            yield f"{key}:{str(entry).lower() if isinstance(entry, bool) else entry}"
+
+    return texts
 
 
 def _seconds(value: Any) -> Iterator[str]:
@@ -91,27 +114,27 @@ def _secret_files(value: Any) -> Iterator[str]:
 
 
 WORDS: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
-    "image": ("image", _one),
+    "image": ("image", _text),
     "pull_policy": ("pull", _one),
     "packages": ("package", _texts),
     "install": ("install", _switch),
-    "limits": ("limit", _pairs),
-    "requests": ("request", _pairs),
+    "limits": ("limit", _pairs("limits")),
+    "requests": ("request", _pairs("requests")),
     "retry_count": ("retry", _one),
     "retry": ("retry", _one),
     "retry_interval": ("retry_interval", _seconds),
     "retry_factor": ("retry_factor", _one),
     "retry_max_interval": ("retry_max_interval", _seconds),
     "timeout": ("timeout", _seconds),
-    "artifacts": ("artifact", _pairs),
-    "labels": ("label", _pairs),
-    "annotations": ("annotation", _pairs),
+    "artifacts": ("artifact", _pairs("artifacts")),
+    "labels": ("label", _pairs("labels")),
+    "annotations": ("annotation", _pairs("annotations")),
     "cache": ("cache", _switch),
     "report": ("report", _switch),
-    "env": ("env", _pairs),
+    "env": ("env", _pairs("env")),
     "secrets": ("secret", _secrets),
     "secret_files": ("secret_files", _secret_files),
-    "nodes": ("node", _pairs),
+    "nodes": ("node", _pairs("nodes")),
     "tolerations": ("toleration", _texts),
     "shared_memory": ("shm", _one),
 }

@@ -7,11 +7,12 @@ things, the code of the later one goes into a function of its own, where its nam
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from kale_pm.errors import UsageError
+from kale_pm.sdk.constants import statements_for
 from kale_pm.sdk.functions import meant, shown
 from kale_pm.sdk.modules import (
     ModuleSource,
@@ -56,7 +57,7 @@ class Use:
 
     module: ModuleSource
     names: frozenset[str]
-    steps: Mapping[str, str]  # name of a step's function -> its definition
+    steps: Mapping[str, frozenset[str]]  # name of a step's function -> its definitions
 
 
 def prelude_of(
@@ -72,6 +73,7 @@ def prelude_of(
     """
     pieces: list[Piece] = []
     texts: dict[str, str] = {}
+    files: dict[str, str] = {}  # name -> the file that binds it
     homes: dict[str, str] = {}
     for use in uses:
         found = _pieces(use, ours, is_pipeline)
@@ -84,15 +86,19 @@ def prelude_of(
                 f"({shown(use.module.file)})",
                 hint="rename one of them",
             )
-        if any(texts.get(name, text) != text for name, text in bound.items()):
+        different = {name for name, text in bound.items() if texts.get(name, text) != text}
+        if different:
+            _refuse_enclosing(use, found, {name: files[name] for name in sorted(different)})
             home = _free_name(f"module_{_plain(use.module.name)}", {*texts, *taken})
             homes[use.module.name] = home
             pieces += (piece for piece in found if _is_future(piece))
             pieces.append(_enclosed(use, found, home))
             texts[home] = pieces[-1].text
+            files[home] = use.module.file
             continue
         pieces += (piece for piece in found if piece.text not in {p.text for p in pieces})
         texts |= bound
+        files = dict.fromkeys(bound, use.module.file) | files
     pieces = _future_first(pieces)
     # Nothing but functions and classes looks anything up later.
     late = [piece.text for piece in pieces if "def " in piece.text or "lambda" in piece.text]
@@ -102,7 +108,7 @@ def prelude_of(
 
 def _pieces(use: Use, ours: Sequence[object], is_pipeline: Callable[[object], bool]) -> list[Piece]:
     module = use.module
-    statements = module.needed(use.names, is_pipeline)
+    statements = statements_for(module, use.names, is_pipeline)
     _refuse_pipelines(use, statements, is_pipeline)
     names = use.names.union(*(each.reads for each in statements))
 
@@ -139,17 +145,59 @@ def _refuse_pipelines(
                 )
 
 
+def _refuse_enclosing(use: Use, pieces: Sequence[Piece], clashes: Mapping[str, str]) -> None:
+    """Raise UsageError where the module means something else inside of a function.
+
+    ``clashes`` are the names that it shares, with the files that use them for something else.
+    """
+    file = shown(use.module.file)
+    name, other = next(iter(clashes.items()))
+    names = ", ".join(f"'{each}'" for each in clashes)
+    because = f"{file} and {shown(other)} use the name '{name}' for different things"
+    hint = f"rename {names} in one of the two modules"
+    if any("import *" in piece.text for piece in pieces):
+        raise UsageError(
+            f"{file}: there is an 'import *', and {because}",
+            hint=f"import by name what its steps use, or {hint}",
+        )
+    for piece in pieces:
+        above = piece.marks[0][1] - 1 if piece.marks else 0
+        for line, what in _bound_to_the_module(ast.parse(piece.text)):
+            raise UsageError(f"{file}:{above + line}: {what}, but {because}", hint=hint)
+        for each in sorted(bound_names(piece.text)):
+            made = use.module.names.get(each)
+            if isinstance(made, type) and made.__module__ == use.module.name:
+                what = _is_one_class(each)  # made by a call, as named tuples are
+                raise UsageError(f"{file}:{above + 1}: {what}, but {because}", hint=hint)
+    for step, definitions in use.steps.items():
+        if len(definitions) > 1:
+            raise UsageError(
+                f"{file}: several steps are functions of the name '{step}', and {because}",
+                hint=f"{hint}, or give each function a name of its own",
+            )
+        for _, what in _bound_to_the_module(ast.parse(min(definitions))):
+            raise UsageError(f"{file}: step function '{step}': {what}, but {because}", hint=hint)
+
+
+def _bound_to_the_module(tree: ast.AST, *, is_inside: bool = False) -> Iterator[tuple[int, str]]:
+    """What only a module can have, with its line: variables, and classes made but once."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Global):
+            yield node.lineno, f"'global {', '.join(node.names)}' changes the module"
+        elif isinstance(node, ast.ClassDef) and not is_inside:
+            yield node.lineno, _is_one_class(node.name)
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield from _bound_to_the_module(node, is_inside=is_inside or is_function)
+
+
+def _is_one_class(name: str) -> str:
+    return f"class '{name}' has to be the same one in every step"
+
+
 def _enclosed(use: Use, pieces: Sequence[Piece], home: str) -> Piece:
     """All of a module in one function, which gives the functions of its steps."""
-    stars = [piece for piece in pieces if "import *" in piece.text]
-    if stars:
-        raise UsageError(
-            f"{shown(use.module.file)}: there is an 'import *' in a module whose names clash with "
-            f"those of another one",
-            hint="import by name what its steps use",
-        )
     body = [piece.text for piece in pieces if not _is_future(piece)]
-    body += [text for name, text in use.steps.items() if name not in all_names(pieces)]
+    body += [min(texts) for name, texts in use.steps.items() if name not in all_names(pieces)]
     given = ", ".join(f'"{name}": {name}' for name in use.steps)
     body.append(f"return {{{given}}}")
     about = f"{shown(use.module.file)}: other modules use some of its names for other things."

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 from kale_pm.errors import UsageError
 from kale_pm.sdk.functions import shown
+from kale_pm.user_frames import is_installed
 
 
 class Origin(Protocol):
@@ -75,6 +76,14 @@ class Value:
             raise AttributeError(name)
         refuse(self, f"is asked for its '{name}'")
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in Value.__slots__:
+            refuse(self, f"gets a new '{name}'")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        refuse(self, f"is to lose its '{name}'")
+
     __hash__ = object.__hash__
 
 
@@ -97,10 +106,12 @@ _REFUSED = {
     "is asked what it holds": ("contains",),
     "gets a new item": ("setitem", "delitem"),
     "is used as a text": ("str", "format", "bytes"),
+    "is used as a path": ("fspath",),
     "is used as a number": ("index", "int", "float", "complex", "round", "trunc", "floor", "ceil"),
     "is called": ("call",),
     "is compared": ("eq", "ne", "lt", "le", "gt", "ge"),
-    "is opened with 'with'": ("enter", "aenter"),
+    # Python looks up both ends before it calls the first.
+    "is opened with 'with'": ("enter", "exit", "aenter", "aexit"),
     "is awaited": ("await",),
     "is calculated with": (
         *("neg", "pos", "abs", "invert"),
@@ -133,16 +144,20 @@ for _how, _names in _REFUSED.items():
 def place() -> str:
     """The line that called us, as ``script.py:12``."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_ours(frame):
+    while frame is not None and _is_between(frame):
         frame = frame.f_back
     if frame is None:
         return "here"
     return f"{shown(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
-def _is_ours(frame: FrameType) -> bool:
+def _is_between(frame: FrameType) -> bool:
+    """Whether it is ours, or a call of the standard library's, such as that of os.path.join."""
     name = str(frame.f_globals.get("__name__", ""))
-    return name.startswith(("kale_pm.sdk", "inspect", "contextlib"))
+    if name.startswith("kale_pm.sdk"):
+        return True
+    is_standard = name.partition(".")[0] in sys.stdlib_module_names
+    return is_standard and is_installed(frame.f_code.co_filename)
 
 
 def _wanted(frame: FrameType) -> int | None:

@@ -43,7 +43,7 @@ def run_as_script(
 ) -> Run | None:
     """Do with the pipeline what the command line of this process says; the run, if it was one.
 
-    Whatever goes wrong is told, and ends the process.
+    Whatever goes wrong is told, and ends the process; so does ``--help``.
     """
     from kale_pm.console import prepare
 
@@ -156,7 +156,8 @@ def _command(arguments: Sequence[str], own: str) -> tuple[str, list[str]]:
 def _invoke(name: str, path: Path, arguments: Sequence[str], own: str) -> None:
     """Carry out a command of ``kale-pm``, of which the script at ``path`` is the notebook.
 
-    What it ends with ends the process, but for success.
+    What it ends with ends the process, but for success: then the script goes on, unless nothing
+    was carried out (``--help``, what a shell asks to complete a line).
     """
     from typer.main import get_group
 
@@ -170,11 +171,18 @@ def _invoke(name: str, path: Path, arguments: Sequence[str], own: str) -> None:
     assert command.callback is not None
     # Nobody has to name the script once more: so its usage does not ask for it.
     command.params.remove(notebook)
-    command.callback = partial(command.callback, **{notebook.name: str(path)})
+    carry_out = partial(command.callback, **{notebook.name: str(path)})
+    begun: list[str] = []
+
+    def begin(**options: Any) -> Any:
+        begun.append(name)
+        return carry_out(**options)
+
+    command.callback = begin
     try:
         group([name, *arguments], prog_name=program())
     except SystemExit as end:
         if getattr(end.__context__, "option_name", None):
             show_hint(own)
-        if end.code:
+        if end.code or not begun:
             raise

@@ -8,7 +8,7 @@ import io
 import re
 import symtable
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 _RELATIVE = re.compile(rb"from\s*\.[.\s]*[\w.]*\s*import\b")
@@ -74,6 +74,21 @@ def with_absolute_imports(text: str, package: str) -> str:
         line, start = lines[node.lineno - 1], node.col_offset
         made = _RELATIVE.sub(f"from {name} import".encode(), line[start:], count=1)
         lines[node.lineno - 1] = line[:start] + made
+    return b"\n".join(lines).decode()
+
+
+def with_other_code(source: str, codes: Mapping[ast.expr, str]) -> str:
+    """``source`` with other code where these expressions stand, between parentheses.
+
+    Everything else stays on its line.
+    """
+    lines = [line.encode() for line in source.split("\n")]
+    for node in sorted(codes, key=lambda each: (each.lineno, each.col_offset), reverse=True):
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        after = lines[last][node.end_col_offset :]
+        made = lines[first][: node.col_offset] + codes[node].encode()
+        lines[first : last + 1] = [made, *[b""] * (last - first)]
+        lines[last] += after
     return b"\n".join(lines).decode()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -46,13 +47,15 @@ class ParameterValue:
 class Call:
     """One call of a step; its ``name`` is settled when the whole pipeline is known.
 
-    ``arguments`` go by the names of the function's parameters.  ``items`` says into how many
-    values what it gives was unpacked, if it was.
+    ``arguments`` go by the names of the function's parameters, ``enclosing`` are the variables
+    that it takes from a function around it, as far as they had values.  ``items`` says into how
+    many values what it gives was unpacked, if it was.
     """
 
     step: StepFunction[..., Any]
     arguments: Mapping[str, Any]
     place: str
+    enclosing: Mapping[str, Any] = field(default_factory=dict)
     after: list[Call] = field(default_factory=list)
     items: int | None = None
     name: str = ""
@@ -109,11 +112,19 @@ class Call:
         if isinstance(origin, Call):
             if self in (origin, *origin.ancestors):
                 raise UsageError(
-                    f"{place}: step '{self.step.title}' cannot come after "
-                    f"'{origin.step.title}', which comes after it",
-                    hint="take one of the two .after(...) out",
+                    f"{place}: {self._told()} cannot come after {origin._told()}, which "
+                    + ("is itself" if self is origin else "comes after it"),
+                    hint="take this .after(...) out, or what makes the other come after it",
                 )
             self.after.append(origin)
+
+    def _told(self) -> str:
+        """The step; where it is called more than once, which call that is."""
+        trace = current_trace()
+        calls = [each for each in trace.calls if each.step is self.step] if trace else [self]
+        if len(calls) == 1:
+            return f"step '{self.step.title}'"
+        return f"call {calls.index(self) + 1} of step '{self.step.title}' ({self.place})"
 
     @property
     def parents(self) -> tuple[Call, ...]:
@@ -145,6 +156,28 @@ def values_in(thing: object) -> Iterator[Value]:
             yield from values_in(entry)
 
 
+def _as_it_is_now(thing: Any) -> Any:
+    """The argument, whatever the body of the pipeline does to its lists and tables later.
+
+    All else stays the very thing that it is: a module may have a name for it.
+    """
+    if type(thing) is dict:
+        return {key: _as_it_is_now(entry) for key, entry in thing.items()}
+    if type(thing) in (list, tuple, set):
+        return type(thing)(map(_as_it_is_now, thing))
+    return thing
+
+
+def _enclosing(function: Callable[..., Any]) -> dict[str, Any]:
+    """The variables of a function around this one, as far as they have values."""
+    inner = inspect.unwrap(function)
+    found = {}
+    for name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
+        with suppress(ValueError):  # it is empty
+            found[name] = cell.cell_contents
+    return found
+
+
 @dataclass
 class Trace:
     """What the body of a pipeline has called so far."""
@@ -167,12 +200,14 @@ class Trace:
             ) from None
         try:
             list(values_in(bound.arguments))
+            arguments = _as_it_is_now(dict(bound.arguments))
+            enclosing = _as_it_is_now(_enclosing(step.function))
         except RecursionError:
             raise UsageError(
                 f"{where}: step '{step.title}': an argument holds itself, or is nested too deeply",
                 hint="make it inside of the step",
             ) from None
-        call = Call(step, bound.arguments, where)
+        call = Call(step, arguments, where, enclosing)
         self.calls.append(call)
         return Value(call)
 

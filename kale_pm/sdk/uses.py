@@ -26,7 +26,7 @@ def uses_of(definition: Definition) -> tuple[list[Use], dict[int, str]]:
     home = definition.module
     modules = {home.name: home}
     names: dict[str, set[str]] = {home.name: set()}
-    texts: dict[str, dict[str, str]] = {home.name: {}}
+    texts: dict[str, dict[str, frozenset[str]]] = {home.name: {}}
     for step in dict.fromkeys(call.step for call in definition.calls):
         module = module_of_step(step)
         modules.setdefault(module.name, module)
@@ -34,7 +34,8 @@ def uses_of(definition: Definition) -> tuple[list[Use], dict[int, str]]:
         enclosing = inspect.unwrap(step.function).__code__.co_freevars
         own = {source.node.name, *enclosing}
         names.setdefault(module.name, set()).update(source.reads - own)
-        texts.setdefault(module.name, {})[source.node.name] = source.text
+        known = texts.setdefault(module.name, {})
+        known[source.node.name] = known.get(source.node.name, frozenset()) | {source.text}
     held: dict[int, str] = {}
     for thing in _things(definition.calls):
         name = next((key for key, value in home.names.items() if value is thing), None)

@@ -158,6 +158,22 @@ def test_a_script_is_its_own_command_line(script, python_file, kale):
     assert "load_numbers" in kale("vars", "script.py").out
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("compile", "--help")])
+def test_who_asks_for_help_gets_nothing_else(script, python_file, arguments):
+    script(SMALL)
+    done = python_file("script.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "--help" in done.stdout
+    assert "the script goes on" not in done.stdout
+
+
+def test_a_command_that_runs_nothing_gives_no_run(script, python_file):
+    script(SMALL)
+    done = python_file("script.py", "check")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "the script goes on: None"
+
+
 def test_it_is_compiled_with_the_values_of_its_call(script, kale, tmp_path):
     script(SMALL)
     dry = kale("script.py", "--kfp", "--dry-run")
@@ -209,6 +225,7 @@ def test_a_pipeline_that_is_not_called_is_run(script, kale):
         (SMALL.replace("load(n))", "load(n) + 1)"), (), 2, "is calculated with"),
         (SMALL.replace("total = sum", "total = summ"), (), 1, "script.py:13: 'summ' is not"),
         (SMALL.replace("@step\ndef add", "@step(timout=3)\ndef add"), (), 2, "'timout'"),
+        (SMALL.replace("experiment=", "experimnt="), (), 2, "did you mean 'experiment'?"),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(script, kale, text, arguments, code, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -223,6 +224,43 @@ def test_an_error_of_kale_pm_s_own_in_a_step_is_about_the_step_s_line(script):
     assert "kale_pm/notebook" not in error.traceback
 
 
+def test_the_advice_for_an_async_function_works_in_a_kernel(script):
+    with pytest.raises(UsageError, match="fetch is an async function") as caught:
+        script(
+            """
+            @step
+            async def fetch():
+                return 3
+
+            @pipeline
+            def small():
+                fetch()
+            """
+        ).small.to_pipeline()
+    advice = re.search(r"ThreadPoolExecutor.*?\.result\(\)", caught.value.hint)[0]
+
+    run = script(
+        f"""
+        import asyncio
+        from concurrent.futures import ThreadPoolExecutor
+
+        async def work():
+            await asyncio.sleep(0)
+            return 3
+
+        @step
+        def fetch():
+            number = {advice}
+            return number
+
+        @pipeline
+        def small():
+            return fetch()
+        """
+    ).small()
+    assert run["fetch_number"] == 3
+
+
 def test_a_missing_artifact_fails_the_step(script):
     made = script(
         """
@@ -294,6 +332,9 @@ class TestAlone:
 
         alone = made.scale.run(np.arange(3), note=Path("x"))
         assert list(alone.value) == [0, 2, 4]
+
+    def test_so_do_those_that_are_too_long_for_code(self, made):
+        assert made.scale.run(list(range(30_000)), by=1).value == list(range(30_000))
 
     def test_one_that_gives_nothing(self, made):
         assert made.say.run("hello").value is None

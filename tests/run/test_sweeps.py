@@ -186,10 +186,10 @@ FILED = [
 ]
 
 
-# Two trials are executed at the same time.
+# Trials with k=1 and k=2 are executed at the same time.
 TOGETHER = """
 open(f'there{k}', 'w').close()
-while not all(map(os.path.exists, ('there1', 'there2'))):
+while not os.path.exists(f'there{3 - k}'):
     time.sleep(0.02)
 """
 
@@ -236,20 +236,82 @@ def test_parallel_steps_that_open_one_database_are_kept(run: Runner) -> None:
     assert sweep(run, 2, k=[1, 2]).executed == []
 
 
-def test_trials_that_append_to_one_log_are_not_executed_for_each_other(run: Runner) -> None:
-    log = "logging.info('here')"
+# Of these the trial with k=2 writes last.
+SECOND = "while k == 2 and not os.path.exists('there1'):\n    time.sleep(0.02)"
+
+
+def test_nor_if_the_other_trial_failed(run: Runner) -> None:
+    train = f"{SECOND}\n{FILED[2][1]}\n{TOGETHER}\nif k == 2:\n    1 / 0"
+    cells = [("imports", "import os, time"), *FILED[1:2], ("block:train", train), *FILED[3:]]
+    run.write_cells(cells)
+    swept = sweep(run, 2, k=[1, 2])
+    assert swept.states == ["done", "failed"]
+    run.write("model.txt", "2")
+    assert run(None, k=1).record.metrics == {"read": 11}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "os.system(f'echo {k} > model.txt')",
+        "!echo {k} > model.txt",
+        "import store\nstore.to_model(k, 'model.txt')",
+    ],
+)
+def test_nor_if_the_file_was_written_unseen(run: Runner, write: str) -> None:
+    by_another_process = "['sh', '-c', f'echo {value} > {path}']"
+    run.write(
+        "store.py",
+        "import subprocess\n\n\ndef to_model(value, path):\n"
+        f"    subprocess.run({by_another_process}, check=True)\n",
+    )
+    train = f"{SECOND}\n{write}\n{TOGETHER}"
+    cells = [("imports", "import os, time"), *FILED[1:2], ("block:train", train), *FILED[3:]]
+    run.write_cells(cells)
+    sweep(run, 2, k=[1, 2])
+    for left in ("1", "2"):
+        for k in (1, 2):
+            run.write("model.txt", left)
+            assert run(None, k=k).record.metrics == {"read": 10 * k + 1}
+
+
+@pytest.mark.parametrize("end", ["", "if k == 2:\n    1 / 0"])
+def test_trials_that_write_files_of_their_own_keep_their_results(run: Runner, end: str) -> None:
+    write = "os.makedirs('out', exist_ok=True)\nos.system(f'echo {k} > out/model-{k}.txt')"
+    train = f"{write}\n{TOGETHER}\n{end}"
+    judge = "read = int(open(f'out/model-{k}.txt').read())"
     run.write_cells(
         [
-            ("imports", "import logging\nlogging.basicConfig(filename='run.log', level='INFO')"),
-            ("parameters", "n = 1"),
-            ("block:load", f"x = 2\n{log}"),
-            ("block:judge prev:load", f"score = x * n\n{log}"),
-            ("metrics", "score"),
+            ("imports", "import os, time"),
+            ("parameters", "k = 0"),
+            ("block:train", train),
+            ("block:judge prev:train", judge),
+            ("metrics", "read"),
         ]
     )
-    assert len(sweep(run, n=[1, 2]).executed) == 3
-    assert sweep(run, n=[1, 2]).executed == []
-    assert sweep(run, n=[1, 2, 3]).executed == [(3, "judge")]
+    assert sweep(run, 2, k=[1, 2]).record.warnings == ()
+    assert run(None, k=1).record.metrics == {"read": 1}
+    assert run(None, k=1).executed == []
+
+
+def test_what_is_warned_of_while_it_goes_on_is_kept_once(run: Runner) -> None:
+    run.write("data.txt", "1")
+    train = (
+        "open('data.txt').close()\n"
+        "subprocess.run(['sh', '-c', 'sleep 0.01; echo 2 >> ' + place], check=True)"
+    )
+    run.write_cells(
+        [
+            ("imports", "import subprocess\nplace = 'data' + '.txt'"),
+            ("parameters", "k = 0"),
+            ("block:train", f"k\n{train}"),
+        ]
+    )
+    swept = sweep(run, 1, k=[1, 2])
+    told = "train: data.txt changed while the step ran: its result will not be used again"
+    assert swept.record.warnings == (told,)
+    assert read_sweep(swept.folder).warnings == (told,)
+    assert told in (swept.folder / "results.json").read_text()
 
 
 def test_the_page_leads_to_every_notebook_that_was_executed(run: Runner) -> None:

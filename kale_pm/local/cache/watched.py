@@ -8,12 +8,11 @@ import os
 import re
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kale_pm.analysis.flow.file_uses import Kind, file_uses, names_in
 from kale_pm.notebook.paths import could_be_a_path, exists, is_file_name
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}|%\w")
@@ -23,7 +22,6 @@ _SHELL = frozenset({"system", "getoutput", "run_cell_magic"})
 _BETWEEN_WORDS = re.compile(r"[\s\"'`|&;<>()$={},:]+")
 _HIDDEN = (".", "__pycache__")
 _MISSING = "missing"
-_THERE = "there"
 
 # Read by libraries that open files themselves, so that the audit does not see which.
 _DATA = frozenset(
@@ -57,8 +55,7 @@ class FileState:
 
     ``look`` is size, inode, and the times of the last change of content and of status.  It is
     None where an equal look would not mean equal content: just after a change another one
-    may leave the same times.  Of a file whose content does not matter, only that it was there,
-    the digest is a word.
+    may leave the same times.
     """
 
     digest: str
@@ -81,19 +78,9 @@ def digest(path: Path) -> str:
         return _MISSING
 
 
-def file_states(
-    folder: Path, names: Iterable[str], appended: Collection[str] = ()
-) -> dict[str, FileState]:
-    """The state of every file of ``names``, which are absolute or relative to ``folder``.
-
-    Of those that are ``appended`` to, such as a log, the content does not matter: every step
-    that writes to it changes it, and none depends on what stood in it.
-    """
-    there = {name for name in appended if exists(folder / name)}
-    return {
-        name: FileState(_THERE) if name in there else _state(folder / name)
-        for name in sorted({*names})
-    }
+def file_states(folder: Path, names: Iterable[str]) -> dict[str, FileState]:
+    """The state of every file of ``names``, which are absolute or relative to ``folder``."""
+    return {name: _state(folder / name) for name in sorted(set(names))}
 
 
 def _state(path: Path) -> FileState:
@@ -123,8 +110,7 @@ def changed_file(folder: Path, expected: Mapping[str, FileState]) -> str | None:
         path = folder / name
         if state.look is not None and _look(path) == state.look:
             continue
-        is_same = exists(path) if state.digest == _THERE else digest(path) == state.digest
-        if not is_same:
+        if digest(path) != state.digest:
             return name
     return None
 
@@ -162,17 +148,9 @@ def may_write(trees: Iterable[ast.AST]) -> bool:
     )
 
 
-def read_in_code(trees: Iterable[ast.AST]) -> set[str]:
-    """The literal paths that the code reads, with whatever library, or gives to a shell."""
-    trees = tuple(trees)
-    names = names_in(trees)
-    found: set[str] = set()
-    for use in (use for tree in trees for use in file_uses(tree, names)):
-        if not use.exact:
-            found.update(filter(None, _BETWEEN_WORDS.split(use.path)))
-        elif use.kind is Kind.READS:
-            found.add(use.path)
-    return {os.path.normpath(path) for path in found}
+def words_of(text: str) -> list[str]:
+    """What may be paths in a command."""
+    return [word for word in _BETWEEN_WORDS.split(text) if word]
 
 
 def _called(call: ast.Call) -> str:
@@ -212,13 +190,23 @@ def _strings(trees: Iterable[ast.AST]) -> Iterator[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and _called(node) in _SHELL and node.args:
                 script = node.args[-1]
-                if isinstance(script, ast.Constant) and isinstance(script.value, str):
-                    yield from filter(is_file_name, _BETWEEN_WORDS.split(script.value))
-            if isinstance(node, ast.JoinedStr):
-                parts = (v.value if isinstance(v, ast.Constant) else "*" for v in node.values)
-                yield "".join(map(str, parts))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield _PLACEHOLDER.sub("*", node.value)
+                yield from (word for word in words_of(_pattern(script)) if "*" in word)
+                for part in ast.walk(script):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        yield from filter(is_file_name, words_of(part.value))
+            if isinstance(node, (ast.JoinedStr, ast.Constant)):
+                yield _pattern(node)
+
+
+def _pattern(node: ast.expr) -> str:
+    """What is literal in a text, with ``*`` in place of what only the run can tell."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return _PLACEHOLDER.sub("*", text)
+        case ast.JoinedStr(values=values):
+            parts = (part.value if isinstance(part, ast.Constant) else "*" for part in values)
+            return "".join(map(str, parts))
+    return ""  # which is no path
 
 
 def _texts(values: Iterable[Any]) -> Iterator[str]:

@@ -152,7 +152,10 @@ class LiveSweep:
         trials = tuple(self._last(trial) for trial in self.record.trials)
         state = _final_state(trials, self.workplace.gave_up)
         seconds += self.record.seconds or 0.0
-        self.record = replace(self.record, state=state, seconds=seconds, trials=trials)
+        warnings = dict.fromkeys([*self.record.warnings, *self.workplace.warnings])
+        self.record = replace(
+            self.record, state=state, seconds=seconds, trials=trials, warnings=tuple(warnings)
+        )
 
     def _last(self, before: TrialRecord) -> TrialRecord:
         """What became of a trial; one that ran before, and not now, stays as it was."""

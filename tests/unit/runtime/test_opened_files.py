@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,24 +16,14 @@ import json, os, sys
 from pathlib import Path
 from kale_pm.runtime import opened_files as opened
 """
-OVER = "open('b.txt', 'w').close()"
-LISTS = "[opened.read_files(), opened.written_files(), opened.local_modules()]"
+TAIL = "\nprint(json.dumps([opened.read_files(), opened.written_files(), opened.local_modules()]))"
 
 
 def audit(
     folder: Path, code: str, before: str = "", **environment: object
 ) -> tuple[list[str], list[str], list[str]]:
     """What ``code`` read, wrote and imported, watched in ``folder``, which it works in."""
-    read, written, modules = asked(folder, code, LISTS, before, **environment)
-    return read, written, modules
-
-
-def asked(
-    folder: Path, code: str, question: str, before: str = "", **environment: object
-) -> list[Any]:
-    """What the expression ``question`` gives after ``code``, watched likewise."""
-    tail = f"\nprint(json.dumps({question}))"
-    script = f"{HEAD}{before}\nopened.watch(Path('.'))\nsys.path.insert(0, '')\n{code}{tail}"
+    script = f"{HEAD}{before}\nopened.watch(Path('.'))\nsys.path.insert(0, '')\n{code}{TAIL}"
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=folder,
@@ -50,8 +39,8 @@ def asked(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    answer: list[Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    read, written, modules = json.loads(done.stdout.splitlines()[-1])
+    return read, written, modules
 
 
 @pytest.fixture
@@ -94,33 +83,6 @@ def test_every_way_to_read_is_noticed(folder: Path, code: str) -> None:
 )
 def test_every_way_to_write_is_noticed(folder: Path, code: str) -> None:
     assert audit(folder, code)[:2] == ([], ["new"])
-
-
-APPENDED = "\nprint(json.dumps([[], opened.appended_files(), []]))"
-
-
-@pytest.mark.parametrize(
-    ("code", "appended"),
-    [
-        ("open('b.txt', 'a').close()", ["b.txt"]),
-        ("Path('new').open('ab').close()", ["new"]),
-        ("os.close(os.open('b.txt', os.O_WRONLY | os.O_APPEND | os.O_CREAT))", ["b.txt"]),
-        ("import logging; logging.basicConfig(filename='run.log')", ["run.log"]),
-        ("open('b.txt', 'w').close(); open('b.txt', 'a').close()", []),
-        ("open('b.txt', 'a').close(); open('b.txt').close()", []),
-        ("open('b.txt', 'a+').close()", []),
-        ("os.close(os.open('b.txt', os.O_RDWR | os.O_APPEND))", []),
-        ("os.close(os.open('b.txt', os.O_WRONLY | os.O_APPEND | os.O_TRUNC))", []),
-        ("os.close(os.open('b.txt', os.O_WRONLY))", []),
-        ("open('../data/b.csv', 'a').close()", []),
-        (f"{OVER}; opened.begin(); open('b.txt', 'a').close()", []),
-        (f"opened.begin(); {OVER}; opened.begin(); open('b.txt', 'a').close()", ["b.txt"]),
-    ],
-)
-def test_what_is_only_appended_to_is_told_apart(
-    folder: Path, code: str, appended: list[str]
-) -> None:
-    assert asked(folder, code, "opened.appended_files()") == appended
 
 
 @pytest.mark.parametrize(

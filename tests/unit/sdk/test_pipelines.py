@@ -379,15 +379,28 @@ class TestSettings:
 
         assert made(body, steps_defaults=["retry:3"]).step("load").options.retry == 3
 
-    def test_a_misspelt_one_is_told(self):
+    def test_one_that_cannot_be_used_is_told(self):
         def body():
             load()
 
-        (problem,) = made(body, expriment="x").problems
-        assert "'expriment' is no key that kale-pm knows" in problem.message
-        assert problem.hint == "did you mean 'experiment'?"
+        (problem,) = made(body, volumes="disk").problems
+        assert problem.is_error
         assert problem.message.startswith("test_pipelines.py:")
-        assert ": @pipeline: " in problem.message
+        assert ": @pipeline: 'volumes' cannot be used" in problem.message
+
+    def test_a_misspelt_one_is_refused_where_it_stands(self):
+        with pytest.raises(UsageError, match="'expriment' is no key that kale-pm knows") as caught:
+            pipeline(name="small", expriment="x")
+        assert caught.value.message.startswith("test_pipelines.py:")
+        assert caught.value.hint == "did you mean 'experiment'?"
+
+    def test_one_of_kale_s_that_has_no_meaning_here_is_only_told(self):
+        def body():
+            load()
+
+        (problem,) = made(body, autosnapshot=True).problems
+        assert not problem.is_error
+        assert ": @pipeline: 'autosnapshot' has no meaning here" in problem.message
 
     def test_without_a_name_it_is_called_as_its_function(self):
         @pipeline

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -38,6 +41,11 @@ def error_of(body) -> UsageError:
     return caught.value
 
 
+def opened(value):
+    with value:
+        pass
+
+
 @pytest.mark.parametrize(
     ("use", "said"),
     [
@@ -60,7 +68,13 @@ def error_of(body) -> UsageError:
         (lambda x: -x, "is calculated with"),
         (lambda x: x.shape, "is asked for its 'shape'"),
         (lambda x: x(), "is called"),
-        (lambda x: x.__enter__(), "is opened with 'with'"),
+        (lambda x: contextlib.ExitStack().enter_context(x), "is opened with 'with'"),
+        (opened, "is opened with 'with'"),
+        (lambda x: setattr(x, "rate", 1), "gets a new 'rate'"),
+        (lambda x: delattr(x, "rate"), "is to lose its 'rate'"),
+        (open, "is used as a path"),
+        (Path, "is used as a path"),
+        (lambda x: os.path.join(x, "table.csv"), "is used as a path"),  # noqa: PTH118
     ],
 )
 def test_a_value_is_refused_with_a_sentence(use, said):
@@ -86,7 +100,7 @@ def test_what_only_looks_at_a_value_is_no_use_of_it():
         kept[value] = repr(value)
         hasattr(value, "_repr_html_")
         assert value is not None
-        copy.copy([value])
+        copy.deepcopy([value])
         load(value)
 
     curious.to_pipeline()
@@ -191,7 +205,21 @@ class TestCalls:
             second = load(first)
             first.after(second)
 
-        assert "cannot come after 'load', which comes after it" in error_of(body).message
+        told = error_of(body).message
+        assert re.search(
+            r"call 1 of step 'load' \(test_refusals.py:\d+\) cannot come after "
+            r"call 2 of step 'load' \(test_refusals.py:\d+\), which comes after it",
+            told,
+        )
+
+    def test_after_the_very_same_call(self):
+        def body(n):
+            only = load(n)
+            only.after(only)
+
+        assert "step 'load' cannot come after step 'load', which is itself" in (
+            error_of(body).message
+        )
 
     def test_two_steps_of_one_name(self):
         @step(name="load")
@@ -350,6 +378,7 @@ class TestDecorators:
             (lambda: step("load", "python:3.12"), "@step takes a text, its name, and all else by"),
             (lambda: step(3), "@step takes a text, its name, and all else by name"),
             (lambda: pipeline("small", "prices"), "@pipeline takes a text, its name, and all else"),
+            (lambda: pipeline(nam="small"), "@pipeline: 'nam' is no key that kale-pm knows"),
             (lambda: step(name="load")(None), "@step stands above None, which is no function"),
             (lambda: step(load), "<step 'load'> is a step already"),
             (lambda: pipeline(pipeline(pair.function)), "<pipeline 'pair'> is a pipeline already"),
@@ -361,6 +390,42 @@ class TestDecorators:
         assert caught.value.message.startswith(f"test_refusals.py:{caught.traceback[1].lineno + 1}")
         assert said in caught.value.message
         assert caught.value.hint
+
+    @pytest.mark.parametrize("decorate", [step, step(name="fit"), pipeline])
+    def test_a_method(self, decorate):
+        with pytest.raises(UsageError) as caught:
+
+            class Model:
+                rate = 1
+
+                @decorate
+                def fit(self, rows):
+                    return self.rate * rows
+
+        assert "above the method TestDecorators.test_a_method" in caught.value.message
+        assert "Model.fit" in caught.value.message
+        assert caught.value.message.startswith("test_refusals.py:")
+        assert "functions at the top of a module" in caught.value.hint
+
+    def test_a_static_method_is_a_function(self, script):
+        made = script(
+            """
+            class Steps:
+                @staticmethod
+                @step
+                def load(n):
+                    return n
+
+                @step
+                def double(rows):
+                    return 2 * rows
+
+            @pipeline
+            def small(n=1):
+                Steps.double(Steps.load(n))
+            """
+        )
+        assert [each.name for each in made.small.to_pipeline().steps] == ["load", "double"]
 
     def test_what_ends_a_program_stays_its_own_business(self):
         assert not sys.excepthook.__module__.startswith("kale_pm")

@@ -184,3 +184,18 @@ def test_other_texts_do_no_harm(tmp_path: Path, text: str) -> None:
 )
 def test_whether_code_looks_as_if_it_wrote_files(code: str, expected: bool) -> None:
     assert may_write([ast.parse(code)]) is expected
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.system(f'echo {rate} > model.txt')",
+        "os.system('echo 1 > model.txt')",
+        "get_ipython().run_cell_magic('bash', '', 'f() { cat model.txt; }\\nf')",
+        "os.system(f'echo 1 > mod{rate}.txt')",
+        "os.system('echo 1 > mod{rate}.txt')",
+    ],
+)
+def test_the_words_of_a_command_are_found(tmp_path: Path, code: str) -> None:
+    write(tmp_path, "model.txt", "other.txt")
+    assert found(tmp_path, code) == {"model.txt"}
