@@ -6,22 +6,17 @@ value itself stands there, as a literal, or, where none can say it, what has cha
 
 from __future__ import annotations
 
-import argparse
 import ast
 import pathlib
-import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from keyword import iskeyword
 
 from kale_pm.errors import UsageError
 from kale_pm.sdk.changes import Effects, changed_by, global_names, reads_command_line
-from kale_pm.sdk.expressions import NotPlain, expression
 from kale_pm.sdk.functions import shown
+from kale_pm.sdk.literals import binding, literal
 from kale_pm.sdk.modules import ModuleSource, Statement
 
-LARGEST = 10_000  # characters of a literal
-_NOTE = "  # as it was when the pipeline was called"
 _FIXED = (str, bytes, int, float, tuple, frozenset, type(None), pathlib.PurePath)
 _CONTAINERS = (list, dict, set, deque)
 _HINT = (
@@ -46,13 +41,14 @@ def statements_for(
     while True:
         chosen = module.needed(wanted, is_pipeline, literals, changing)
         names = set(wanted).union(*(each.reads for each in chosen))
-        # What runs in the step changes it there: the value before that is what it needs.
-        again = literals.keys() & _all(changed_by(each.nodes, module.effects) for each in chosen)
-        literals = {name: text for name, text in literals.items() if name not in again}
         found, others = _settled(
             module, names - literals.keys(), chosen, literals.keys(), is_pipeline
         )
+        # What still runs in a step changes it there: then the value before that is needed.
+        still = [each for each in chosen if not each.binds & names or each.binds & names - {*found}]
+        again = literals.keys() & _all(changed_by(each.nodes, module.effects) for each in still)
         others |= again | (found.keys() & changing)
+        literals = {name: text for name, text in literals.items() if name not in again}
         found = {name: text for name, text in found.items() if name not in others}
         if not found and others <= changing:
             break
@@ -93,18 +89,19 @@ def _settled(
         if any(each.is_import for each in own) or (not own and name not in rebound):
             continue
         value = module.names[name]
-        text = None if any(each.defines(name) for each in own) else _literal(value, module)
+        text = None if any(each.defines(name) for each in own) else literal(value, module)
         if text is None:
             others |= {name} if own else set()
         elif _is_alias(own, value, module.names):
             continue
-        elif name in given and _literal(given[name], module) == text:
+        elif name in given and literal(given[name], module) == text:
             continue  # the statements say it as it is
         elif (
             not own
             or name in given
             or (name in left_out and (name in rebound or not isinstance(value, _FIXED)))
             or _depends(module, own, literals)
+            or _all(changed_by(each.nodes, module.effects) for each in own).intersection(literals)
         ):
             found[name] = text
     return found, others
@@ -128,23 +125,32 @@ def _changes(
 
 def _depends(module: ModuleSource, own: Iterable[Statement], literals: Collection[str]) -> bool:
     """Whether code in a kernel would give something else: of the command line, or too late."""
-    for each in own:
-        reached = _reached(module, each)
-        helpers = _helpers(module, reached)
-        if reached.intersection(literals):
-            return True
-        if any(reads_command_line(one.nodes) for one in [each, *helpers]):
-            return True
-    return False
+    return any(
+        _reached(module, each.reads).intersection(literals)
+        or reads_command_line(_carried_out(module, each))
+        for each in own
+    )
+
+
+def _carried_out(module: ModuleSource, statement: Statement) -> list[ast.stmt]:
+    """The nodes of a statement and of the functions that it calls."""
+    calls = [each for node in statement.nodes for each in ast.walk(node)]
+    called = {
+        each.func.id
+        for each in calls
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)
+    }
+    helpers = _helpers(module, _reached(module, called))
+    return [node for each in [statement, *helpers] for node in each.nodes]
 
 
 def _helpers(module: ModuleSource, names: Collection[str]) -> list[Statement]:
     return [each for each in module.statements if each.is_definition and each.binds & {*names}]
 
 
-def _reached(module: ModuleSource, statement: Statement) -> set[str]:
-    """The names that a statement reads, and those that the functions read that it may call."""
-    found = set(statement.reads)
+def _reached(module: ModuleSource, names: Collection[str]) -> set[str]:
+    """The names, and those that the functions among them read, and theirs."""
+    found = set(names)
     while True:
         more = {name for each in _helpers(module, found) for name in each.reads}
         if more <= found:
@@ -170,7 +176,8 @@ def _given_by(chosen: Iterable[Statement]) -> dict[str, object]:
                 values.pop(name, None)
             continue
         try:
-            exec(compile(ast.Module([*each.nodes], []), "<constants>", "exec"), values)
+            bare = ast.Module([_bare(node) for node in each.nodes], [])
+            exec(compile(bare, "<constants>", "exec"), values)
         except Exception:  # noqa: BLE001 - whatever it raises, it gives nothing
             for name in touched:
                 values.pop(name, None)
@@ -194,44 +201,20 @@ def _bare(node: ast.stmt) -> ast.stmt:
     return node
 
 
-def _literal(value: object, module: ModuleSource) -> str | None:
-    """The code of a value; None where none can say it, or where it is too long."""
-
-    def named(thing: object) -> str | None:
-        if type(thing) is type(pathlib.Path()) and _is_free("pathlib", module):
-            return f"pathlib.Path({str(thing)!r})"
-        if type(thing) is argparse.Namespace and _is_free("argparse", module):
-            words = vars(thing)
-            if all(name.isidentifier() and not iskeyword(name) for name in words):
-                pairs = (f"{name}={expression(entry, named)}" for name, entry in words.items())
-                return f"argparse.Namespace({', '.join(pairs)})"
-        return None
-
-    try:
-        text = expression(value, named)
-    except (NotPlain, RecursionError):
-        return None
-    return text if 0 < len(text) <= LARGEST else None
-
-
-def _is_free(name: str, module: ModuleSource) -> bool:
-    return module.names.get(name, sys.modules[name]) is sys.modules[name]
-
-
 def _with_literals(
     module: ModuleSource, chosen: Sequence[Statement], literals: Mapping[str, str]
 ) -> list[Statement]:
     """``chosen`` with the literals where the variables were bound first."""
     added: dict[Statement, list[Statement]] = {}
     for name, text in literals.items():
-        binding = [
+        places = [
             each
             for each in module.statements
             if name in each.binds or name in global_names(each.nodes)
         ]
-        kept = [each for each in binding if each in chosen and name in each.binds]
-        place = kept[-1] if kept else binding[0]
-        added.setdefault(place, []).append(_made(f"{name} = {text}{_NOTE}", place.line))
+        kept = [each for each in places if each in chosen and name in each.binds]
+        place = kept[-1] if kept else places[0]
+        added.setdefault(place, []).append(_made(binding(name, text), place.line))
     found = []
     for each in module.statements:
         found += [each] if each in chosen else []
@@ -263,11 +246,12 @@ def _refuse_changes_elsewhere(
         perhaps = _changes(module, each, is_pipeline, module.effects)
         changed |= {n for n in perhaps if isinstance(module.names.get(n), _CONTAINERS)}
         for name in sorted(changed.intersection(names)):
-            kind = type(module.names[name]).__name__
+            why = f"no literal can say what it is now (of type {type(module.names[name]).__name__})"
+            if literal(module.names[name], module) is not None:
+                why = "what is kept for the steps changes it once more"
             raise UsageError(
                 f"{shown(module.file)}:{each.line}: '{name}', which a step uses, is changed here, "
-                f"where only the script itself runs, and no literal can say what it is now "
-                f"(of type {kind})",
+                f"where only the script itself runs, and {why}",
                 hint=_HINT,
             )
 
@@ -277,11 +261,9 @@ def _refuse_command_lines(
 ) -> None:
     """Raise UsageError for what a step would read from a command line that it has not."""
     for each in chosen:
-        helpers = _helpers(module, _reached(module, each))
+        parses = reads_command_line(_carried_out(module, each), parsing_only=True)
         for name in sorted(each.binds.intersection(names)):
-            if not each.is_definition and any(
-                reads_command_line(one.nodes, parsing_only=True) for one in [each, *helpers]
-            ):
+            if parses and not any(each.defines(bound) for bound in each.binds):
                 raise UsageError(
                     f"{shown(module.file)}:{each.line}: '{name}', which a step uses, comes from "
                     f"the command line, which steps do not have, and no literal can say it "

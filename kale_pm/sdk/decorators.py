@@ -82,9 +82,15 @@ class StepFunction(Generic[_Parameters, _Result]):
         return inspect.signature(self.function)
 
     @cached_property
+    def _source(self) -> FunctionSource:
+        return function_source(self.function, OURS)
+
+    @property
     def source(self) -> FunctionSource:
-        source = function_source(self.function, OURS)
-        return replace(source, settled=settled_defaults(self.function, source.node))
+        settled = settled_defaults(self.function, self._source)
+        if settled != self._source.settled:  # a name in a default means something else by now
+            self._source = replace(self._source, settled=settled)
+        return self._source
 
     @cached_property
     def tags(self) -> tuple[str, ...]:

@@ -12,34 +12,39 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from kale_pm.sdk.expressions import LONGEST, NotPlain, expression
-from kale_pm.sdk.functions import default_nodes
+from kale_pm.sdk.functions import FunctionSource
 from kale_pm.sdk.tracing import values_in
 
 
 def settled_defaults(
-    function: Callable[..., Any], node: ast.FunctionDef
+    function: Callable[..., Any], source: FunctionSource
 ) -> tuple[tuple[str, str], ...]:
     """Names of parameters, and the code of their defaults' values.
 
-    Left out are literals, which mean the same everywhere, and what no code can say.
+    Left out is what the source says as well: literals, names at the top of a module that still
+    have that value, what the environment holds (it may be a secret, and is that of the step's
+    machine), and what no code can say.
     """
-    return tuple(_settled(inspect.unwrap(function), node))
+    return tuple(_settled(inspect.unwrap(function), source)) if source.computed_defaults else ()
 
 
-def _settled(function: Callable[..., Any], node: ast.FunctionDef) -> Iterator[tuple[str, str]]:
+def _settled(function: Callable[..., Any], source: FunctionSource) -> Iterator[tuple[str, str]]:
     parameters = inspect.signature(function).parameters
-    for name, written in default_nodes(node).items():
-        code = None if _is_literal(written) else _code(parameters[name].default)
+    is_at_the_top = source.node.col_offset == 0
+    for name, node in source.computed_defaults.items():
+        value = parameters[name].default
+        if is_at_the_top and isinstance(node, ast.Name) and node.id in function.__globals__:
+            still_means_it = function.__globals__[node.id] is value
+        else:
+            still_means_it = _reads_the_environment(node)
+        code = None if still_means_it else _code(value)
         if code is not None:
             yield name, code
 
 
-def _is_literal(node: ast.expr) -> bool:
-    try:
-        ast.literal_eval(node)
-    except (ValueError, TypeError, RecursionError):
-        return False
-    return True
+def _reads_the_environment(node: ast.expr) -> bool:
+    names = {getattr(each, "attr", None) or getattr(each, "id", None) for each in ast.walk(node)}
+    return not names.isdisjoint({"environ", "getenv"})
 
 
 def _code(value: object) -> str | None:

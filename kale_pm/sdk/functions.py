@@ -66,6 +66,12 @@ class FunctionSource:
         nodes = default_nodes(self.node)
         return {name: ast.unparse(node) for name, node in nodes.items()} | dict(self.settled)
 
+    @cached_property
+    def computed_defaults(self) -> dict[str, ast.expr]:
+        """Parameter -> its default, of those whose default is no literal."""
+        nodes = default_nodes(self.node)
+        return {name: node for name, node in nodes.items() if not _is_literal(node)}
+
     def _cut_out(self, source: str) -> str:
         first = min([self.node.lineno, *(each.lineno for each in self.kept)])
         last = self.node.end_lineno or first
@@ -118,6 +124,14 @@ class FunctionSource:
     def holds(self, *kinds: type[ast.AST]) -> bool:
         """Whether a node of such a kind is its own, not that of a function inside of it."""
         return any(isinstance(each, kinds) for each in _own_nodes(self.node))
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
 
 
 def default_nodes(node: ast.FunctionDef) -> dict[str, ast.expr]:

@@ -357,13 +357,13 @@ def test_a_pipeline_in_a_package_finds_its_package(tmp_path, monkeypatch):
         def small(n=2):
             return double(n)
         """
-    folder = tmp_path / "project"
+    folder = tmp_path / "packaged"
     folder.mkdir()
     (folder / "helpers.py").write_text("def twice(n):\n    return 2 * n\n", encoding="utf-8")
     (folder / "flow.py").write_text(HEAD + dedent(text), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    run = import_module("project.flow").small(n=4)
+    run = import_module("packaged.flow").small(n=4)
 
     assert run["double_doubled"] == 8
     assert run.folder.is_relative_to(tmp_path / ".kale-pm"), "it lies beside the package"

@@ -64,6 +64,20 @@ SCRIPTS = {
         """,
         "bump()",
     ),
+    "a counter with a hint, of which nobody sees who changes it": (
+        """
+        COUNT: int = 0
+        class Counter:
+            def __enter__(self):
+                global COUNT
+                COUNT += 1
+            def __exit__(self, *error):
+                pass
+        with Counter():
+            pass
+        """,
+        "COUNT",
+    ),
     "a variable that only functions bind": (
         """
         def init():
@@ -160,6 +174,37 @@ SCRIPTS = {
         """,
         "FIRST, LAST, ITEMS",
     ),
+    "a long table": (
+        """
+        CONF = {}
+        for number in range(9):
+            CONF["x" * number] = {"number": number}
+        """,
+        "CONF",
+    ),
+    "a list that holds itself": (
+        """
+        ITEMS = []
+        for item in (1, 2):
+            ITEMS.append(ITEMS)
+        """,
+        "len(ITEMS), ITEMS[0][1] is ITEMS",
+    ),
+    "what calls nothing that parses a command line": (
+        """
+        import argparse
+
+        def main():
+            return argparse.ArgumentParser().parse_args()
+
+        class Runner:
+            def __init__(self, what):
+                self.what = what
+
+        runner = Runner(main)
+        """,
+        "runner.what.__name__",
+    ),
     "two names of one list": (
         """
         ITEMS = []
@@ -182,6 +227,30 @@ def test_a_step_sees_what_the_script_sees(title, script, cells):
         exec(source, names)
     # Outside of a pipeline a step is the plain function.
     assert names["use_found"] == made.use()
+
+
+def test_a_cache_that_was_filled_on_the_way(script, cells):
+    made = script(
+        """
+        CACHE = {}
+
+        def cached(x):
+            CACHE[x] = 2 * x
+            return CACHE[x]
+
+        BASE = cached(4)
+
+        @step
+        def use():
+            return BASE, CACHE
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    made.CACHE[5] = 10
+    assert prelude(cells(made.small)) == [f"CACHE = {{4: 8, 5: 10}}{NOTE}\nBASE = 8{NOTE}"]
 
 
 def prelude(found):
@@ -233,7 +302,8 @@ def test_what_the_statements_say_already_stays_as_it_was_written(script, cells):
     assert prelude(cells(made.small)) == [
         "import os",
         (
-            '# Of the machine on which the step runs.\nTOKEN = os.environ.get("TOKEN", "none")\n\n\n'
+            "# Of the machine on which the step runs.\n"
+            'TOKEN = os.environ.get("TOKEN", "none")\n\n\n'
             "RATE = 0.1\nRATES = [RATE, 2 * RATE]\nRATES.append(3)"
         ),
     ]
@@ -266,7 +336,8 @@ def test_options_of_the_script_go_along_as_they_were_given(script, cells, monkey
     assert prelude(cells(made.small)) == [
         "import argparse\nimport pathlib",
         (
-            f"args = argparse.Namespace(count=7, out=pathlib.Path('made')){NOTE}\n"
+            "# As it was when the pipeline was called.\n"
+            "args = argparse.Namespace(count=7, out=pathlib.Path('made'))\n\n\n"
             f"COUNT = 7{NOTE}\nJOBS = 2{NOTE}"
         ),
     ]

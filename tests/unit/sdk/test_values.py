@@ -218,6 +218,51 @@ def small():
 """
         assert same(script, outcome, text) == [6, 10]
 
+    def test_one_that_changes_between_two_calls_of_the_pipeline(self, script, outcome):
+        made = script(
+            """
+            N = 3
+            FOUND = [1]
+
+            @step
+            def one(n=N, found=FOUND):
+                result = n, list(found)
+                return result
+
+            @pipeline
+            def small():
+                one()
+            """
+        )
+        assert outcome(made.small)["one_result"] == made.one() == (3, [1])
+        made.N = 5
+        made.FOUND = None
+        made.one.function.__defaults__[1].append(2)
+        assert outcome(made.small)["one_result"] == made.one() == (3, [1, 2])
+        made.one.function.__defaults__[1].append(3)
+        assert outcome(made.small)["one_result"] == made.one() == (3, [1, 2, 3])
+
+    def test_a_secret_of_this_machine_is_not_written_down(self, script, cells, monkeypatch):
+        monkeypatch.setenv("KALE_PM_TEST_TOKEN", "geheim")
+        made = script(
+            """
+            import os
+
+            TOKEN = os.environ["KALE_PM_TEST_TOKEN"]
+
+            @step
+            def one(token=TOKEN, other=os.environ.get("KALE_PM_TEST_TOKEN")):
+                return len(token + other)
+
+            @pipeline
+            def small():
+                one()
+            """
+        )
+        code = "\n".join(source for _, source in cells(made.small))
+        assert "token = TOKEN" in code
+        assert "geheim" not in code
+
     def test_what_no_code_can_say_is_taken_by_its_name(self, script, outcome):
         text = """
 from pathlib import Path
