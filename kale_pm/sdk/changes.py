@@ -53,7 +53,7 @@ def effects_of(
 
 def changed_by(nodes: Iterable[ast.stmt], effects: Effects) -> frozenset[str]:
     """The names whose values a statement at the top of a module may change in place."""
-    return frozenset(_changed(_executed(nodes), effects))
+    return frozenset(_changed(executed(nodes), effects))
 
 
 def global_names(nodes: Iterable[ast.AST]) -> frozenset[str]:
@@ -72,12 +72,18 @@ def reads_command_line(nodes: Iterable[ast.AST], *, parsing_only: bool = False) 
     )
 
 
-def _executed(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+def added_to(nodes: Iterable[ast.AST]) -> frozenset[str]:
+    """The variables that ``count += 1`` reads, which the compiler's tables do not tell."""
+    found = (each.target for each in executed(nodes) if isinstance(each, ast.AugAssign))
+    return frozenset(each.id for each in found if isinstance(each, ast.Name))
+
+
+def executed(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """All that runs at once: of a definition its decorators, not its body."""
     for node in nodes:
         yield node
         if not isinstance(node, (*DEFINITIONS, ast.Lambda)):
-            yield from _executed(ast.iter_child_nodes(node))
+            yield from executed(ast.iter_child_nodes(node))
 
 
 def _changed(nodes: Iterable[ast.AST], effects: Effects) -> Iterator[str]:

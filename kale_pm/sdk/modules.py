@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from kale_pm.errors import UsageError
-from kale_pm.sdk.changes import DEFINITIONS, Effects, changed_by, effects_of
+from kale_pm.sdk.changes import DEFINITIONS, Effects, added_to, changed_by, effects_of
 from kale_pm.sdk.functions import FunctionSource, shown, tree_of
 from kale_pm.sdk.texts import bound_names, global_reads
 
@@ -35,7 +35,7 @@ class Statement:
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        return global_reads(self.text)
+        return global_reads(self.text) | added_to(self.nodes)
 
     @property
     def is_import(self) -> bool:

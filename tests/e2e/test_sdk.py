@@ -387,6 +387,35 @@ class TestAScriptWithOptionsOfItsOwn:
         assert done.returncode == 0, done.stderr
         assert "defaultValue: 5.0" in (tmp_path / "small.yaml").read_text(encoding="utf-8")
 
+    def test_has_steps_that_read_what_was_given(self, script, python_file):
+        reading = """
+            import argparse
+            import sys
+
+            from kale_pm.sdk import pipeline, step
+
+            parser = argparse.ArgumentParser()
+            parser.add_argument("--count", type=int, default=1)
+            given, sys.argv[1:] = parser.parse_known_args()
+            DOUBLE = 2 * given.count
+
+
+            @step
+            def show():
+                print("count", given.count, DOUBLE)
+
+
+            @pipeline
+            def small():
+                show()
+
+
+            small()
+        """
+        script(reading)
+        done = python_file("script.py", "--count", "7", "-v")
+        assert "show | count 7 14" in done.stdout + done.stderr
+
 
 def test_the_script_s_own_futures_hold(script, python_file):
     script("def twice(n: int): ...\nprint(twice.__annotations__)\n" + SMALL)

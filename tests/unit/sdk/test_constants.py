@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from textwrap import dedent
 
 import pytest
 
 from kale_pm.errors import UsageError
+from kale_pm.sdk.functions import FunctionSource
+from kale_pm.sdk.modules import module_of
 
 NOTE = "  # as it was when the pipeline was called"
 
@@ -415,6 +418,15 @@ def test_what_only_reads_an_object_does_not_keep_it_from_the_steps(script, cells
         "import logging",
         'log = logging.getLogger("small")',
     ]
+
+
+def test_cells_that_add_to_a_variable_need_the_one_that_sets_it():
+    cells = ["RATE = 1", "RATE = make()", "RATE += 1", "def use():\n    return RATE"]
+    names = {"__name__": "__main__", "In": cells, "make": object}
+    exec(compile(cells[-1], "<cell>", "exec"), names)
+    source = FunctionSource("<cell>", cells[-1], ast.parse(cells[-1]).body[0])
+    module = module_of(names["use"], source)
+    assert [each.text for each in module.statements] == cells[1:]
 
 
 def test_a_long_value_is_made_again_instead(script, cells):
