@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib.util
 import linecache
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -127,6 +128,8 @@ class ModuleSource:
         """
         drivers = self._drivers(is_pipeline)
         imported = frozenset().union(*(each.binds for each in self.statements if each.is_import))
+        # What calls print sets nothing up, whatever a step prints.
+        python_s_own = set(dir(builtins)).difference(*(each.binds for each in self.statements))
         names = set(wanted)
         chosen: set[Statement] = set()
         while True:
@@ -139,7 +142,7 @@ class ModuleSource:
                     each.always_runs
                     or each.binds & names.difference(settled)
                     or (
-                        each.sets_up in (imported | names).difference(settled)
+                        each.sets_up in (imported | names).difference(settled, python_s_own)
                         and not each.reads & drivers
                     )
                     or (

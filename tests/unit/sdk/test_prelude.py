@@ -105,6 +105,23 @@ def test_what_sets_a_module_up_belongs_to_it(script, cells):
     ]
 
 
+def test_what_the_script_prints_is_no_part_of_a_step_that_prints(script, cells):
+    made = script(
+        """
+        print("loading")
+
+        @step
+        def load():
+            print("loaded")
+
+        @pipeline
+        def small():
+            load()
+        """
+    )
+    assert prelude(cells(made.small)) == []
+
+
 def test_what_drives_the_pipeline_is_no_part_of_it(script, cells):
     made = script(
         """
