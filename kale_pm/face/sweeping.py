@@ -67,9 +67,10 @@ class SweepVerbs(model.Pipeline):
         failed; with None all do.  The other options are those of :meth:`Pipeline.run`.
 
         What the same values reach is executed once for all trials.  A failing trial is no
-        exception: see ``failures`` of the sweep.  What is to be known before it is told as Python's
-        warnings, and kept as ``warnings`` of the sweep.  Raises UsageError and ParameterError for
-        wrong values, and what kale_pm.local.sweeping.run_sweep raises.
+        exception: see ``failures`` of the sweep.  What is to be known of it, before it begins and
+        when it has ended, is told as Python's warnings and kept as its ``warnings``.  Raises
+        UsageError and ParameterError for wrong values, and what
+        kale_pm.local.sweeping.run_sweep raises.
 
         >>> sweep = load("wine.ipynb").sweep(trees=[50, 200], best="accuracy:max")
         >>> sweep.best.run["models"]
@@ -97,7 +98,10 @@ class SweepVerbs(model.Pipeline):
             verify=verify,
         )
         options = SweepOptions(run, goal=goal, stop_when=condition, reports=most)
-        return self.attempt_sweep(plan, options, listener)
+        sweep = self.attempt_sweep(plan, options, listener)
+        for text in sweep.warnings[len(plan.warnings) :]:
+            warnings.warn(text, stacklevel=2)
+        return sweep
 
     def plan_sweep(
         self,
