@@ -255,7 +255,8 @@ class RunVariables:
         return LoadError(
             f"{who} stored '{name}'",
             hint=(f"did you mean '{near}'? " if near else "")
-            + f"only variables that a later step needs are stored: {listing or 'none here'}",
+            + f"only variables that a later step needs are stored: {listing or 'none here'}"
+            + "\nto have another one stored, name it in a step after the one that makes it",
         )
 
     def _way_back(self, name: str, step: str) -> str:

@@ -410,6 +410,7 @@ def test_a_name_that_is_not_stored_is_told_with_a_near_one(run: Run, name: str, 
     with pytest.raises(LoadError, match=f"no step of run r-1 stored '{name}'") as caught:
         run.variables.load(name)
     assert caught.value.hint.startswith(hint)
+    assert "name it in a step after the one that makes it" in caught.value.hint
 
 
 def test_a_run_is_no_sequence(run: Run) -> None:
