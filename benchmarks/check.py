@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
+from command_line import at_least
 from measure import Figure, Measure, doubling, take
 from synthetic import Flow, Shape
 from tools import Tool, ToolError, ours, peer
@@ -163,25 +164,18 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter that has kubeflow-kale")
     parser.add_argument(
         "--steps",
-        type=_positive,
+        type=at_least(1),
         nargs="+",
         help=f"sizes to measure; by default Kale takes part up to {PEER_STEPS} steps only",
     )
     parser.add_argument("--only", nargs="+", choices=get_args(Measure), default=get_args(Measure))
-    parser.add_argument("--cells", type=_positive, default=5, help="of each step (default: 5)")
+    parser.add_argument("--cells", type=at_least(1), default=5, help="of each step (default: 5)")
     parser.add_argument("--flow", choices=get_args(Flow), default="shared")
-    parser.add_argument("--rounds", type=_positive, default=5, help="(default: 5)")
+    parser.add_argument("--rounds", type=at_least(1), default=5, help="(default: 5)")
     parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
     given = vars(parser.parse_args(arguments))
     given["steps"] = tuple(sorted(given["steps"])) if given["steps"] else None
     return Options(**{**given, "only": tuple(given["only"])})
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
 
 
 def main() -> int:

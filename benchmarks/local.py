@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import ways
+from command_line import at_least, command_line, rounds_of
 from local_limits import LIMITS
-from parts import Benchmark, at_least, carry_out, command_line, rounds_of
+from parts import Benchmark, carry_out
 from pipelines import chatty, layered, single
 from rounds import Figure
 from tables import Column

@@ -8,7 +8,6 @@ See README.md in this folder for what is printed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -23,13 +22,15 @@ from typing import Any
 
 import limits
 import tables
+from command_line import command_line, rounds_of
 from limits import Verdict
 from marshallers import KALE, MARSHALLERS, OURS, PLAIN
 from payloads import PAYLOADS, VARIABLES
 from rounds import WAYS, Figure, Rounds, Series, WorkerError, ask, missing_modules
 
 QUESTIONS = ("unchanged", "scalar")
-QUICK_SCALE, QUICK_ROUNDS = 0.01, 2
+ROUNDS = 5
+QUICK_SCALE = 0.01
 DISK = 3  # times the largest payload, so that half of it stays free for others
 MEMORY = 5  # times: the payload, what the hungriest tool adds to it, the page cache
 
@@ -186,29 +187,23 @@ class Options:
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    parser = argparse.ArgumentParser(description="Time saving and loading of variables.")
     parts = ("machine", *PAYLOADS, *QUESTIONS, *(f"variables-{name}" for name in VARIABLES))
     tools = [tool for tool in MARSHALLERS if tool != KALE]
+    parser = command_line("Time saving and loading of variables.", parts, ROUNDS)
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter that has kubeflow-kale")
-    parser.add_argument("--only", nargs="+", choices=parts, metavar="PART", help=", ".join(parts))
     parser.add_argument("--tools", nargs="+", choices=tools, metavar="TOOL", help=", ".join(tools))
     parser.add_argument("--scale", type=float, help="of all sizes; 1 is about 1 GB (default: 1)")
-    parser.add_argument("--quick", action="store_true", help="small payloads and two rounds")
-    parser.add_argument("--rounds", type=int, help="(default: 5)")
-    parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()), dest="folder")
-    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
     given = parser.parse_args(arguments)
     scale = given.scale or (QUICK_SCALE if given.quick else 1.0)
-    rounds = given.rounds or (QUICK_ROUNDS if given.quick else 5)
-    if scale <= 0 or rounds < 1:
-        parser.error("--scale and --rounds must be above zero")
+    if scale <= 0:
+        parser.error("--scale must be above zero")
     chosen = tuple(given.tools or tools)
     return Options(
         peer=given.peer,
-        only=tuple(given.only or parts),
+        only=tuple(given.only),
         tools=tuple(tool for tool in tools if tool in {*chosen, PLAIN, OURS}),
         scale=scale,
-        rounds=rounds,
+        rounds=rounds_of(given, ROUNDS),
         folder=given.folder,
         as_json=given.as_json,
     )

@@ -1,4 +1,4 @@
-"""A benchmark of several parts, whose ways take turns: its command line, and what it tells."""
+"""A benchmark of several parts, whose ways take turns: from the first part to the report."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from rounds import Figure
 from tables import Column
 from tools import ToolError
 from turns import Turns, conditions
-
-QUICK_ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -50,42 +48,6 @@ class Report:
 
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-# -- the command line -------------------------------------------------------------------------
-
-
-def command_line(description: str, parts: Sequence[str], rounds: int) -> argparse.ArgumentParser:
-    """A parser of what all of these benchmarks can be told; ``rounds`` are taken by default."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
-    parser.add_argument("--quick", action="store_true", help="small sizes and two rounds")
-    parser.add_argument("--rounds", type=at_least(1), help=f"(default: {rounds})")
-    parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()), dest="folder")
-    parser.add_argument("--json", action="store_true", dest="as_json", help="print JSON")
-    return parser
-
-
-def at_least(smallest: int) -> Callable[[str], int]:
-    """The type of an option that takes a number from ``smallest`` on."""
-
-    def number(text: str) -> int:
-        found = int(text)
-        if found < smallest:
-            raise argparse.ArgumentTypeError(f"{found} is less than {smallest}")
-        return found
-
-    return number
-
-
-def rounds_of(given: argparse.Namespace, usual: int) -> int:
-    """How many rounds are asked for; ``usual`` where nothing is said."""
-    if given.rounds is not None:
-        return int(given.rounds)
-    return QUICK_ROUNDS if given.quick else usual
-
-
-# -- from the first part to the report --------------------------------------------------------
 
 
 def carry_out(benchmark: Benchmark, given: argparse.Namespace, rounds: int) -> int:

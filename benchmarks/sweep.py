@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import sweep_ways
 import ways
+from command_line import at_least, command_line, rounds_of
 from local_limits import Limit
-from parts import Benchmark, at_least, carry_out, command_line, rounds_of
+from parts import Benchmark, carry_out
 from rounds import Figure, Series
 from sweep_pipelines import chain, trivial
 from sweep_ways import ALONE, COMMAND

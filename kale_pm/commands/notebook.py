@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from kale_pm.commands.options import (
-    KFP,
     Dsl,
     Image,
     Infer,
@@ -16,6 +15,7 @@ from kale_pm.commands.options import (
     NoInstall,
     Notebook,
     Strict,
+    on_kfp,
 )
 from kale_pm.commands.shared import image_of_steps, load_pipeline, refuse_errors, writing
 from kale_pm.console import (
@@ -109,12 +109,8 @@ def compile_(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="The YAML file; default: beside the notebook.",
-            rich_help_panel=KFP,
+        on_kfp(
+            "-o", "--output", metavar="FILE", help="The YAML file; default: beside the notebook."
         ),
     ] = None,
     dsl: Dsl = None,

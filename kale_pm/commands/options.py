@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -56,97 +57,48 @@ Kernel = Annotated[
 
 # -- Kubeflow Pipelines ---------------------------------------------------------------------
 
-KFP = "On Kubeflow Pipelines"
+on_kfp = partial(typer.Option, rich_help_panel="On Kubeflow Pipelines")
 Dsl = Annotated[
-    Path | None,
-    typer.Option(
-        "--py",
-        metavar="FILE",
-        help="Also write the pipeline as a Python file.",
-        rich_help_panel=KFP,
-    ),
+    Path | None, on_kfp("--py", metavar="FILE", help="Also write the pipeline as a Python file.")
 ]
 Image = Annotated[
-    str | None,
-    typer.Option(
-        "--image",
-        metavar="IMAGE",
-        help="The container image of the steps.",
-        rich_help_panel=KFP,
-    ),
+    str | None, on_kfp("--image", metavar="IMAGE", help="The container image of the steps.")
 ]
-NoInstall = Annotated[
-    bool,
-    typer.Option("--no-install", help="The image has all packages already.", rich_help_panel=KFP),
-]
+NoInstall = Annotated[bool, on_kfp("--no-install", help="The image has all packages already.")]
 Experiment = Annotated[
-    str | None,
-    typer.Option(
-        "--experiment", metavar="NAME", help="The experiment to run in.", rich_help_panel=KFP
-    ),
+    str | None, on_kfp("--experiment", metavar="NAME", help="The experiment to run in.")
 ]
 ServiceAccount = Annotated[
-    str | None,
-    typer.Option(
-        "--service-account",
-        metavar="NAME",
-        help="The service account of the pods.",
-        rich_help_panel=KFP,
-    ),
+    str | None, on_kfp("--service-account", metavar="NAME", help="The service account of the pods.")
 ]
 PipelineRoot = Annotated[
-    str | None,
-    typer.Option(
-        "--pipeline-root",
-        metavar="URI",
-        help="Where the artifacts are kept.",
-        rich_help_panel=KFP,
-    ),
+    str | None, on_kfp("--pipeline-root", metavar="URI", help="Where the artifacts are kept.")
 ]
 
 # -- the KFP server -------------------------------------------------------------------------
 
-_SERVER = "The server"
-Host = Annotated[
-    str | None,
-    typer.Option("--host", metavar="URL", help="Its address.", rich_help_panel=_SERVER),
-]
+_on_server = partial(typer.Option, rich_help_panel="The server")
+Host = Annotated[str | None, _on_server("--host", metavar="URL", help="Its address.")]
 Namespace = Annotated[
-    str | None,
-    typer.Option(
-        "--namespace", metavar="NAME", help="Your profile in Kubeflow.", rich_help_panel=_SERVER
-    ),
+    str | None, _on_server("--namespace", metavar="NAME", help="Your profile in Kubeflow.")
 ]
 Authentication = Annotated[
     str | None,
-    typer.Option(
+    _on_server(
         "--authentication",
         metavar="WAY",
         help="How to sign in: auto, none, token, service-account, dex or cookie. Tokens, cookies "
         "and passwords come from KALE_PM_TOKEN, KALE_PM_COOKIE, KALE_PM_USERNAME and "
         "KALE_PM_PASSWORD.",
-        rich_help_panel=_SERVER,
     ),
 ]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(
-        "--token-file",
-        metavar="FILE",
-        help="A file with the token, read for every request.",
-        rich_help_panel=_SERVER,
+    _on_server(
+        "--token-file", metavar="FILE", help="A file with the token, read for every request."
     ),
 ]
 Ca = Annotated[
-    Path | None,
-    typer.Option(
-        "--ca",
-        metavar="FILE",
-        help="The certificates to believe, as PEM.",
-        rich_help_panel=_SERVER,
-    ),
+    Path | None, _on_server("--ca", metavar="FILE", help="The certificates to believe, as PEM.")
 ]
-Insecure = Annotated[
-    bool,
-    typer.Option("--insecure", help="Believe any certificate.", rich_help_panel=_SERVER),
-]
+Insecure = Annotated[bool, _on_server("--insecure", help="Believe any certificate.")]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kale_pm.commands.options import (
-    KFP,
     Authentication,
     Ca,
     Experiment,
@@ -27,6 +26,7 @@ from kale_pm.commands.options import (
     ServiceAccount,
     Strict,
     TokenFile,
+    on_kfp,
 )
 from kale_pm.commands.shared import (
     INTERRUPTED,
@@ -62,9 +62,7 @@ def submit(
     experiment: Experiment = None,
     run_name: Annotated[
         str | None,
-        typer.Option(
-            "--run-name", metavar="NAME", help="What the run is called.", rich_help_panel=KFP
-        ),
+        on_kfp("--run-name", metavar="NAME", help="What the run is called."),
     ] = None,
     cron: Annotated[
         str | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,8 +53,8 @@ if TYPE_CHECKING:
     from kale_pm.local.sweeping import SweepOptions
     from kale_pm.sweep import Plan
 
-_SPACE = "The trials"
-_GOAL = "The best of them"
+_of_trials = partial(typer.Option, rich_help_panel="The trials")
+_of_the_best = partial(typer.Option, rich_help_panel="The best of them")
 
 
 def sweep(
@@ -68,76 +69,59 @@ def sweep(
     *,
     parameter: Annotated[
         list[str] | None,
-        typer.Option(
+        _of_trials(
             "-p",
             "--parameter",
             metavar="NAME=VALUES",
             help="The values of a parameter: 'lr=0.1,0.01', 'depth=3:9:2' as Python's range, or "
             "'rate=1e-4..1e-1 log 7' for seven from end to end. May be repeated.",
-            rich_help_panel=_SPACE,
         ),
     ] = None,
     trials: Annotated[
         Path | None,
-        typer.Option(
-            "--trials",
-            metavar="FILE",
-            help="A file of trials: CSV, JSON or JSON lines.",
-            rich_help_panel=_SPACE,
-        ),
+        _of_trials("--trials", metavar="FILE", help="A file of trials: CSV, JSON or JSON lines."),
     ] = None,
     random: Annotated[
         int | None,
-        typer.Option(
+        _of_trials(
             "--random",
             min=1,
             metavar="N",
             help="Draw N trials at random, also between two ends: 'rate=1e-4..1e-1 log'.",
-            rich_help_panel=_SPACE,
         ),
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(
-            "--seed",
-            metavar="S",
-            help="Another one draws other trials.",
-            rich_help_panel=_SPACE,
-        ),
+        _of_trials("--seed", metavar="S", help="Another one draws other trials."),
     ] = 0,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run",
-            help="Run nothing; list the trials, and how often each step is executed.",
-            rich_help_panel=_SPACE,
+        _of_trials(
+            "--dry-run", help="Run nothing; list the trials, and how often each step is executed."
         ),
     ] = False,
     best: Annotated[
         str | None,
-        typer.Option(
+        _of_the_best(
             "--best",
             metavar="METRIC:max|min",
             help="Which trial is the best, such as accuracy:max.",
-            rich_help_panel=_GOAL,
         ),
     ] = None,
     stop_when: Annotated[
         str | None,
-        typer.Option(
+        _of_the_best(
             "--stop-when",
             metavar="CONDITION",
             help="Begin no other trial once one is so, such as 'accuracy>=0.95'.",
-            rich_help_panel=_GOAL,
         ),
     ] = None,
     reports: Annotated[
         str,
-        typer.Option(
+        _of_the_best(
             "--reports",
             metavar="N|all",
             help="How many of the best trials get a report of their own, and of the failed ones.",
-            rich_help_panel=_GOAL,
         ),
     ] = "32",
     retry: Annotated[

@@ -7,53 +7,26 @@ from typing import Annotated
 
 import typer
 
-from kale_pm.commands.options import KFP
+from kale_pm.commands.options import on_kfp
 from kale_pm.errors import UsageError
 
 Kfp = Annotated[
-    bool,
-    typer.Option(
-        "--kfp",
-        help="Run nothing; compile one pipeline with a loop over the trials.",
-        rich_help_panel=KFP,
-    ),
+    bool, on_kfp("--kfp", help="Run nothing; compile one pipeline with a loop over the trials.")
 ]
 AsRuns = Annotated[
     bool,
-    typer.Option(
-        "--as-runs",
-        help="Submit a run for each trial to a server, which can compare them.",
-        rich_help_panel=KFP,
-    ),
+    on_kfp("--as-runs", help="Submit a run for each trial to a server, which can compare them."),
 ]
 Package = Annotated[
     Path | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="The YAML file; default: NOTEBOOK.sweep.yaml.",
-        rich_help_panel=KFP,
-    ),
+    on_kfp("-o", "--output", metavar="FILE", help="The YAML file; default: NOTEBOOK.sweep.yaml."),
 ]
 Parallelism = Annotated[
     int | None,
-    typer.Option(
-        "--parallelism",
-        min=1,
-        metavar="N",
-        help="Trials at a time in the loop; default: 10.",
-        rich_help_panel=KFP,
-    ),
+    on_kfp("--parallelism", min=1, metavar="N", help="Trials at a time in the loop; default: 10."),
 ]
 RunNames = Annotated[
-    str | None,
-    typer.Option(
-        "--run-name",
-        metavar="NAME",
-        help="How the names of all runs begin.",
-        rich_help_panel=KFP,
-    ),
+    str | None, on_kfp("--run-name", metavar="NAME", help="How the names of all runs begin.")
 ]
 
 

@@ -47,7 +47,7 @@ def fetch(
     from kale_pm.kfp.server.bringing import Places
     from kale_pm.kfp.server.fetch import fetch_run, named_run
     from kale_pm.local import read_run
-    from kale_pm.local.store import write_run
+    from kale_pm.local.run_file import write_run
 
     run_id, named_host = named_run(name)
     source = read(Path(notebook)) if notebook is not None else None

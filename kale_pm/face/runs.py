@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -93,10 +94,14 @@ class RunStep:
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """One execution of a pipeline on this machine."""
+    """One execution of a pipeline on this machine.
+
+    ``loads`` stands for ``pickle.loads`` where its variables are loaded.
+    """
 
     record: RunRecord
     folder: Path
+    loads: Callable[..., Any] = field(default=pickle.loads, repr=False, compare=False, kw_only=True)
 
     def __repr__(self) -> str:
         return f"Run({self.id!r}, {self.state.value})"
@@ -167,7 +172,7 @@ class Run:
     def _stored(self) -> RunVariables:
         from kale_pm.local.results.variables import RunVariables
 
-        return RunVariables(self.folder, self.record)
+        return RunVariables(self.folder, self.record, self.loads)
 
     def __getitem__(self, name: str) -> Any:
         """The variable or metric ``name`` as the run left it.

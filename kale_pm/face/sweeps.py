@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -29,10 +30,11 @@ REPORTS = 32
 
 @dataclass(frozen=True, repr=False)
 class SweepTrial:
-    """One trial of a sweep; ``runs`` is the folder in which its run lies."""
+    """One trial of a sweep; ``runs`` is the folder in which its run lies, ``loads`` is Run's."""
 
     record: TrialRecord
     runs: Path
+    loads: Callable[..., Any] = field(default=pickle.loads, compare=False)
 
     def __repr__(self) -> str:
         return f"SweepTrial({self.number}, {dict(self.parameters)}, {self.state.value})"
@@ -67,15 +69,19 @@ class SweepTrial:
             raise StoreError(
                 f"trial {self.number} has no run{why}", hint="it never began: retry the sweep"
             )
-        return Run.read(self.runs / self.record.run)
+        return replace(Run.read(self.runs / self.record.run), loads=self.loads)
 
 
 @dataclass(frozen=True, repr=False)
 class Sweep:
-    """Many runs of one pipeline on this machine, which differ in the values of parameters."""
+    """Many runs of one pipeline on this machine, which differ in the values of parameters.
+
+    ``loads`` is that of their runs.
+    """
 
     record: SweepRecord
     folder: Path
+    loads: Callable[..., Any] = field(default=pickle.loads, compare=False)
 
     def __repr__(self) -> str:
         return f"Sweep({self.id!r}, {self.state.value}, {len(self.record.trials)} trials)"
@@ -117,7 +123,7 @@ class Sweep:
     @cached_property
     def trials(self) -> tuple[SweepTrial, ...]:
         runs = self.folder.parent.parent / "runs"
-        return tuple(SweepTrial(trial, runs) for trial in self.record.trials)
+        return tuple(SweepTrial(trial, runs, self.loads) for trial in self.record.trials)
 
     @cached_property
     def rows(self) -> tuple[TrialRow, ...]:

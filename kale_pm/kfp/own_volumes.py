@@ -27,7 +27,8 @@ from kale_pm.kfp.cluster.storage import storage_classes
 from kale_pm.kfp.compiling.claims import EXISTING, OWN_SNAPSHOT, access_mode, storage_class
 from kale_pm.kfp.compiling.mounts import refuse_clashes
 from kale_pm.kfp.compiling.volumes import uses_workspace
-from kale_pm.model import Pipeline, Volume
+from kale_pm.model import Pipeline
+from kale_pm.settings import Volume
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient

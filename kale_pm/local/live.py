@@ -11,7 +11,7 @@ from typing import Any
 from kale_pm.events import Event
 from kale_pm.local.cache.basis import Basis
 from kale_pm.local.records import final_state, finished, first_record, left_undone
-from kale_pm.local.store import write_run
+from kale_pm.local.run_file import write_run
 from kale_pm.local.workplace import Workplace
 from kale_pm.model import Step
 from kale_pm.record import RunRecord, State, StepRecord, Task

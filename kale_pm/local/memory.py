@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
-from kale_pm.model import StepOptions
+from kale_pm.settings import StepOptions
 
 _UNITS = {
     "m": Decimal("0.001"),

@@ -14,7 +14,8 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from kale_pm.errors import SecretError
-from kale_pm.model import Pipeline, Secret
+from kale_pm.model import Pipeline
+from kale_pm.settings import Secret
 
 _TELLING = 6  # bytes; a shorter value may stand in any file by chance
 

@@ -23,7 +23,7 @@ from typing import Any
 from kale_pm import strict_json
 from kale_pm.errors import DamagedRecord, StoreError
 from kale_pm.local.files import cannot_write, write_text
-from kale_pm.local.store import is_alive, numbers, restored, storable
+from kale_pm.local.run_file import is_alive, numbers, restored, storable
 from kale_pm.record import State, SweepRecord, TrialRecord
 
 _TRIAL_RUN = re.compile(r"\.(?P<number>\d{4,})(?:r(?P<attempt>\d+))?")

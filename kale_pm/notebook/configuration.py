@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kale_pm.model import Configuration, Problem
+from kale_pm.model import Problem
 from kale_pm.notebook import kubernetes_syntax
 from kale_pm.notebook.document import Document
 from kale_pm.notebook.names import legal_pipeline_name
@@ -38,6 +38,7 @@ from kale_pm.notebook.setting_values import (
 from kale_pm.notebook.step_options import Setting, open_secret, options_from
 from kale_pm.notebook.tags import bad_tags, parse_default
 from kale_pm.notebook.volumes import volumes
+from kale_pm.settings import Configuration
 
 
 @dataclass(frozen=True)

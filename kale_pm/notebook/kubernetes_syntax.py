@@ -10,7 +10,7 @@ import re
 from pathlib import PurePosixPath
 from typing import get_args
 
-from kale_pm.model import PullPolicy
+from kale_pm.settings import PullPolicy
 
 LARGEST_INTEGER = 2**31 - 1  # of Kubernetes' seconds and user ids
 

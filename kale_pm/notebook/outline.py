@@ -13,16 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kale_pm.errors import NotebookError
-from kale_pm.model import (
-    PYTHON,
-    Cell,
-    Configuration,
-    Pipeline,
-    Problem,
-    Step,
-    StepOptions,
-    topological_order,
-)
+from kale_pm.model import PYTHON, Cell, Pipeline, Problem, Step, topological_order
 from kale_pm.notebook.document import Document
 from kale_pm.notebook.other_languages import spelled
 from kale_pm.notebook.parameters import read_parameters
@@ -30,6 +21,7 @@ from kale_pm.notebook.source import is_blank, parse
 from kale_pm.notebook.spelling import nearest
 from kale_pm.notebook.step_options import Setting, inherited, options_from
 from kale_pm.notebook.tags import PRELUDE_ROLES, CellTags, bad_tags, parse_tags
+from kale_pm.settings import Configuration, StepOptions
 
 
 @dataclass

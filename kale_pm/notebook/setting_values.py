@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kale_pm.model import Problem, PullPolicy, Severity
+from kale_pm.model import Problem, Severity
 from kale_pm.notebook import kubernetes_syntax
 from kale_pm.notebook.kubernetes_syntax import LARGEST_INTEGER
 from kale_pm.notebook.names import legal_pipeline_name
 from kale_pm.notebook.spelling import nearest
+from kale_pm.settings import PullPolicy
 
 Report = Callable[[Problem], None]
 Reader = Callable[[object, Report], Any]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kale_pm.model import StepOptions
 from kale_pm.notebook.requirements import canonical_name
+from kale_pm.settings import StepOptions
 
 # Options that are lists, and what tells two entries apart: of two that are alike the later holds.
 _LISTS: dict[str, Callable[[Any], str]] = {

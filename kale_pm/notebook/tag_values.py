@@ -12,11 +12,11 @@ from keyword import iskeyword
 from pathlib import PurePosixPath
 from typing import Any, get_args
 
-from kale_pm.model import Artifact, PullPolicy, Secret, SecretFiles, TaintEffect, Toleration
 from kale_pm.notebook import kubernetes_syntax
 from kale_pm.notebook.names import legal_step_name
 from kale_pm.notebook.requirements import canonical_name, requirement
 from kale_pm.notebook.spelling import slip_of
+from kale_pm.settings import Artifact, PullPolicy, Secret, SecretFiles, TaintEffect, Toleration
 
 Reader = Callable[[str], tuple[str | None, Any]]
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kale_pm.model import Problem, StepOptions
+from kale_pm.model import Problem
 from kale_pm.notebook.spelling import slip_of
 from kale_pm.notebook.step_options import Setting, open_secret, options_from
 from kale_pm.notebook.tag_values import IllegalNameError
 from kale_pm.notebook.vocabulary import WORDS, as_meant
+from kale_pm.settings import StepOptions
 
 Role = Literal["imports", "functions", "parameters", "metrics", "skip"]
 PRELUDE_ROLES: frozenset[str | None] = frozenset({"imports", "functions", "parameters"})

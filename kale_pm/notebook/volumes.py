@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from kale_pm.model import Volume
 from kale_pm.notebook import kubernetes_syntax
 from kale_pm.notebook.setting_values import (
     Reader,
@@ -18,6 +17,7 @@ from kale_pm.notebook.setting_values import (
     switch,
     unknown_key,
 )
+from kale_pm.settings import Volume
 
 _VOLUME_TYPES = ("pvc", "new_pvc", "pv", "clone", "snapshot")
 # What already is there, by its name: a claim, a persistent volume, a snapshot.

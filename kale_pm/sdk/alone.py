@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
+import io
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ from kale_pm.errors import SaveError, UsageError
 from kale_pm.face import Run
 from kale_pm.sdk.expressions import LONGEST, NotPlain, expression
 from kale_pm.sdk.proxies import Value
-from kale_pm.sdk.tracing import tracing, values_in
+from kale_pm.sdk.tracing import Trace, tracing, values_in
 
 if TYPE_CHECKING:
     from kale_pm.sdk.decorators import StepFunction
+    from kale_pm.sdk.modules import ModuleSource
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,6 @@ def run_alone(
     own reads.  Raises UsageError for what cannot be a step, SaveError for an argument that cannot
     be stored, StepFailed where the step fails.
     """
-    from kale_pm.sdk.arguments import taking
-    from kale_pm.sdk.decorators import StepFunction
     from kale_pm.sdk.definition import Definition
     from kale_pm.sdk.modules import module_of
     from kale_pm.sdk.reading import read_pipeline
@@ -61,50 +60,81 @@ def run_alone(
             f"step '{step.title}': {error}",
             hint=f"its parameters: {step.function.__name__}{step.signature}",
         ) from None
-    stored = {name: value for name, value in given.arguments.items() if not _is_plain(value)}
-    file = _stored(stored) if stored else None
-    with tracing() as traced:
-        if file is not None:
-            # What stands in the file the file's name tells: what it gives is compared anyway.
-            StepFunction(taking, "given_arguments", {"cache": False})(str(file))
-            (reading,) = traced.calls
-            reading.items = len(stored)
-            values = [Value(reading, (index,)) for index in range(len(stored))]
-            given.arguments.update(zip(stored, values, strict=True))
-        result = step(*given.args, **given.kwargs)
-    call = traced.calls[-1]
     module = module_of(inspect.unwrap(step.function), step.source)
-    definition = Definition(
-        step.title, {}, step.source, module, {}, traced.calls, list(values_in(result))
-    )
-    pipeline = read_pipeline(definition)
-    try:
+    # Of its own, since others may run a step with the same arguments at the same time.
+    with tempfile.TemporaryDirectory(prefix="kale-pm-arguments-") as folder:
+        with tracing() as traced:
+            positional, by_name = _passed(given, module, Path(folder) / "arguments.pickle", traced)
+            result = step(*positional, **by_name)
+        call = traced.calls[-1]
+        results = list(values_in(result))
+        definition = Definition(step.title, {}, step.source, module, {}, traced.calls, results)
+        pipeline = read_pipeline(definition)
         run = pipeline.run()
-    finally:
-        if file is not None:
-            file.unlink(missing_ok=True)
     (result_name,) = pipeline.step(call.name).stores
     return StepRun(run.steps[call.name][result_name], run, call.name)
+
+
+def _passed(
+    given: inspect.BoundArguments, module: ModuleSource, file: Path, traced: Trace
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments by position and by name; what no code can say is what a step gives."""
+    names, values = _names(given), [*given.args, *given.kwargs.values()]
+    stored = {index: each for index, each in enumerate(values) if not _is_plain(each)}
+    if stored:
+        used = _store(stored.values(), [names[index] for index in stored], module, file)
+        for index, value in zip(stored, _taken(file, used, len(stored), traced), strict=True):
+            values[index] = value
+    count = len(given.args)
+    return values[:count], dict(zip(given.kwargs, values[count:], strict=True))
+
+
+def _names(given: inspect.BoundArguments) -> list[str]:
+    """The name of each argument, in the order of ``given.args`` and ``given.kwargs``."""
+    found: list[str] = []
+    for name, value in given.arguments.items():
+        kind = given.signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            found += [name] * len(value)
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            found += value
+        else:
+            found.append(name)
+    return found
 
 
 def _is_plain(value: object) -> bool:
     try:
         return len(expression(value, lambda _: None)) <= LONGEST
-    except NotPlain:
+    except (NotPlain, RecursionError, ValueError):  # ValueError: an integer of many digits
         return False
 
 
-def _stored(values: Mapping[str, Any]) -> Path:
-    import cloudpickle
+def _taken(file: Path, used: Sequence[object], count: int, traced: Trace) -> list[Value]:
+    """What stands for the values of the file, which a step of their own reads."""
+    from kale_pm.sdk.arguments import taking
+    from kale_pm.sdk.decorators import StepFunction
 
+    # It would never be found again; what it gives is compared anyway.
+    StepFunction(taking, "given_arguments", {"cache": False})(str(file), *used)
+    reading = traced.calls[-1]
+    reading.items = count
+    return [Value(reading, (index,)) for index in range(count)]
+
+
+def _store(
+    values: Iterable[object], names: Iterable[str], module: ModuleSource, file: Path
+) -> list[object]:
+    """Write the values down; what the step that reads them has to have of ``module``."""
+    from kale_pm.sdk.references import Pickler
+
+    stream = io.BytesIO()
+    pickler = Pickler(stream, module)
     try:
-        content = cloudpickle.dumps(tuple(values.values()))
+        pickler.dump(tuple(values))
     except Exception as error:  # noqa: BLE001 - whatever their classes raise
-        names = ", ".join(values)
         raise SaveError(
-            names, str(error), hint="a step gets its arguments by way of a file"
+            ", ".join(names), str(error), hint="a step gets its arguments by way of a file"
         ) from None
-    digest = hashlib.blake2b(content, digest_size=12).hexdigest()
-    path = Path(tempfile.gettempdir()) / f"kale-pm-arguments-{digest}.pickle"
-    path.write_bytes(content)
-    return path
+    file.write_bytes(stream.getvalue())
+    return list(pickler.used.values())

@@ -178,4 +178,6 @@ def _rebinds(table: symtable.SymbolTable, name: str) -> bool:
     own = [each for each in table.get_symbols() if each.get_name() == name]
     if any(each.is_local() or each.is_parameter() or each.is_assigned() for each in own):
         return True
+    if any(each.is_declared_global() for each in own):
+        return True  # there it is the module's
     return any(_rebinds(child, name) for child in table.get_children())

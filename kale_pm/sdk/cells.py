@@ -59,23 +59,22 @@ class Surroundings:
         return self.links.of(thing) if isinstance(thing, Value) else self.named(thing)
 
 
-def cells_of(each: Call, around: Surroundings, keep_whole: bool = False) -> list[Draft]:
+def cells_of(each: Call, around: Surroundings, keep_whole: str = "") -> list[Draft]:
     """The cells of one step: its title, its arguments, its body, what it keeps and gives.
 
-    With ``keep_whole`` the function is not taken apart into cells.
+    ``keep_whole`` says why the function is not to be taken apart into cells, if it is not.
     """
     source = each.step.source
     cells = [Draft(_title(each), is_code=False)]
     reason = "its module has a place of its own" if around.home else whole_because(source)
-    if keep_whole:
-        reason = reason or "it may read a variable that it has not set"
+    reason = reason or keep_whole
     free = None if reason else _with_free_names(each, around)
     if free is None:
         cells += _whole(each, around, reason or "all steps use the name of one of its variables")
     else:
         cells += _apart(each, around, free)
     if each.step.artifacts:
-        cells.append(Draft(artifact_source(each.step.artifacts)))
+        cells.append(_at_the_top_of(source, artifact_source(each.step.artifacts)))
     return cells
 
 
@@ -136,13 +135,19 @@ def _apart(each: Call, around: Surroundings, free: _Free) -> list[Draft]:
     known = {**enclosing_variables(each), **parameter_values(each, around.code_of)}
     named = {free.renamed.get(name, name): value for name, value in known.items()}
     binding = [f"{name} = {value}" for name, value in named.items() if name != value]
-    cells = [Draft("\n".join(binding))] if binding else []
+    cells = [_at_the_top_of(source, "\n".join(binding))] if binding else []
     cells += [Draft(chunk.text, marks=((1, first + chunk.line - 1),)) for chunk in body.chunks]
     outputs = list(_outputs(each, around.links, body))
     if outputs:
         marks = tuple((line, first + body.line - 1) for line, _ in enumerate(outputs, 1))
         cells.append(Draft("\n".join(outputs), marks=marks if body.line else ()))
     return cells or [Draft("pass")]
+
+
+def _at_the_top_of(source: FunctionSource, text: str) -> Draft:
+    """A cell of code that is ours: what it stands for is said where the function begins."""
+    lines = range(1, text.count("\n") + 2)
+    return Draft(text, marks=tuple((line, source.node.lineno) for line in lines))
 
 
 def _first_line(source: FunctionSource) -> int:

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import ModuleType
 
 from kale_pm.errors import UsageError
-from kale_pm.sdk.changes import Effects, changed_by, global_names, reads_command_line
+from kale_pm.sdk.changes import (
+    Effects,
+    changed_by,
+    executed,
+    global_names,
+    mentions,
+    reads_command_line,
+)
 from kale_pm.sdk.functions import shown
 from kale_pm.sdk.literals import binding, literal
-from kale_pm.sdk.modules import ModuleSource, Statement
+from kale_pm.sdk.modules import ModuleSource, Statement, imported
 
 _FIXED = (str, bytes, int, float, tuple, frozenset, type(None), pathlib.PurePath)
 _CONTAINERS = (list, dict, set, deque)
@@ -23,10 +32,26 @@ _HINT = (
     "make it a parameter of the pipeline, or build it in a function that the step calls; it may "
     "also be changed at the top of the script, outside of any if"
 )
-_COMPUTING = (
-    *(ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
-    *(ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom),
+# What gives another value each time that it is asked.
+_MOMENTARY = frozenset(
+    {
+        *("choice", "choices", "ctime", "default_rng", "gauss", "getpass", "getpid", "input"),
+        *("integers", "mkdtemp", "mkstemp", "monotonic", "normal", "now", "perf_counter", "rand"),
+        *("randint", "randn", "random", "randrange", "sample", "shuffle", "strftime", "time"),
+        *("time_ns", "today", "token_hex", "token_urlsafe", "uniform", "urandom", "utcnow"),
+        *("uuid1", "uuid4"),
+    }
 )
+# What is the step's machine's to say, and may be a secret.
+_ENVIRONMENT = frozenset({"environ", "environb", "getenv"})
+_SIMPLE_CALLS = {
+    each.__name__: each
+    for each in (
+        *(abs, bool, bytes, dict, divmod, enumerate, float, frozenset, int, len, list, max, min),
+        *(pow, range, reversed, round, set, sorted, str, sum, tuple, zip),
+    )
+}
+_UNKNOWN = (ast.Lambda, ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
 
 
 def statements_for(
@@ -36,30 +61,31 @@ def statements_for(
 
     Raises UsageError where nothing that a step may run gives the value that there is.
     """
-    literals: dict[str, str] = {}
-    changing: set[str] = set()
+    literals: dict[str, str] = {}  # in the place of the statements, or behind them
+    running: set[str] = set()  # by their statements, with all that may change them
     while True:
-        chosen = module.needed(wanted, is_pipeline, literals, changing)
+        momentary = {name for name in literals if _is_momentary(module, name)}
+        chosen = module.needed(wanted, is_pipeline, literals.keys() - momentary, running)
         names = set(wanted).union(*(each.reads for each in chosen))
         found, others = _settled(
             module, names - literals.keys(), chosen, literals.keys(), is_pipeline
         )
         # What still runs in a step changes it there: then the value before that is needed.
         still = [each for each in chosen if not each.binds & names or each.binds & names - {*found}]
-        again = literals.keys() & _all(changed_by(each.nodes, module.effects) for each in still)
-        others |= again | (found.keys() & changing)
-        literals = {name: text for name, text in literals.items() if name not in again}
-        found = {name: text for name, text in found.items() if name not in others}
-        if not found and others <= changing:
-            break
-        literals |= found
-        changing |= others
-    changing &= names
-    _refuse_changes_elsewhere(module, changing, chosen, is_pipeline)
-    _refuse_command_lines(module, changing, chosen)
-    return _with_literals(
-        module, chosen, {name: literals[name] for name in literals if name in names}
-    )
+        others |= literals.keys() & _all(changed_by(each.nodes, module.effects) for each in still)
+        others |= found.keys() & running
+        if found.keys() <= others <= running:
+            others = _read_before_a_change(module, literals, chosen, is_pipeline)
+            if not others:
+                break
+        literals = {n: text for n, text in (literals | found).items() if n not in others}
+        running |= others
+    running &= names
+    _refuse_command_lines(module, running, chosen)
+    late = _changed_elsewhere(module, running, chosen, is_pipeline)
+    literals = {name: literals[name] for name in literals if name in names}
+    statements = [*_with_literals(module, chosen, literals), *_late(module, late)]
+    return [*_imports_for({**literals, **late}, statements), *statements]
 
 
 def _all(parts: Iterable[frozenset[str]]) -> frozenset[str]:
@@ -74,9 +100,8 @@ def _settled(
     is_pipeline: Callable[[object], bool],
 ) -> tuple[dict[str, str], set[str]]:
     """The names that become literals, and those of which all changes have to go along."""
-    given = _given_by(chosen)
-    rebound = _all(global_names(each.nodes) for each in module.statements)
-    rebound |= _all(each.binds for each in module.statements if each.is_for_scripts)
+    given = _given_by(module, chosen)
+    rebound = _rebound(module)
     left_out = _all(
         _changes(module, each, is_pipeline, module.effects)
         for each in module.statements
@@ -85,11 +110,15 @@ def _settled(
     found: dict[str, str] = {}
     others: set[str] = set()
     for name in sorted(module.names.keys() & names):
-        own = [each for each in module.statements if name in each.binds and not each.is_for_scripts]
-        if any(each.is_import for each in own) or (not own and name not in rebound):
-            continue
+        own = _own(module, name)
         value = module.names[name]
-        text = None if any(each.defines(name) for each in own) else literal(value, module)
+        if any(each.is_import for each in own):
+            if name in rebound and not any(imported(each, name, module) is value for each in own):
+                found[name] = _literal_of_import(module, name, own)
+            continue
+        if not own and name not in rebound:
+            continue
+        text = _literal(module, name, own)
         if text is None:
             others |= {name} if own else set()
         elif _is_alias(own, value, module.names):
@@ -99,12 +128,101 @@ def _settled(
         elif (
             not own
             or name in given
-            or (name in left_out and (name in rebound or not isinstance(value, _FIXED)))
+            or not isinstance(value, _FIXED)  # whoever holds it may have changed it
+            or (name in left_out and name in rebound)
+            or _is_momentary(module, name)
             or _depends(module, own, literals)
             or _all(changed_by(each.nodes, module.effects) for each in own).intersection(literals)
         ):
             found[name] = text
     return found, others
+
+
+def _own(module: ModuleSource, name: str) -> list[Statement]:
+    return [each for each in module.statements if name in each.binds and not each.is_for_scripts]
+
+
+def _is_momentary(module: ModuleSource, name: str) -> bool:
+    return mentions(_all_carried_out(module, _own(module, name)), _MOMENTARY)
+
+
+def _rebound(module: ModuleSource) -> frozenset[str]:
+    """What functions of the module may bind in it, or what runs in the script alone."""
+    found = _all(global_names(each.nodes) for each in module.statements)
+    return found | _all(each.binds for each in module.statements if each.is_for_scripts)
+
+
+def _literal(module: ModuleSource, name: str, own: Sequence[Statement]) -> str | None:
+    """The value of a variable as a literal; None where none says it, or none should.
+
+    What the environment holds may be a secret, and is that of the step's machine.
+    """
+    if any(each.defines(name) for each in own):
+        return None
+    if mentions(_all_carried_out(module, own), _ENVIRONMENT):
+        return None
+    return literal(module.names[name], module)
+
+
+def _literal_of_import(module: ModuleSource, name: str, own: Sequence[Statement]) -> str:
+    text = literal(module.names[name], module)
+    if text is None:
+        raise UsageError(
+            f"{shown(module.file)}:{own[0].line}: '{name}', which a step uses, is imported here, "
+            f"and bound later to what no literal can say (of type "
+            f"{type(module.names[name]).__name__})",
+            hint=_HINT,
+        )
+    return text
+
+
+def _read_before_a_change(
+    module: ModuleSource,
+    literals: Collection[str],
+    chosen: Collection[Statement],
+    is_pipeline: Callable[[object], bool],
+) -> set[str]:
+    """The names that were something else when a statement that runs in a step read them."""
+    places = {each: place for place, each in enumerate(module.statements)}
+    changing = [
+        _changes(module, each, is_pipeline, module.likely_effects) | each.binds
+        for each in module.statements
+    ]
+    at_any_time = _all(global_names(each.nodes) for each in module.statements)
+    found = set()
+    for each in chosen:
+        if each.is_import or each.binds & {*literals}:
+            continue
+        for name in _read_at_once(module, each).intersection(literals):
+            place = places[each]
+            is_changed_before = sum(name in names for names in changing[:place]) > 1
+            if (
+                name in at_any_time
+                or any(name in names for names in changing[place + 1 :])
+                or (not is_changed_before and not _is_said(module, name))
+            ):
+                found.add(name)
+    return found
+
+
+def _is_said(module: ModuleSource, name: str) -> bool:
+    """Whether the statements of a variable give the value that it has now."""
+    given = _given_by(module, _own(module, name))
+    return name not in given or literal(given[name], module) == literal(module.names[name], module)
+
+
+def _read_at_once(module: ModuleSource, statement: Statement) -> frozenset[str]:
+    read = {
+        each.id
+        for each in executed(statement.nodes)
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)
+    }
+    called = {
+        each.func.id
+        for each in executed(statement.nodes)
+        if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)
+    }
+    return frozenset(read | _reached(module, called))
 
 
 def _changes(
@@ -130,6 +248,10 @@ def _depends(module: ModuleSource, own: Iterable[Statement], literals: Collectio
         or reads_command_line(_carried_out(module, each))
         for each in own
     )
+
+
+def _all_carried_out(module: ModuleSource, statements: Iterable[Statement]) -> list[ast.stmt]:
+    return [node for each in statements for node in _carried_out(module, each)]
 
 
 def _carried_out(module: ModuleSource, statement: Statement) -> list[ast.stmt]:
@@ -166,12 +288,16 @@ def _is_alias(own: Sequence[Statement], value: object, names: Mapping[str, objec
     return False
 
 
-def _given_by(chosen: Iterable[Statement]) -> dict[str, object]:
-    """The values that statements give which use nothing but literals and each other."""
-    values: dict[str, object] = {"__builtins__": {}}
+def _given_by(module: ModuleSource, chosen: Iterable[Statement]) -> dict[str, object]:
+    """The values that statements give which use nothing but literals and each other.
+
+    They are executed here, with a few functions of Python's own that ask nobody.
+    """
+    values: dict[str, object] = {"__builtins__": _SIMPLE_CALLS}
+    simple = _SIMPLE_CALLS.keys() - module.names.keys()
     for each in chosen:
-        touched = each.binds | {each.sets_up}
-        if not _is_plain(each, values.keys()):
+        touched = each.binds | each.sets_up
+        if not _is_plain(each, values.keys() | simple):
             for name in touched:
                 values.pop(name, None)
             continue
@@ -190,8 +316,9 @@ def _is_plain(statement: Statement, known: Collection[str]) -> bool:
     if not all(isinstance(node, kinds) for node in statement.nodes):
         return False
     nodes = [inner for node in statement.nodes for inner in ast.walk(_bare(node))]
+    bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     reads = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    return reads.issubset(known) and not any(isinstance(each, _COMPUTING) for each in nodes)
+    return reads <= {*known, *bound} and not any(isinstance(each, _UNKNOWN) for each in nodes)
 
 
 def _bare(node: ast.stmt) -> ast.stmt:
@@ -219,41 +346,67 @@ def _with_literals(
     for each in module.statements:
         found += [each] if each in chosen else []
         found += added.get(each, [])
-    imports = [
+    return found
+
+
+def _imports_for(literals: Mapping[str, str], statements: Sequence[Statement]) -> list[Statement]:
+    return [
         _made(f"import {name}", 1)
         for name, called in {"argparse": "argparse.Namespace(", "pathlib": "pathlib.Path("}.items()
         if any(called in text for text in literals.values())
-        and not any(name in each.binds for each in found)
+        and not any(name in each.binds for each in statements)
     ]
-    return [*imports, *found]
 
 
 def _made(text: str, line: int) -> Statement:
     return Statement(text, line, tuple(ast.parse(text).body))
 
 
-def _refuse_changes_elsewhere(
+def _changed_elsewhere(
     module: ModuleSource,
-    names: Collection[str],
+    running: Collection[str],
     chosen: Collection[Statement],
     is_pipeline: Callable[[object], bool],
-) -> None:
-    """Raise UsageError for what only the script itself changes, and no literal can say."""
+) -> dict[str, str]:
+    """The literals of what its statements alone do not give, because others have changed it.
+
+    Raises UsageError for what only the script itself changes, and no literal can say.
+    """
+    imports = _all(each.binds for each in chosen if each.is_import)
+    imports -= {name for name in imports if _is_of_python(module.names.get(name))}
+    found: dict[str, str] = {}
+    for name in running:
+        text = _literal(module, name, _own(module, name))
+        if text is not None and isinstance(module.names[name], _FIXED):
+            found |= {} if _is_said(module, name) else {name: text}
     for each in module.statements:
         if each in chosen:
             continue
-        changed = _changes(module, each, is_pipeline, module.sure_effects)
-        perhaps = _changes(module, each, is_pipeline, module.effects)
-        changed |= {n for n in perhaps if isinstance(module.names.get(n), _CONTAINERS)}
-        for name in sorted(changed.intersection(names)):
-            why = f"no literal can say what it is now (of type {type(module.names[name]).__name__})"
-            if literal(module.names[name], module) is not None:
-                why = "what is kept for the steps changes it once more"
-            raise UsageError(
-                f"{shown(module.file)}:{each.line}: '{name}', which a step uses, is changed here, "
-                f"where only the script itself runs, and {why}",
-                hint=_HINT,
-            )
+        sure = _changes(module, each, is_pipeline, module.sure_effects)
+        likely = _changes(module, each, is_pipeline, module.likely_effects)
+        for name in sorted((sure | likely).intersection({*running, *imports})):
+            text = None if name in imports else _literal(module, name, _own(module, name))
+            if text is not None:
+                found[name] = text
+            elif name in sure or isinstance(module.names.get(name), _CONTAINERS):
+                kind = type(module.names.get(name)).__name__
+                raise UsageError(
+                    f"{shown(module.file)}:{each.line}: '{name}', which a step uses, is changed "
+                    f"here, where only the script itself runs, and no literal can say what it is "
+                    f"now (of type {kind})",
+                    hint=_HINT,
+                )
+    return found
+
+
+def _is_of_python(thing: object) -> bool:
+    """Whether it is a module of Python's own, as sys and os, which the script may well set."""
+    return isinstance(thing, ModuleType) and thing.__name__ in sys.stdlib_module_names
+
+
+def _late(module: ModuleSource, literals: Mapping[str, str]) -> list[Statement]:
+    line = module.statements[-1].line if module.statements else 1
+    return [_made(binding(name, text), line) for name, text in literals.items()]
 
 
 def _refuse_command_lines(

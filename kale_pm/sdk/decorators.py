@@ -13,7 +13,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Generic,
-    NoReturn,
     ParamSpec,
     TypeVar,
     Unpack,
@@ -29,6 +28,7 @@ from kale_pm.sdk.functions import FunctionSource, function_source
 from kale_pm.sdk.options import StepWords, option_tags
 from kale_pm.sdk.program import is_a_script, tell_what_ends_the_script
 from kale_pm.sdk.proxies import place
+from kale_pm.sdk.refusals import check_body, check_function, check_name, refuse_artifact
 from kale_pm.sdk.tracing import current_trace
 
 if TYPE_CHECKING:
@@ -182,18 +182,7 @@ class PipelineFunction:
     def check(self) -> None:
         """Raise UsageError if calling the function does not carry out its body, as steps."""
         function = inspect.unwrap(self.function)
-        kinds: dict[str, Callable[[object], bool]] = {
-            "generator": inspect.isgeneratorfunction,
-            "async function": inspect.iscoroutinefunction,
-            "async generator": inspect.isasyncgenfunction,
-            "class": inspect.isclass,
-        }
-        for kind, is_such in kinds.items():
-            if is_such(function):
-                raise UsageError(
-                    f"the pipeline '{self.title}' is of the wrong kind: {kind}, not function",
-                    hint="write an ordinary function that calls the steps",
-                )
+        check_body(self.title, function)
         names = getattr(function, "__globals__", {})
         for name in getattr(getattr(function, "__code__", None), "co_names", ()):
             if _keeps_files_as_no_step(names.get(name)):
@@ -228,10 +217,10 @@ def step(name: Any = None, *more: Any, **words: Any) -> Any:
     """
     if callable(name) and not more and not words:
         return step()(name)
-    _check_name("step", name, more)
+    check_name("step", name, more)
 
     def decorate(function: Any) -> Any:
-        _check_function("step", function)
+        check_function("step", function, _made(function))
         return StepFunction(function, name, words)
 
     return decorate
@@ -246,14 +235,14 @@ def pipeline(name: Any = None, *more: Any, **settings: Any) -> Any:
     """
     if callable(name) and not more and not settings:
         return pipeline()(name)
-    _check_name("pipeline", name, more)
+    check_name("pipeline", name, more)
     for problem in unknown_settings(settings, f"{place()}: @pipeline"):
         raise UsageError(problem.message, hint=problem.hint)
 
     def decorate(function: Any) -> Any:
-        _check_function("pipeline", function)
+        check_function("pipeline", function, _made(function))
         if hasattr(function, _ARTIFACTS):
-            _refuse_artifact(f"the pipeline '{function.__name__}'")
+            refuse_artifact(f"the pipeline '{function.__name__}'")
         return PipelineFunction(function, name, settings)
 
     return decorate
@@ -274,61 +263,21 @@ def artifact(name: str = "", path: str | Path = "") -> Callable[[Any], Any]:
     def decorate(thing: Any) -> Any:
         one = Artifact(name, str(path))
         if isinstance(thing, PipelineFunction):
-            _refuse_artifact(repr(thing))
+            refuse_artifact(repr(thing))
         if isinstance(thing, StepFunction):
             thing.artifacts = (one, *thing.artifacts)
         elif callable(thing):
             setattr(thing, _ARTIFACTS, (one, *getattr(thing, _ARTIFACTS, ())))
         else:
-            _check_function("artifact", thing)
+            check_function("artifact", thing)
         return thing
 
     return decorate
 
 
-def _check_name(decorator: str, name: object, more: tuple[object, ...]) -> None:
-    if more or not isinstance(name, str | None):
-        raise UsageError(
-            f"{place()}: @{decorator} takes a text, its name, and all else by name",
-            hint=f'write @{decorator}(name="...", option=value), and the function below it',
-        )
-
-
-def _check_function(decorator: str, function: object) -> None:
-    """Raise UsageError for what ``@decorator`` cannot stand above."""
-    made = {StepFunction: "step", PipelineFunction: "pipeline"}.get(type(function))
-    if made == decorator:
-        raise UsageError(
-            f"{place()}: {function!r} is a {decorator} already",
-            hint=f"write @{decorator} once, with everything that it should say",
-        )
-    if made is not None:
-        raise UsageError(
-            f"{place()}: {function!r} cannot be a step and a pipeline at once",
-            hint="a pipeline may be called by another one, and its steps become steps there",
-        )
-    if not callable(function):
-        raise UsageError(
-            f"{place()}: @{decorator} stands above {function!r}, which is no function",
-            hint=f"write def below @{decorator}; a decorator between them has to give a function",
-        )
-    if _is_method(function):
-        name = inspect.unwrap(function).__qualname__
-        raise UsageError(
-            f"{place()}: @{decorator} stands above the method {name}",
-            hint="steps and pipelines are functions at the top of a module: hand over what the "
-            "method takes from its object as parameters",
-        )
-
-
-def _is_method(function: Callable[..., Any]) -> bool:
-    """Whether it is written in a class, and gets the object; static methods do not."""
-    inner = inspect.unwrap(function)
-    if not inspect.isfunction(inner):
-        return False
-    home = inner.__qualname__.rpartition(".")[0]
-    is_in_class = bool(home) and not home.endswith("<locals>")
-    return is_in_class and inner.__code__.co_varnames[:1] in (("self",), ("cls",))
+def _made(thing: object) -> str | None:
+    """What a decorator has made of it already, if anything."""
+    return {StepFunction: "step", PipelineFunction: "pipeline"}.get(type(thing))
 
 
 def _keeps_files_as_no_step(thing: object) -> bool:
@@ -337,12 +286,6 @@ def _keeps_files_as_no_step(thing: object) -> bool:
     # A decorator above @step passes on what the function has.
     inner = inspect.unwrap(thing, stop=lambda each: isinstance(each, StepFunction))
     return not isinstance(inner, StepFunction)
-
-
-def _refuse_artifact(which: str) -> NoReturn:
-    raise UsageError(
-        f"{place()}: {which} keeps no artifact: a step does", hint="write @artifact above a @step"
-    )
 
 
 OURS = (step, artifact)

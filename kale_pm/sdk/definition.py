@@ -12,8 +12,8 @@ from kale_pm.errors import UsageError
 from kale_pm.sdk.decorators import PipelineFunction
 from kale_pm.sdk.functions import FunctionSource, function_source
 from kale_pm.sdk.modules import ModuleSource, module_of
-from kale_pm.sdk.parameters import assignments_of
-from kale_pm.sdk.proxies import Value
+from kale_pm.sdk.parameters import assignments_of, codes_of
+from kale_pm.sdk.proxies import Value, refused_elsewhere
 from kale_pm.sdk.tracing import Call, ParameterValue, tracing, values_in
 
 
@@ -45,10 +45,19 @@ def define(
     function.check()
     source = function_source(function.function)
     assignments = assignments_of(function, source, args, kwargs or {})
-    values = OrderedDict((name, Value(ParameterValue(name))) for name in assignments)
+    values = OrderedDict(
+        (name, Value(ParameterValue(name, code)))
+        for name, code in codes_of(function, assignments, args, kwargs or {}).items()
+    )
     given = inspect.BoundArguments(inspect.signature(function.function), values)
     with tracing(function) as traced:
-        result = function.function(*given.args, **given.kwargs)
+        try:
+            result = function.function(*given.args, **given.kwargs)
+        except TypeError as error:
+            refused = refused_elsewhere(error)
+            if refused is None:
+                raise
+            raise refused from error
     if not traced.calls:
         raise UsageError(
             f"{source.place}: the pipeline '{function.title}' calls no step",

@@ -26,11 +26,19 @@ class Links:
     def names(self) -> frozenset[str]:
         return frozenset([*self.whole.values(), *(n for each in self.items.values() for n in each)])
 
+    @property
+    def described(self) -> dict[str, str]:
+        """The names, with the values in words."""
+        found = {name: each.described(()) for each, name in self.whole.items()}
+        for each, names in self.items.items():
+            found |= {name: each.described((index,)) for index, name in enumerate(names)}
+        return found
+
     def of(self, value: Value) -> str:
         """The code that gives the value to the step that takes it."""
         origin, path = origin_of(value)
         if isinstance(origin, ParameterValue):
-            return origin.name
+            return origin.code
         if not path:
             return self.whole[origin]
         return self.items[origin][path[0]] + "".join(f"[{index}]" for index in path[1:])

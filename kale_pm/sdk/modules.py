@@ -6,13 +6,22 @@ import ast
 import builtins
 import importlib.util
 import linecache
-from collections.abc import Callable, Collection, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
 from kale_pm.errors import UsageError
-from kale_pm.sdk.changes import DEFINITIONS, Effects, added_to, changed_by, effects_of
+from kale_pm.sdk.changes import (
+    DEFINITIONS,
+    Doubt,
+    Effects,
+    added_to,
+    changed_by,
+    effects_of,
+    root,
+)
 from kale_pm.sdk.functions import FunctionSource, shown, tree_of
 from kale_pm.sdk.texts import bound_names, global_reads
 
@@ -55,19 +64,10 @@ class Statement:
             for node in self.nodes
         )
 
-    @property
-    def sets_up(self) -> str:
-        """The name of what it sets up, as in ``np.random.seed(0)``; empty if it is none such."""
-        match self.nodes:
-            case [ast.Expr(value=ast.Call(func=target))]:
-                pass
-            case [ast.Assign(targets=[ast.Attribute() | ast.Subscript() as target])]:
-                pass
-            case _:
-                return ""
-        while isinstance(target, ast.Attribute | ast.Subscript | ast.Call):
-            target = target.func if isinstance(target, ast.Call) else target.value
-        return target.id if isinstance(target, ast.Name) else ""
+    @cached_property
+    def sets_up(self) -> frozenset[str]:
+        """The names of what it sets up, as in ``np.random.seed(0)``."""
+        return frozenset(_set_up_by(self.nodes))
 
     def defines(self, name: str) -> bool:
         """Whether ``name`` is a function or a class of it, perhaps one among several."""
@@ -85,6 +85,20 @@ class Statement:
         )
 
 
+def _set_up_by(nodes: Iterable[ast.stmt]) -> Iterator[str]:
+    for node in nodes:
+        match node:
+            case ast.Expr(value=ast.Call() as target):
+                yield root(target)
+            case ast.Assign(targets=[ast.Attribute() | ast.Subscript() as target]):
+                yield root(target)
+            case ast.AugAssign(target=ast.Attribute() | ast.Subscript() as target):
+                yield root(target)
+            case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
+                inner = (each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt))
+                yield from _set_up_by(inner)
+
+
 @dataclass(frozen=True, eq=False)
 class ModuleSource:
     """The statements of a module; ``names`` are what it holds now."""
@@ -97,21 +111,26 @@ class ModuleSource:
 
     @cached_property
     def effects(self) -> Effects:
-        return self._effects(methods=True)
+        """What its definitions may change, by methods and other people's functions as well."""
+        return self._effects(Doubt.ARGUMENTS)
+
+    @cached_property
+    def likely_effects(self) -> Effects:
+        return self._effects(Doubt.METHODS)
 
     @cached_property
     def sure_effects(self) -> Effects:
-        """The same without methods, of which nobody knows what they do."""
-        return self._effects(methods=False)
+        return self._effects(Doubt.SURE)
 
-    def _effects(self, *, methods: bool) -> Effects:
-        definitions = [
-            (node, each.reads)
+    def _effects(self, doubt: Doubt) -> Effects:
+        nodes = [node for each in self.statements for node in each.nodes]
+        reads = {
+            node.name: each.reads
             for each in self.statements
             for node in each.nodes
             if isinstance(node, DEFINITIONS)
-        ]
-        return effects_of(definitions, methods=methods)
+        }
+        return effects_of(nodes, reads, doubt)
 
     def needed(
         self,
@@ -127,7 +146,7 @@ class ModuleSource:
         drives the pipelines of the module: it runs here, not in a step.
         """
         drivers = self._drivers(is_pipeline)
-        imported = frozenset().union(*(each.binds for each in self.statements if each.is_import))
+        imports = frozenset().union(*(each.binds for each in self.statements if each.is_import))
         # What calls print sets nothing up, whatever a step prints.
         python_s_own = set(dir(builtins)).difference(*(each.binds for each in self.statements))
         names = set(wanted)
@@ -142,7 +161,7 @@ class ModuleSource:
                     each.always_runs
                     or each.binds & names.difference(settled)
                     or (
-                        each.sets_up in (imported | names).difference(settled, python_s_own)
+                        self._set_up_by(each) & (imports | names).difference(settled, python_s_own)
                         and not each.reads & drivers
                     )
                     or (
@@ -155,6 +174,23 @@ class ModuleSource:
                 return [each for each in self.statements if each in chosen]
             chosen |= new
             names |= frozenset().union(*(each.reads for each in new))
+
+    def _set_up_by(self, statement: Statement) -> frozenset[str]:
+        """What a statement sets up, itself or by a function of the module that it calls."""
+        found = set(statement.sets_up)
+        waiting = set(found)
+        while waiting:
+            name = waiting.pop()
+            functions = (self._functions[name],) if name in self._functions else ()
+            new = {inner for each in functions for inner in _set_up_by(each.body)} - found
+            found |= new
+            waiting |= new
+        return frozenset(found)
+
+    @cached_property
+    def _functions(self) -> dict[str, ast.FunctionDef]:
+        nodes = (node for each in self.statements for node in each.nodes)
+        return {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
 
     def _drivers(self, is_pipeline: Callable[[object], bool]) -> set[str]:
         found = {name for name, thing in self.names.items() if is_pipeline(thing)}
@@ -235,6 +271,21 @@ def first_line(node: ast.stmt) -> int:
     return min([node.lineno, *(each.lineno for each in decorators)])
 
 
+def imported(statement: Statement, name: str, module: ModuleSource) -> object:
+    """What an import gives for ``name`` now; None if that is not known."""
+    for node in statement.nodes:
+        if isinstance(node, ast.ImportFrom):
+            source = _absolute(node, module) if node.level else node.module or ""
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return getattr(sys.modules.get(source), alias.name, None)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if (alias.asname or alias.name.partition(".")[0]) == name:
+                    return sys.modules.get(alias.name if alias.asname else name)
+    return None
+
+
 def import_text(statement: Statement, names: Collection[str], module: ModuleSource) -> str:
     """The import as it stands in a notebook: absolute, and of what is needed only.
 
@@ -289,15 +340,27 @@ def _sdk_in_a_step(node: ast.stmt, module: ModuleSource) -> UsageError:
     )
 
 
-def definition_text(statement: Statement, ours: Callable[[ast.expr], bool]) -> str:
-    """A helper without decorators of ours: a step that another step calls is a function there."""
+def definition_text(
+    statement: Statement, ours: Callable[[ast.expr], bool]
+) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """A helper without decorators of ours: a step that another step calls is a function there.
+
+    The others stay, above them too: they may have put the function where a helper looks for it.
+    With it come pairs of lines, of the text and of the file, from which on the two go together.
+    """
     (node, *others) = statement.nodes
-    if others or not isinstance(node, ast.FunctionDef):
-        return statement.text
-    places = [index for index, each in enumerate(node.decorator_list) if ours(each)]
-    if not places:
-        return statement.text
-    kept = node.decorator_list[max(places) + 1 :]
-    first = min([node.lineno, *(each.lineno for each in kept)])
+    dropped: set[int] = set()
+    if not others and isinstance(node, ast.FunctionDef):
+        for each in filter(ours, node.decorator_list):
+            dropped.update(range(each.lineno, (each.end_lineno or each.lineno) + 1))
+    if not dropped:
+        return statement.text, ((1, statement.line),)
     lines = statement.text.split("\n")
-    return "\n".join(lines[first - statement.line :])
+    kept = [
+        (number, line)
+        for number, line in enumerate(lines, statement.line)
+        if number >= first_line(node) and number not in dropped
+    ]
+    marks = [(place, number) for place, (number, _) in enumerate(kept, 1)]
+    starts = [mark for mark in marks if (mark[0] - 1, mark[1] - 1) not in marks]
+    return "\n".join(line for _, line in kept), tuple(starts)

@@ -9,17 +9,31 @@ from typing import Any, TypedDict
 from kale_pm.errors import UsageError
 from kale_pm.notebook.spelling import nearest
 from kale_pm.notebook.tags import parse_default
+from kale_pm.notebook.vocabulary import WORDS as TAGS
+from kale_pm.sdk.wording import in_words_of_a_script
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _EXAMPLES = {
     "image": '"python:3.12"',
+    "pull_policy": '"Always"',
+    "packages": '["pandas>=2"]',
     "limits": '{"cpu": "2"}',
     "requests": '{"memory": "1Gi"}',
+    "retry_count": "3",
+    "retry": "3",
+    "retry_interval": '"30s"',
+    "retry_factor": "1.5",
+    "retry_max_interval": '"10m"',
+    "timeout": '"2m"',
     "artifacts": '{"chart": "chart.svg"}',
     "labels": '{"team": "blue"}',
     "annotations": '{"owner": "blue"}',
     "env": '{"MODE": "fast"}',
+    "secrets": '{"TOKEN": "vault:key"}',
+    "secret_files": '{"/keys": "vault"}',
     "nodes": '{"disktype": "ssd"}',
+    "tolerations": '["gpu:NoSchedule"]',
+    "shared_memory": '"2Gi"',
 }
 
 
@@ -161,6 +175,13 @@ def option_tags(words: Mapping[str, Any], where: str) -> tuple[str, ...]:
             for each in tags:
                 parse_default(each)
         except ValueError as error:
-            raise UsageError(f"{where}: {word}={value!r} cannot be used", hint=str(error)) from None
+            # Nobody wrote that tag.
+            why = str(error).replace(f"write {TAGS[tag].usage}", f"write {word}={_example(word)}")
+            hint = in_words_of_a_script(why)
+            raise UsageError(f"{where}: {word}={value!r} cannot be used", hint=hint) from None
         found += tags
     return tuple(found)
+
+
+def _example(word: str) -> str:
+    return _EXAMPLES.get(word, "False")  # of a switch

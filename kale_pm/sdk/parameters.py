@@ -51,11 +51,12 @@ def assignments_of(
                     hint=f"give it a default, or a value: {function.title}({name}=...)",
                 )
             default = given[name]
-        default = list(default) if isinstance(default, tuple) else default
+        default = list(default) if type(default) is tuple else default
         if not is_json(default) or not _is_literal(default):
             raise UsageError(
                 f"{where}: the parameter '{name}' is {default!r}, of type {type(default).__name__}",
-                hint="parameters are finite numbers, texts, True, False, None, lists and tables",
+                hint="parameters are finite numbers, texts, True, False, None, lists and tables, "
+                "and tuples with no other tuple inside",
             )
         texts[name] = _assignment(name, notes.get(name), default)
     if not given:
@@ -68,6 +69,29 @@ def assignments_of(
         )
         for parameter in known
     }
+
+
+def codes_of(
+    function: PipelineFunction,
+    assignments: Mapping[str, str],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> dict[str, str]:
+    """Parameter -> the code that gives its value to a step.
+
+    Notebooks, command lines and Kubeflow know lists where Python has tuples, too.
+    """
+    signature = inspect.signature(function.function)
+    given = signature.bind_partial(*args, **kwargs).arguments
+    may_be_none = {each.name for each in _read_back(assignments) if each.optional}
+    codes = {}
+    for name, parameter in signature.parameters.items():
+        is_required = parameter.default is inspect.Parameter.empty
+        default = given[name] if is_required else parameter.default
+        code = f"tuple({name})" if type(default) is tuple else name
+        is_either = code != name and name in may_be_none
+        codes[name] = f"{code} if {name} is not None else None" if is_either else code
+    return codes
 
 
 def _assignment(name: str, note: ast.expr | None, value: Any) -> str:

@@ -40,13 +40,14 @@ class Piece:
 class Prelude:
     """The code that every step runs first.
 
-    ``texts`` has the code that binds each of its names, ``late_reads`` are the names that its
-    functions look up when they are called.  ``homes`` says of which function a module's code is
-    the body, if it is.
+    ``texts`` has the code that binds each of its names, ``owners`` the modules that this was
+    written in; ``late_reads`` are the names that its functions look up when they are called.
+    ``homes`` says of which function a module's code is the body, if it is.
     """
 
     pieces: tuple[Piece, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
+    owners: Mapping[str, ModuleSource] = field(default_factory=dict)
     late_reads: frozenset[str] = frozenset()
     homes: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,7 +74,7 @@ def prelude_of(
     """
     pieces: list[Piece] = []
     texts: dict[str, str] = {}
-    files: dict[str, str] = {}  # name -> the file that binds it
+    owners: dict[str, ModuleSource] = {}
     homes: dict[str, str] = {}
     for use in uses:
         found = _pieces(use, ours, is_pipeline)
@@ -88,22 +89,22 @@ def prelude_of(
             )
         different = {name for name, text in bound.items() if texts.get(name, text) != text}
         if different:
-            _refuse_enclosing(use, found, {name: files[name] for name in sorted(different)})
+            _refuse_enclosing(use, found, {name: owners[name].file for name in sorted(different)})
             home = _free_name(f"module_{_plain(use.module.name)}", {*texts, *taken})
             homes[use.module.name] = home
             pieces += (piece for piece in found if _is_future(piece))
             pieces.append(_enclosed(use, found, home))
             texts[home] = pieces[-1].text
-            files[home] = use.module.file
+            owners[home] = use.module
             continue
         pieces += (piece for piece in found if piece.text not in {p.text for p in pieces})
         texts |= bound
-        files = dict.fromkeys(bound, use.module.file) | files
+        owners = dict.fromkeys(bound, use.module) | owners
     pieces = _future_first(pieces)
     # Nothing but functions and classes looks anything up later.
     late = [piece.text for piece in pieces if "def " in piece.text or "lambda" in piece.text]
     reads = frozenset().union(*map(global_reads, late)) if late else frozenset()
-    return Prelude(_merged(pieces), texts, reads, homes)
+    return Prelude(_merged(pieces), texts, owners, reads, homes)
 
 
 def _pieces(use: Use, ours: Sequence[object], is_pipeline: Callable[[object], bool]) -> list[Piece]:
@@ -120,11 +121,12 @@ def _pieces(use: Use, ours: Sequence[object], is_pipeline: Callable[[object], bo
     for each in statements:
         if each.is_import:
             text, role = import_text(each, names, module), "imports"
+            marks: tuple[tuple[int, int], ...] = ((1, each.line),)
         else:
-            text = with_absolute_imports(definition_text(each, is_ours), module.package)
-            role = "functions"
+            text, marks = definition_text(each, is_ours)
+            text, role = with_absolute_imports(text, module.package), "functions"
         if text:
-            found.append(Piece(role, text, module.file, ((1, each.line),)))
+            found.append(Piece(role, text, module.file, marks))
     if any("__file__" in each.reads for each in statements) or "__file__" in use.names:
         # A kernel has none; steps work in the script's folder.
         text = f'__file__ = "{shown(module.file)}"'

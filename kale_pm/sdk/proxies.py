@@ -7,9 +7,10 @@ whatever asks for a value itself is refused with a sentence of its own.
 from __future__ import annotations
 
 import dis
+import re
 import sys
 from collections.abc import Iterator
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, NoReturn, Protocol
 
 from kale_pm.errors import UsageError
@@ -141,14 +142,42 @@ for _how, _names in _REFUSED.items():
         setattr(Value, f"__{_name}__", _refusing(_how))
 
 
+def refused_elsewhere(error: TypeError) -> UsageError | None:
+    """What to say where code that is none of Python's own, such as ``str.join``, wants a value.
+
+    None where the error is not about what stands for one.
+    """
+    last = _last_of_users(error.__traceback__)
+    is_ours = last is not None and last.tb_frame.f_globals.get(Value.__name__, Value) is Value
+    if last is None or not is_ours or not re.search(rf"\b{Value.__name__}\b", str(error)):
+        return None
+    return UsageError(
+        f"{_line(last.tb_frame, last.tb_lineno)}: {error}; here a {Value.__name__} stands for what "
+        f"a step gives, or for a parameter, but no step has run yet: a pipeline only says which "
+        f"step gets what",
+        hint="do that inside of a step, which gets the value",
+    )
+
+
+def _last_of_users(traceback: TracebackType | None) -> TracebackType | None:
+    found = None
+    while traceback is not None:
+        is_user_s = not is_installed(traceback.tb_frame.f_code.co_filename)
+        found = traceback if is_user_s and not _is_between(traceback.tb_frame) else found
+        traceback = traceback.tb_next
+    return found
+
+
 def place() -> str:
     """The line that called us, as ``script.py:12``."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_between(frame):
         frame = frame.f_back
-    if frame is None:
-        return "here"
-    return f"{shown(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return "here" if frame is None else _line(frame, frame.f_lineno)
+
+
+def _line(frame: FrameType, number: int) -> str:
+    return f"{shown(frame.f_code.co_filename)}:{number}"
 
 
 def _is_between(frame: FrameType) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from kale_pm.model import Problem
 from kale_pm.notebook import outline, read_configuration
 from kale_pm.sdk.definition import Definition
 from kale_pm.sdk.traced import TracedPipeline
+from kale_pm.sdk.wording import in_words_of_a_script
 from kale_pm.sdk.writing import KERNELSPEC, Written, write
 
 _METADATA = "notebook metadata 'kale_pm'"
@@ -33,21 +34,42 @@ def _settled(
 ) -> tuple[Written, TracedPipeline]:
     """The notebook in which no step sees the variables of another, and its pipeline.
 
-    A step whose cells may read what another step has left behind is kept whole: as a function
-    it has its variables for itself.  Which these are, the analysis finds out.
+    A step that would let its own be seen is kept whole: as a function it has its variables for
+    itself.  Which these are, the analysis finds out.
     """
-    whole: set[str] = set()
+    whole: dict[str, str] = {}
     while True:
         written = write(definition, keep_whole=whole)
-        found, leaking = _understood(written, definition.source.place, strict, overrides)
-        if not leaking - whole:
+        found = _understood(written, definition.source.place, strict, overrides)
+        leaking = dict(_leaking(found, written, definition, whole))
+        if leaking.keys() <= whole.keys():
             return written, found
-        whole |= leaking
+        whole = leaking | whole
+
+
+def _leaking(
+    pipeline: TracedPipeline, written: Written, definition: Definition, whole: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """The steps that may read what another one has left in a variable of its own, or leave it.
+
+    With each comes why.  Who has such a variable too may read it before it is set; everybody else
+    needs it for what another step has given: a function, or an object, that looks it up.
+    """
+    own = {each.name: each.step.source.locals for each in definition.calls}
+    for step in pipeline.steps:
+        for need in step.needs:
+            if need.name in written.names:
+                continue
+            if need.name in own[step.name] and step.name not in whole:
+                yield step.name, "it may read a variable that it has not set"
+            else:
+                for source in need.sources:
+                    yield source.step, "what it gives needs its variables"
 
 
 def _understood(
     written: Written, place: str, strict: bool, overrides: Mapping[str, object]
-) -> tuple[TracedPipeline, set[str]]:
+) -> TracedPipeline:
     configuration, problems = read_configuration(written.document, overrides)
     outlined = outline(written.document, configuration)
     # Nobody wrote the metadata: they are what @pipeline says.
@@ -57,11 +79,6 @@ def _understood(
     )
     outlined = replace(outlined, problems=(*settings, *outlined.problems))
     pipeline = understand(outlined, strict=strict)
-    leaking = {
-        step.name
-        for step in pipeline.steps
-        if any(need.name not in written.names for need in step.needs)
-    }
     kept = tuple(
         _placed(problem, written)
         for problem in pipeline.problems
@@ -76,15 +93,19 @@ def _understood(
         for step in pipeline.steps
     )
     fields = {name: getattr(pipeline, name) for name in pipeline.__dataclass_fields__}
-    fields |= {"problems": kept, "steps": steps, "marks": written.marks}
-    return TracedPipeline(**fields), leaking
+    fields |= {"problems": kept, "steps": steps, "marks": written.marks, "owners": written.owners}
+    return TracedPipeline(**fields)
 
 
 def _placed(problem: Problem, written: Written) -> Problem:
-    """The problem with the line of the script that it is about, which nobody sees as a cell."""
+    """The problem as the author of the script knows it: its line, its values, its words."""
     place = written.marks.place(problem.cell, problem.line)
-    message = f"{place}: {problem.message}" if place else problem.message
-    return replace(problem, cell=None, line=None, message=message)
+    message = in_words_of_a_script(problem.message)
+    for name, words in written.values.items():
+        message = message.replace(f"'{name}'", words)
+    message = f"{place}: {message}" if place else message
+    hint = in_words_of_a_script(problem.hint)
+    return replace(problem, cell=None, line=None, message=message, hint=hint)
 
 
 def write_notebook(definition: Definition, path: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,12 @@ from kale_pm.sdk.definition import define
 from kale_pm.sdk.program import end_with, program
 from kale_pm.sdk.reading import read_pipeline
 from kale_pm.sdk.traced import TracedPipeline
+from kale_pm.sdk.wording import in_words_of_a_script, tell_of_a_script
+from kale_pm.sdk.writing import notebook_path
+from kale_pm.terminal.commands import typed_in
 from kale_pm.user_frames import traceback_for_users
 
+_FOR_NOTEBOOKS = ("watch", "infer_edges")  # options that mean nothing where code says it all
 _COMMANDS = ("run", "check", "show", "slice", "compile", "submit", "sweep")
 _HELP = """\
 {program}              run the pipeline on this machine
@@ -53,6 +58,7 @@ def run_as_script(
         arguments = _before_the_script_s[-1] if _before_the_script_s else sys.argv[1:]
         return _carry_out(function, args, kwargs, arguments)
     except KalePmError as error:
+        tell_of_a_script(error)
         end_with(error)
 
 
@@ -123,7 +129,11 @@ def _carry_out(
     command, rest = _command(arguments, own)
     if {"-h", "--help"} & {*arguments} and arguments[0] not in _COMMANDS:
         say(_HELP.format(program=program()))
-    with standing_for(path, make):
+    with ExitStack() as stack:
+        # A sweep that is tried again asks for what its record names.
+        for each in {path.resolve(), notebook_path(definition).resolve()}:
+            stack.enter_context(standing_for(each, make))
+        stack.enter_context(typed_in(program()))
         _invoke(command, path, rest, own)
     return next((run for pipeline in made for run in pipeline.runs), None)
 
@@ -170,7 +180,11 @@ def _invoke(name: str, path: Path, arguments: Sequence[str], own: str) -> None:
     assert notebook.name is not None
     assert command.callback is not None
     # Nobody has to name the script once more: so its usage does not ask for it.
-    command.params.remove(notebook)
+    others = (each for each in command.params if each.name not in _FOR_NOTEBOOKS)
+    command.params = [each for each in others if each is not notebook]
+    documented: list[Any] = [command, *command.params]
+    for each in documented:
+        each.help = in_words_of_a_script(each.help or "")
     carry_out = partial(command.callback, **{notebook.name: str(path)})
     begun: list[str] = []
 

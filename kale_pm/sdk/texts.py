@@ -14,6 +14,7 @@ from functools import lru_cache
 _RELATIVE = re.compile(rb"from\s*\.[.\s]*[\w.]*\s*import\b")
 # pandas looks such names up by itself: df.query("age > @limit").
 _NAMED_IN_TEXT = re.compile(r"@([A-Za-z_]\w*)")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 @lru_cache(maxsize=64)
@@ -94,8 +95,10 @@ def with_other_code(source: str, codes: Mapping[ast.expr, str]) -> str:
 
 def global_reads(text: str) -> frozenset[str]:
     """The names that the code looks up in its module, in its functions and classes too."""
-    names = set(_reads(symtable.symtable(text, "<cell>", "exec")))
-    return frozenset(names | set(_NAMED_IN_TEXT.findall(text)))
+    names = {*_reads(symtable.symtable(text, "<cell>", "exec")), *_NAMED_IN_TEXT.findall(text)}
+    if "class" in text:
+        names.update(_class_reads(ast.parse(text)))
+    return frozenset(names)
 
 
 def _reads(table: symtable.SymbolTable) -> Iterator[str]:
@@ -105,6 +108,32 @@ def _reads(table: symtable.SymbolTable) -> Iterator[str]:
             yield symbol.get_name()
     for child in table.get_children():
         yield from _reads(child)
+
+
+def _class_reads(tree: ast.Module) -> Iterator[str]:
+    """The names that the body of a class reads before it binds them, as in ``size = size``.
+
+    Wherever the class stands, that is the module's; to the compiler it is the class's own.
+    """
+    for each in ast.walk(tree):
+        read: set[str] = set()
+        bound: set[str] = set()
+        for statement in each.body if isinstance(each, ast.ClassDef) else ():
+            names = [node for node in _at_its_level(statement) if isinstance(node, ast.Name)]
+            read |= {node.id for node in names if isinstance(node.ctx, ast.Load)} - bound
+            bound |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+            if isinstance(statement, _DEFINITIONS):
+                bound.add(statement.name)
+        yield from read & bound
+
+
+def _at_its_level(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and those inside of it, but for the bodies of functions and classes."""
+    yield node
+    for each in ast.iter_child_nodes(node):
+        is_body = isinstance(node, _DEFINITIONS) and each in node.body
+        if not is_body and not isinstance(each, ast.Lambda):
+            yield from _at_its_level(each)
 
 
 def bound_names(text: str) -> frozenset[str]:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ParameterValue:
-    """A parameter of the pipeline."""
+    """A parameter of the pipeline; ``code`` gives its value to a step."""
 
     name: str
+    code: str
 
     def described(self, path: tuple[int, ...]) -> str:  # noqa: ARG002 - Origin's
         return f"the parameter '{self.name}'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from kale_pm.sdk.decorators import OURS, PipelineFunction
 from kale_pm.sdk.definition import Definition
 from kale_pm.sdk.functions import shown
 from kale_pm.sdk.links import Links, links_of
+from kale_pm.sdk.modules import ModuleSource
 from kale_pm.sdk.options import option_tags
 from kale_pm.sdk.prelude import prelude_of
 from kale_pm.sdk.proxies import origin_of
@@ -30,13 +31,17 @@ class Written:
     """A pipeline as a notebook: its cells, what was set, and what it returns.
 
     ``names`` are all that may go from step to step.  ``results`` are the names of the values that
-    the pipeline's function returned, with the steps that make them.
+    the pipeline's function returned, with the steps that make them.  ``values`` says in words
+    what goes by names that no script has.  ``owners`` are the modules whose code binds the names
+    that every step has.
     """
 
     document: Document
     marks: Marks
     names: frozenset[str]
     results: Mapping[str, str]
+    values: Mapping[str, str]
+    owners: Mapping[str, ModuleSource]
 
     def given_by(self, step: str) -> set[str]:
         """What the step makes of that which the whole pipeline gives."""
@@ -52,8 +57,8 @@ class _Placed:
     file: str
 
 
-def write(definition: Definition, *, keep_whole: Collection[str]) -> Written:
-    """Write the calls down as a notebook; ``keep_whole`` names steps that stay functions."""
+def write(definition: Definition, *, keep_whole: Mapping[str, str]) -> Written:
+    """Write the calls down as a notebook; ``keep_whole``: steps that stay functions, and why."""
     calls = definition.calls
     parameters = frozenset(definition.assignments)
     uses, held = uses_of(definition)
@@ -84,12 +89,14 @@ def write(definition: Definition, *, keep_whole: Collection[str]) -> Written:
             lambda thing: held.get(id(thing)),
             prelude.homes.get(module_of_step(each.step).name, ""),
         )
-        drafts += _tagged(each, cells_of(each, around, each.name in keep_whole))
+        drafts += _tagged(each, cells_of(each, around, keep_whole.get(each.name, "")))
     return Written(
         _document(definition, drafts),
         Marks({n: (each.file, each.draft.marks) for n, each in enumerate(drafts, 1)}),
         links.names | prelude.texts.keys() | parameters,
         _results(definition, links),
+        links.described,
+        prelude.owners,
     )
 
 
@@ -125,10 +132,10 @@ def _document(definition: Definition, drafts: Sequence[_Placed]) -> Document:
         for number, each in enumerate(drafts, 1)
     )
     metadata = {"kale_pm": _settings(definition)}
-    return Document(_path(definition), cells, metadata, KERNELSPEC, "python")
+    return Document(notebook_path(definition), cells, metadata, KERNELSPEC, "python")
 
 
-def _path(definition: Definition) -> Path:
+def notebook_path(definition: Definition) -> Path:
     """The script; of a session the notebook that it might be, in the working directory.
 
     Steps work in its folder.  Those of a module in a package have to find the package there: so

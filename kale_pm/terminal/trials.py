@@ -12,6 +12,7 @@ from kale_pm.face.sweeps import Sweep, SweepTrial
 from kale_pm.record import State
 from kale_pm.report.page import duration
 from kale_pm.sweep import Plan
+from kale_pm.terminal.commands import retry_command
 from kale_pm.terminal.history import pairs, value_text
 from kale_pm.terminal.run import counts
 from kale_pm.terminal.sweep import first_line
@@ -88,7 +89,7 @@ def places_view(sweep: Sweep) -> RenderableType:
         elif any(row.is_success for row in sweep.rows):
             facts["choose"] = f"kale-pm report {sweep.id} --best METRIC:{sweep.goal.direction}"
     if any(not trial.state.is_success for trial in sweep.record.trials):
-        facts["retry"] = f"kale-pm sweep {sweep.id} --retry"
+        facts["retry"] = retry_command(sweep.id)
     return Group(*(Text(f"  {name:<9}  {visible(fact)}") for name, fact in facts.items()))
 
 

@@ -21,7 +21,7 @@ from kale_pm.errors import StoreError
 from kale_pm.kfp.compiling.plan import plan
 from kale_pm.kfp.server.framed import read_told
 from kale_pm.runtime.pod.frames import LARGEST, frames
-from kale_pm.runtime.pod.step import run_step, writable_places
+from kale_pm.runtime.pod.step import run_step
 
 
 def read(lines: Iterable[str]) -> dict[str, Any]:
@@ -71,27 +71,6 @@ def test_a_failing_cell_that_wrote_too_much_loses_its_outputs_too() -> None:
     made = notebook(1_000, 2 * LARGEST)
     assert outputs(read(frames(made, "train", 2))) == [0, 0]
     assert outputs(made) == [1, 2]
-
-
-class TestWithoutAHome:
-    @pytest.fixture
-    def blocked(self, tmp_path: Path) -> str:
-        """A folder that not even root can make, for its parent is a file."""
-        (tmp_path / "file").touch()
-        return str(tmp_path / "file" / "folder")
-
-    def test_a_place_is_made(self, tmp_path: Path, blocked: str) -> None:
-        changes = writable_places({"HOME": blocked}, tmp_path / "home")
-        assert changes == {"HOME": str(tmp_path / "home")}
-        assert (tmp_path / "home").is_dir()
-
-    def test_folders_that_can_be_written_stay(self, tmp_path: Path) -> None:
-        environment = {"HOME": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "new" / "one")}
-        assert writable_places(environment, tmp_path / "home") == {}
-
-    def test_only_what_cannot_be_written_moves(self, tmp_path: Path, blocked: str) -> None:
-        environment = {"HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": blocked}
-        assert set(writable_places(environment, tmp_path / "home")) == {"JUPYTER_RUNTIME_DIR"}
 
 
 class TestBeforeTheFirstCell:

@@ -11,15 +11,8 @@ import pytest
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.component import components
 from kale_pm.kfp.compiling.options import not_carried, service_task_settings, task_settings
-from kale_pm.model import (
-    Configuration,
-    Pipeline,
-    Secret,
-    SecretFiles,
-    Step,
-    StepOptions,
-    Volume,
-)
+from kale_pm.model import Pipeline, Step
+from kale_pm.settings import Configuration, Secret, SecretFiles, StepOptions, Volume
 
 
 def lines(**options: Any) -> tuple[str, ...]:

@@ -4,50 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
-
-_SERVER = Path(__file__).with_name("step_server.py")
-_ROOT = Path(__file__).parents[2]
-# One thread each: steps of many tests run at the same time.
-_SETTINGS = {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
-
-
-class Server:
-    """Answers requests to run a step; see step_server.py."""
-
-    def __init__(self, libraries: Sequence[str]) -> None:
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(_SERVER), *libraries],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_SETTINGS},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def ask(self, request: dict[str, object]) -> dict[str, str]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, str] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def stop(self) -> None:
-        self._process.communicate()
+from step_processes import Report, StepServer, Task, cells_of_slice
 
 
 class Steps:
     """The steps of one pipeline, in their order; every one of them runs the prelude first."""
 
-    def __init__(self, server: Server, folder: Path, prelude: str) -> None:
+    def __init__(self, server: StepServer, folder: Path, prelude: str) -> None:
         self.folder = folder
         self._server = server
         self._prelude = dedent(prelude)
@@ -55,9 +23,9 @@ class Steps:
 
     def run(self, code: str, needs: str = "", gives: str = "") -> str:
         """Run a step that has to succeed; gives what it wrote to standard error."""
-        answer = self._ask(code, needs, gives)
-        assert not answer["kind"], answer["traceback"] or answer["text"]
-        return answer["errors"]
+        report = self._ask(code, needs, gives)
+        assert not report.error, report.traceback
+        return report.warned
 
     def hand_over(self, make: str, use: str) -> None:
         """Make ``v`` in a step, and use it in the step after next."""
@@ -68,15 +36,15 @@ class Steps:
 
     def refuse(self, code: str, gives: str = "v") -> str:
         """Run a step whose last cell has to fail; gives the text of the error."""
-        answer = self._ask(code, "", gives)
-        assert answer["kind"] == "SaveError", answer["traceback"] or "it was not refused"
-        return answer["text"]
+        report = self._ask(code, "", gives)
+        assert report.error == "SaveError", report.traceback or "it was not refused"
+        return report.message
 
     def fail(self, code: str, needs: str = "v") -> str:
         """Run a step that has to fail; gives the kind and the text of the error."""
-        answer = self._ask(code, needs, "")
-        assert answer["kind"], "it did not fail"
-        return f"{answer['kind']}: {answer['text']}"
+        report = self._ask(code, needs, "")
+        assert report.error, "it did not fail"
+        return f"{report.error}: {report.message}"
 
     def state(self) -> list[str]:
         """The global state that the last step knows to be changed."""
@@ -88,7 +56,7 @@ class Steps:
         content = json.loads(Path(self._manifests[-1]).read_text())
         return sorted(content["variables"])
 
-    def _ask(self, code: str, needs: str, gives: str) -> dict[str, str]:
+    def _ask(self, code: str, needs: str, gives: str) -> Report:
         number = len(self._manifests)
         manifest = str(self.folder / f"step{number}.json")
         environment = {
@@ -96,29 +64,24 @@ class Steps:
             "KALE_PM_ORDER": str(number),
             "KALE_PM_OUTPUT": manifest,
         }
-        loading = f"kale_pm.runtime.load(*{needs.split()}, step='step{number}')"
-        cells = [
-            self._prelude,
-            f"import kale_pm.runtime\n{loading}",
-            dedent(code),
-            f"kale_pm.runtime.save(*{gives.split()})",
-        ]
-        answer = self._server.ask(
-            {"environment": environment, "folder": str(self.folder), "cells": cells}
+        cells = cells_of_slice(
+            f"step{number}", self._prelude, dedent(code), needs.split(), gives.split()
         )
-        if not answer["kind"]:
+        (report,) = self._server.run(Task(environment, str(self.folder), cells))
+        assert not report.killed, "its process crashed, or hung"
+        if not report.error:
             self._manifests.append(manifest)
-        return answer
+        return report
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Callable[[str], Server]]:
+def server() -> Iterator[Callable[[str], StepServer]]:
     """The server that has imported the given libraries; tests share it."""
-    servers: dict[str, Server] = {}
+    servers: dict[str, StepServer] = {}
 
-    def find(libraries: str) -> Server:
+    def find(libraries: str) -> StepServer:
         if libraries not in servers:
-            servers[libraries] = Server(libraries.split())
+            servers[libraries] = StepServer(*libraries.split())
         return servers[libraries]
 
     yield find
@@ -127,7 +90,7 @@ def server() -> Iterator[Callable[[str], Server]]:
 
 
 @pytest.fixture
-def steps(server: Callable[[str], Server], tmp_path: Path) -> Callable[..., Steps]:
+def steps(server: Callable[[str], StepServer], tmp_path: Path) -> Callable[..., Steps]:
     """``steps(prelude, libraries)`` begins a pipeline; skips where a library is missing.
 
     The processes of its steps have imported the libraries, unless ``are_imported`` is false.

@@ -109,10 +109,10 @@ def test_a_file_that_a_module_reads_in_the_users_folder_is_known_to_the_step(
 ) -> None:
     """As matplotlib reads ``matplotlibrc``: the cache has to know it."""
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 7\n")
-    look = "import matplotlib\nfrom kale_pm.runtime.opened_files import read_files\nprint(read_files())"
+    reading = "from kale_pm.runtime.opened_files import read_files\nprint(read_files())"
     with kernels(tmp_path, "import matplotlib") as some:
         while not some.notes:
-            assert some.prints(look) == "('matplotlibrc',)\n"
+            assert some.prints(f"import matplotlib\n{reading}") == "('matplotlibrc',)\n"
         assert some.notes == ["kernels import nothing before their step: Noticed"]
 
 

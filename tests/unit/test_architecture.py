@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "kale_pm"
 
 # From the ground up; a part may import those below it, never one beside or above it.
 FLOORS = (
-    {"errors", "model", "record", "events", "strict_json", "user_frames"},
+    {"errors", "model", "settings", "record", "events", "strict_json", "user_frames"},
     {"notebook", "runtime", "trials"},
     {"analysis", "slicing"},
     {"sweep"},

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kale_pm.analysis.flow.provided import DISTRIBUTIONS, Provided, provided
-from kale_pm.model import Cell, Pipeline, Problem, StepOptions
+from kale_pm.model import Cell, Pipeline, Problem
 from kale_pm.notebook.imports import Import, imports_of, is_found, local_files
 from kale_pm.notebook.requirements import requirement_name
 from kale_pm.notebook.source import parse
 from kale_pm.notebook.spelling import nearest
+from kale_pm.settings import StepOptions
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.python_text import call, literal
-from kale_pm.model import Configuration, Volume
+from kale_pm.settings import Configuration, Volume
 
 # A snapshot that kale-pm itself has taken for this run; no notebook says so.
 OWN_SNAPSHOT = "own_snapshot"

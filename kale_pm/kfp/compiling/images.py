@@ -10,8 +10,9 @@ from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.functions import Surroundings
 from kale_pm.kfp.compiling.imports import Imports
 from kale_pm.kfp.compiling.packages import check_indexes, package_warnings, step_packages
-from kale_pm.model import Configuration, Pipeline
+from kale_pm.model import Pipeline
 from kale_pm.notebook import kubernetes_syntax
+from kale_pm.settings import Configuration
 
 # A folder of every image that everybody may write to.
 _WRITABLE = "/tmp"

@@ -11,7 +11,8 @@ from itertools import permutations
 from pathlib import PurePosixPath
 
 from kale_pm.errors import CompileError
-from kale_pm.model import Step, Volume
+from kale_pm.model import Step
+from kale_pm.settings import Volume
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from decimal import Decimal
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.mounts import refuse_clashes
 from kale_pm.kfp.compiling.python_text import call, literal
-from kale_pm.model import Configuration, Step, StepOptions
+from kale_pm.model import Step
+from kale_pm.settings import Configuration, StepOptions
 
 # A step ends itself when its time is over.  Kubernetes counts from the moment a node has taken
 # the pod: fetching the image, the packages, the variables and the report take their time, too,

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from kale_pm.analysis.flow.provided import Provided
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.distributions import module_file, origin, owners
-from kale_pm.model import Configuration
 from kale_pm.notebook.imports import Import
 from kale_pm.notebook.requirements import canonical_name, requirement_name
+from kale_pm.settings import Configuration
 
 # What kale_pm.runtime itself needs in a pod, as distributions.
 RUNTIME = ("cloudpickle", "dill", "ipykernel", "nbclient", "nbconvert", "papermill", "xxhash")

@@ -25,8 +25,9 @@ from kale_pm.kfp.compiling.claims import (
     storage_class,
 )
 from kale_pm.kfp.compiling.python_text import call, literal
-from kale_pm.model import Configuration, Pipeline, Volume
+from kale_pm.model import Pipeline
 from kale_pm.runtime.pod.diary import RUN
+from kale_pm.settings import Configuration, Volume
 
 WORKSPACE = "dsl.WORKSPACE_PATH_PLACEHOLDER"
 WORKSPACE_SIZE = "10Gi"

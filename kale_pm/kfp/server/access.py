@@ -8,7 +8,7 @@ from pathlib import Path
 from kale_pm.errors import UsageError
 from kale_pm.kfp.server.authentication import SignIn, connect
 from kale_pm.kfp.server.connection import Connection, known_host, known_pages
-from kale_pm.model import Configuration
+from kale_pm.settings import Configuration
 
 
 @dataclass(frozen=True)

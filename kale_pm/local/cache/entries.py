@@ -19,7 +19,8 @@ from kale_pm import strict_json
 from kale_pm.errors import PackError
 from kale_pm.local.cache.watched import FileState, Stamp, stamps
 from kale_pm.local.files import cannot_write, write_text
-from kale_pm.local.store import Store, numbers
+from kale_pm.local.run_file import numbers
+from kale_pm.local.store import Store
 from kale_pm.runtime.manifest import Seal, Variable, Version, version
 from kale_pm.runtime.storage.pack.reader import Pack
 

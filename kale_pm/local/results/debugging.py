@@ -13,10 +13,10 @@ from typing import Any
 
 from kale_pm.errors import NotebookError, SecretError, StoreError, UsageError
 from kale_pm.local.secrets import read_secrets
-from kale_pm.model import Secret, StepOptions
 from kale_pm.notebook import read
 from kale_pm.record import RunRecord, State, StepRecord
 from kale_pm.runtime.atomic import replacing
+from kale_pm.settings import Secret, StepOptions
 
 _MARKER_TAG = "papermill-error-cell-tag"  # papermill's word for a cell that it adds
 

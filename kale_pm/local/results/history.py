@@ -12,7 +12,8 @@ from typing import Any
 from kale_pm import strict_json
 from kale_pm.errors import NotebookError, StoreError, UsageError
 from kale_pm.local.results.trial_rows import best_of
-from kale_pm.local.store import Store, find_store, is_trial, read_run
+from kale_pm.local.run_file import read_run
+from kale_pm.local.store import Store, find_store, is_trial
 from kale_pm.local.sweep_files import read_sweep
 from kale_pm.notebook import read
 from kale_pm.record import RunRecord, State, SweepRecord, TrialRecord

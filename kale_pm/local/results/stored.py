@@ -13,7 +13,8 @@ from pathlib import Path
 from kale_pm.errors import StoreError
 from kale_pm.local.results.disk import distinct, files_below, size_of, text_of
 from kale_pm.local.results.history import pipeline_of, run_folders, sweep_folders
-from kale_pm.local.store import Store, is_trial, read_run
+from kale_pm.local.run_file import read_run
+from kale_pm.local.store import Store, is_trial
 from kale_pm.local.sweep_files import read_sweep
 from kale_pm.record import RunRecord, State, SweepRecord
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import pickle
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -56,16 +57,19 @@ class RunVariable:
 
 
 class RunVariables:
-    """The variables of the run in ``folder``.
+    """The variables of the run in ``folder``; ``loads`` stands for ``pickle.loads``.
 
     Of a run that was fetched from a server the manifest of a step may be missing: then what
     the step gave is unknown, but for what later steps say of it.  The methods raise LoadError
     where a manifest is damaged, where all are missing, and where the one is that was asked for.
     """
 
-    def __init__(self, folder: Path, record: RunRecord) -> None:
+    def __init__(
+        self, folder: Path, record: RunRecord, loads: Callable[..., Any] = pickle.loads
+    ) -> None:
         self.folder = folder
         self.record = record
+        self._loads = loads
 
     def final(self) -> dict[str, RunVariable]:
         """Every variable by its name, as the last step that changed it left it."""
@@ -128,7 +132,8 @@ class RunVariables:
             pack = Pack(variable.pack)
             # Of a file that somebody has touched since it was written every byte is checked.
             seal = self._manifests[variable.given_by].seals.get(pack.path.name)
-            return pack.load(variable.component, verify=seal != pack.seal)[name]
+            verify = seal != pack.seal
+            return pack.load(variable.component, verify=verify, loads=self._loads)[name]
         except PackError as error:
             raise self._explained(name, error) from error
 

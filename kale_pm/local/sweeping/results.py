@@ -9,7 +9,7 @@ from pathlib import Path
 from kale_pm.errors import StoreError
 from kale_pm.local.files import write_text
 from kale_pm.local.results.trial_rows import goal_of, rows_of
-from kale_pm.local.store import read_run
+from kale_pm.local.run_file import read_run
 from kale_pm.record import SweepRecord, TrialRecord
 from kale_pm.trials.goal import ranking
 from kale_pm.trials.listing import MOST_LINKED

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.errors import KalePmError, LoadError, StepFailed, StoreError
+from kale_pm.errors import KalePmError, LoadError, StepFailed
 from kale_pm.events import Listener
 from kale_pm.record import CellError, State, StepRecord
 from kale_pm.runtime.execution.execute import Outcome, execute
@@ -29,13 +29,14 @@ from kale_pm.runtime.masking import Mask, without_secrets
 from kale_pm.runtime.pod.ahead import while_starting
 from kale_pm.runtime.pod.announce import announce, announce_error, this_attempt
 from kale_pm.runtime.pod.diary import Diary, open_diary
+from kale_pm.runtime.pod.home import writable_places
 from kale_pm.runtime.pod.log import printer, report_failure
 from kale_pm.runtime.pod.packing import unpacked
 from kale_pm.runtime.pod.page import write_page
 from kale_pm.runtime.pod.parameters import changed
 from kale_pm.runtime.pod.places import Places, sorted_places
 from kale_pm.runtime.pod.recording import record, write_summary
-from kale_pm.runtime.pod.volume import arriving, leaving
+from kale_pm.runtime.pod.volume import arriving, folder_of_packs, leaving
 from kale_pm.runtime.render import get_ready
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def run_step(step: str, bundle: str, given: Mapping[str, Any]) -> None:
     try:
         content = unpacked(bundle)
         places = sorted_places(given, content["facts"]["artifacts"])
-        packs = _folder_of_packs(places.volume, content["facts"]["packs"])
+        packs = folder_of_packs(places.volume, content["facts"]["packs"])
         if content["facts"]["diary"]:
             diary = open_diary(places.volume)
         diary.write(StepRecord(step, State.RUNNING, started=started))
@@ -157,41 +158,6 @@ def _run_step(
     )
 
 
-def writable_places(environment: Mapping[str, str], spare: Path) -> dict[str, str]:
-    """What to change in ``environment`` so that Jupyter and others can write their files.
-
-    A pod may run as a user without a home.  Folders that cannot be written are replaced by
-    ones below ``spare``.
-    """
-    changes = {}
-    if not _is_writable(environment.get("HOME", "")):
-        changes["HOME"] = str(spare)
-    defaults = {
-        "IPYTHONDIR": ".ipython",
-        "JUPYTER_CONFIG_DIR": ".jupyter",
-        "JUPYTER_DATA_DIR": ".local/share/jupyter",
-        "JUPYTER_RUNTIME_DIR": ".local/share/jupyter/runtime",
-        "MPLCONFIGDIR": ".config/matplotlib",
-        "XDG_CACHE_HOME": ".cache",
-        "XDG_CONFIG_HOME": ".config",
-        "XDG_DATA_HOME": ".local/share",
-    }
-    for name, default in defaults.items():
-        if name in environment and not _is_writable(environment[name]):
-            changes[name] = str(spare / default)
-    if changes:
-        spare.mkdir(parents=True, exist_ok=True)
-    return changes
-
-
-def _is_writable(folder: str) -> bool:
-    """Whether ``folder`` can be written, or made below one that can."""
-    if not Path(folder).is_absolute():
-        return False
-    nearest = next(p for p in (Path(folder), *Path(folder).parents) if p.exists())
-    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
-
-
 def _laid_out(content: Mapping[str, Any], scratch: Path) -> tuple[Path, NotebookNode]:
     """The working folder with its files, and the slice."""
     import nbformat
@@ -221,21 +187,6 @@ def _manifests(inputs: Sequence[Path]) -> tuple[Path, ...]:
         manifest = path / MANIFEST if path.is_dir() else path
         by_step[read_manifest(manifest).step] = manifest
     return tuple(by_step.values())
-
-
-def _folder_of_packs(volume: str, name: str | None) -> Path | None:
-    """Where variables travel on the volume; None if they travel as artifacts."""
-    if name is None:
-        return None
-    folder = Path(volume) / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: variables cannot be written to the volume: {error.strerror}",
-            hint="let the steps write there, or remove marshal_volume and marshal_path",
-        ) from error
-    return folder
 
 
 def _exchange(places: Places, packs: Path | None, scratch: Path) -> Exchange:

@@ -12,8 +12,26 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from kale_pm.errors import LoadError
+from kale_pm.errors import LoadError, StoreError
 from kale_pm.runtime.manifest import Manifest, read_manifest, write_manifest
+
+
+def folder_of_packs(volume: str, name: str | None) -> Path | None:
+    """Where variables travel on ``volume``; None if they travel as artifacts, without a ``name``.
+
+    Raises StoreError if nothing can be written there.
+    """
+    if name is None:
+        return None
+    folder = Path(volume) / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: variables cannot be written to the volume: {error.strerror}",
+            hint="let the steps write there, or remove marshal_volume and marshal_path",
+        ) from error
+    return folder
 
 
 def arriving(manifest: Path, packs: Path, scratch: Path) -> Path:

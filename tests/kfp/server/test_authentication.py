@@ -13,7 +13,7 @@ from kale_pm.kfp.server import authentication
 from kale_pm.kfp.server.access import Access
 from kale_pm.kfp.server.authentication import SignIn, connect
 from kale_pm.kfp.server.connection import Connection
-from kale_pm.model import Configuration
+from kale_pm.settings import Configuration
 
 pytestmark = pytest.mark.usefixtures("no_pod")
 

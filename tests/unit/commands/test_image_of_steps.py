@@ -10,7 +10,7 @@ from kale_pm.commands.shared import image_of_steps
 from kale_pm.errors import ClusterError
 from kale_pm.face import Pipeline
 from kale_pm.kfp.cluster.notebook_server import NotebookServer
-from kale_pm.model import Configuration
+from kale_pm.settings import Configuration
 
 SERVER = NotebookServer("lab-0", "me", "registry/lab:2", "default", ())
 

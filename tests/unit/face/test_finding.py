@@ -9,7 +9,7 @@ import pytest
 from kale_pm.errors import StoreError
 from kale_pm.face import find_run, find_sweep
 from kale_pm.local import Store
-from kale_pm.local.store import write_run
+from kale_pm.local.run_file import write_run
 from kale_pm.local.sweep_files import write_sweep
 from kale_pm.record import RunRecord, State, SweepRecord
 

@@ -11,8 +11,9 @@ import pytest
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.images import Places, places, stock_image
 from kale_pm.kfp.compiling.imports import Imports
-from kale_pm.model import Configuration, Pipeline, Step, StepOptions
+from kale_pm.model import Pipeline, Step
 from kale_pm.notebook.imports import Import
+from kale_pm.settings import Configuration, StepOptions
 
 STOCK = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 PLAIN = StepOptions()

@@ -12,8 +12,9 @@ import pytest
 from kale_pm.errors import CompileError
 from kale_pm.kfp.compiling.loop import Loop, Swept, loop_of
 from kale_pm.kfp.parameters import kfp_parameters
-from kale_pm.model import Cell, Configuration, Parameter, Pipeline, Step
+from kale_pm.model import Cell, Parameter, Pipeline, Step
 from kale_pm.runtime.pod.parameters import decode
+from kale_pm.settings import Configuration
 from kale_pm.sweep import plan_sweep, space_of, trials
 from kale_pm.trials.goal import Goal
 

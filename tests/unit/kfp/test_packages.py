@@ -21,8 +21,8 @@ from kale_pm.kfp.compiling.packages import (
     package_warnings,
     step_packages,
 )
-from kale_pm.model import Configuration
 from kale_pm.notebook.imports import Import
+from kale_pm.settings import Configuration
 
 Add = Callable[..., Path]
 

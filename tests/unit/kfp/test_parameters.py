@@ -11,8 +11,9 @@ import pytest
 
 from kale_pm.errors import ParameterError
 from kale_pm.kfp.parameters import encode, kfp_parameters, kfp_type
-from kale_pm.model import Configuration, Parameter, Pipeline
+from kale_pm.model import Parameter, Pipeline
 from kale_pm.runtime.pod.parameters import changed, decode
+from kale_pm.settings import Configuration
 
 NATIVE = [
     Parameter("flag", "bool", True),

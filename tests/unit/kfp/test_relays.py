@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kale_pm.kfp.compiling.relays import MOST_ASKED, with_relays
-from kale_pm.model import Configuration, Need, Pipeline, Source, Step
+from kale_pm.model import Need, Pipeline, Source, Step
+from kale_pm.settings import Configuration
 
 LENGTH = 30
 

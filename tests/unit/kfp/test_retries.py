@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kale_pm.kfp.compiling.options import task_settings
-from kale_pm.model import Configuration, Step, StepOptions
+from kale_pm.model import Step
+from kale_pm.settings import Configuration, StepOptions
 
 
 def retry_lines(options: StepOptions) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kale_pm.local.memory import machine_memory, quantity_bytes, wanted_memory
-from kale_pm.model import StepOptions
+from kale_pm.settings import StepOptions
 
 GIB = 1 << 30
 

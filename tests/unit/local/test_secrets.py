@@ -8,7 +8,8 @@ import pytest
 
 from kale_pm.errors import SecretError
 from kale_pm.local.secrets import read_secrets, secrets_folder, stored_secrets
-from kale_pm.model import Configuration, Pipeline, Secret, Step, StepOptions
+from kale_pm.model import Pipeline, Step
+from kale_pm.settings import Configuration, Secret, StepOptions
 
 SECRET = Secret("db", "password", "DB_PASSWORD")
 

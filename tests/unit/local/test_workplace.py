@@ -21,9 +21,10 @@ from kale_pm.local.cache.claims import Claims
 from kale_pm.local.journal import Journal, read_journal
 from kale_pm.local.live import LiveRun, open_run
 from kale_pm.local.run import RunOptions, ready_to_run, room_for
+from kale_pm.local.run_file import read_run
 from kale_pm.local.scheduler import schedule
 from kale_pm.local.step import do_step, skip_step
-from kale_pm.local.store import Store, read_run
+from kale_pm.local.store import Store
 from kale_pm.local.workplace import Workplace
 from kale_pm.model import Pipeline, Step
 from kale_pm.notebook import bind, read

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from kale_pm.model import Cell, Configuration, Problem, StepOptions, Volume
+from kale_pm.model import Cell, Problem
 from kale_pm.notebook import Document, read_configuration
 from kale_pm.notebook.configuration import legal_pipeline_name
+from kale_pm.settings import Configuration, StepOptions, Volume
 
 PACKAGES = ("pandas>=2", "torch==2.3.0+cpu")
 INDEX = "https://packages.example.org:8443/team/simple/"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from kale_pm.errors import NotebookError
-from kale_pm.model import Pipeline, Problem, StepOptions
+from kale_pm.model import Pipeline, Problem
 from kale_pm.notebook import read
+from kale_pm.settings import StepOptions
 
 Cell = tuple[str, str]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kale_pm.model import StepOptions
 from kale_pm.notebook.step_options import Setting, inherited, options_from, settings_of
 from kale_pm.notebook.tags import parse_tags
+from kale_pm.settings import StepOptions
 
 
 def settings(*tags: str) -> tuple[Setting, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kale_pm.model import Artifact, Problem, Secret, SecretFiles, StepOptions, Toleration
+from kale_pm.model import Problem
 from kale_pm.notebook.names import legal_step_name
 from kale_pm.notebook.step_options import options_from
 from kale_pm.notebook.tags import CellTags, parse_default, parse_tags
+from kale_pm.settings import Artifact, Secret, SecretFiles, StepOptions, Toleration
 
 
 def read(*tags: str) -> CellTags:

@@ -1,7 +1,11 @@
-"""``script(text)``: a Python file, written and imported; ``cells(pipeline)``: its notebook."""
+"""Pipelines in files: ``script(text)`` writes and imports one, ``cells(pipeline)`` is its notebook.
+
+``outcome(pipeline)`` is what that notebook does, and ``same(text)`` what plain calls do as well.
+"""
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import sys
@@ -15,6 +19,14 @@ from typing import Any
 import pytest
 
 HEAD = "from kale_pm.sdk import artifact, metric, pipeline, step\n\n\n"
+COLLECT = """
+@step
+def collect(*everything):
+    collected = list(everything)
+    return collected
+
+
+"""
 _numbers = itertools.count(1)
 
 
@@ -63,3 +75,33 @@ def cells(tmp_path: Path) -> Callable[..., list[tuple[str, str]]]:
         ]
 
     return read
+
+
+@pytest.fixture
+def outcome(cells: Callable[..., list[tuple[str, str]]]) -> Callable[[Any], dict[str, object]]:
+    """The variables after the notebook of a pipeline was run from top to bottom."""
+
+    def run(function: Any) -> dict[str, object]:
+        names: dict[str, object] = {"__name__": "__main__"}
+        for _, source in cells(function):
+            exec(source, names)
+        return names
+
+    return run
+
+
+@pytest.fixture
+def same(
+    script: Callable[[str], ModuleType], outcome: Callable[[Any], dict[str, object]]
+) -> Callable[[str], object]:
+    """What the step ``collect`` gets in a script; asserts that the plain functions give it, too."""
+
+    def checked(text: str) -> object:
+        small = script(COLLECT + dedent(text)).small
+        found = outcome(small)["collect_collected"]
+        # Outside of a trace the steps are functions, and so is what calls them.
+        parameters = inspect.signature(small.function).parameters.values()
+        assert found == small.function(**{each.name: each.default for each in parameters})
+        return found
+
+    return checked

@@ -10,12 +10,12 @@ STEPS = "from kale_pm.sdk import step\n\n"
 
 
 @pytest.fixture
-def refusal(write, script):
-    """``refusal(text)``: the error of a pipeline with steps of such a module ``other``."""
+def together(write, script):
+    """``together(text)``: a script whose pipeline calls the steps of such a module ``other``."""
 
-    def told(text) -> UsageError:
+    def make(text):
         write("other.py", STEPS + text)
-        made = script(
+        return script(
             """
             import other
 
@@ -32,6 +32,16 @@ def refusal(write, script):
                     each()
             """
         )
+
+    return make
+
+
+@pytest.fixture
+def refusal(together):
+    """``refusal(text)``: the error of such a pipeline."""
+
+    def told(text) -> UsageError:
+        made = together(text)
         with pytest.raises(UsageError) as caught:
             made.small.to_pipeline()
         assert f"other.py and {made.__name__}.py use the name 'COUNT'" in caught.value.message
@@ -117,11 +127,9 @@ for n in range(2):
     assert "several steps are functions of the name 'theirs'" in error.message
 
 
-def test_a_class_inside_of_a_function_does_no_harm(write, script, cells):
-    write(
-        "other.py",
-        STEPS
-        + """
+def test_a_class_inside_of_a_function_does_no_harm(together, outcome):
+    made = together(
+        """
 COUNT = 10
 
 @step
@@ -130,25 +138,9 @@ def theirs():
         x = COUNT
 
     return Point().x
-""",
+
+STEPS = [theirs]
+"""
     )
-    made = script(
-        """
-        import other
-
-        COUNT = 1
-
-        @step
-        def mine():
-            return COUNT
-
-        @pipeline
-        def small():
-            mine()
-            other.theirs()
-        """
-    )
-    names: dict[str, object] = {"__name__": "__main__"}
-    for _, source in cells(made.small):
-        exec(source, names)
+    names = outcome(made.small)
     assert (names["mine_COUNT"], names["theirs_result"]) == (1, 10)

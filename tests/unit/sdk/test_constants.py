@@ -221,15 +221,12 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("title", SCRIPTS)
-def test_a_step_sees_what_the_script_sees(title, script, cells):
+def test_a_step_sees_what_the_script_sees(title, script, outcome):
     code, wanted = SCRIPTS[title]
     step = f"\n@step\ndef use():\n    found = {wanted}\n    return found\n"
     made = script(dedent(code) + step + PIPELINE)
-    names: dict[str, object] = {"__name__": "__main__"}
-    for _, source in cells(made.small):
-        exec(source, names)
     # Outside of a pipeline a step is the plain function.
-    assert names["use_found"] == made.use()
+    assert outcome(made.small)["use_found"] == made.use()
 
 
 def test_a_cache_that_was_filled_on_the_way(script, cells):

@@ -8,8 +8,8 @@ from typing import List, Optional  # noqa: UP035
 import pytest
 
 from kale_pm.errors import ParameterError, UsageError
-from kale_pm.model import Artifact, Secret, SecretFiles
 from kale_pm.sdk import StepFunction, artifact, pipeline, step
+from kale_pm.settings import Artifact, Secret, SecretFiles
 
 
 @step
@@ -339,7 +339,7 @@ class TestOptions:
             step(name="one", packages=["Pandas==2.1", "pandas==2.2"])(load.function)()
 
         (problem,) = made(body).problems
-        assert "two values for packages pandas: Pandas==2.1 (cell" in problem.message
+        assert "two values for packages pandas: Pandas==2.1 and pandas==2.2" in problem.message
         assert problem.is_error
 
 

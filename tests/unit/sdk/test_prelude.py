@@ -347,7 +347,7 @@ class TestModules:
         assert problems[0].message.startswith("loose.py:5: ")
 
 
-def test_relative_imports_inside_of_functions_name_their_package(script, write, cells):
+def test_relative_imports_inside_of_functions_name_their_package(script, write, outcome):
     write("project/__init__.py", "")
     write("project/helpers.py", "LIMIT = 3\n")
     write(
@@ -380,7 +380,5 @@ def test_relative_imports_inside_of_functions_name_their_package(script, write, 
             one(n)
         """
     )
-    names: dict[str, object] = {"__name__": "__main__"}
-    for _, source in cells(made.small):
-        exec(source, names)
+    names = outcome(made.small)
     assert (names["one_1"], names["one_missing"]) == made.one(2) == (14, None)

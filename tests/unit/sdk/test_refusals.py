@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import os
 import re
 import sys
@@ -85,6 +86,55 @@ def test_a_value_is_refused_with_a_sentence(use, said):
     assert error.message.startswith("test_refusals.py:")
     assert "inside of a step" in error.hint
     assert said in error_of(use).message, "a parameter has no value either"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x: "-".join([x]),
+        json.dumps,
+        lambda x: re.match("a", x),
+        lambda x: os.environ.__setitem__("RATE", x),
+    ],
+)
+def test_code_that_does_not_ask_a_value_but_its_type_is_told_the_same(use):
+    error = error_of(lambda n: use(load(n)))
+
+    assert "Value stands for what a step gives" in error.message
+    assert "no step has run yet" in error.message
+    assert error.message.startswith("test_refusals.py:")
+    assert "inside of a step" in error.hint
+    assert str(error.__cause__) in error.message, "what Python said is not lost"
+    assert "or for a parameter" in error_of(use).message
+
+
+def test_other_type_errors_of_the_body_stay_what_they_are():
+    @pipeline
+    def adding():
+        return "a" + 1
+
+    with pytest.raises(TypeError, match="str"):
+        adding.to_pipeline()
+
+
+def test_a_class_of_the_script_s_own_may_have_the_name_of_the_stand_ins(script):
+    made = script("""
+        import json
+
+        class Value:
+            pass
+
+        @step
+        def load():
+            return 1
+
+        @pipeline
+        def small():
+            load()
+            json.dumps(Value())
+    """)
+    with pytest.raises(TypeError, match="Value is not JSON"):
+        made.small.to_pipeline()
 
 
 def test_the_refusal_names_the_parameter():

@@ -5,9 +5,6 @@ That is stricter than a run, in which every step has names of its own.
 
 from __future__ import annotations
 
-import inspect
-from textwrap import dedent
-
 import pytest
 
 SCRIPTS = {
@@ -245,22 +242,6 @@ SCRIPTS = {
 }
 
 
-COLLECT = """
-@step
-def collect(*everything):
-    collected = list(everything)
-    return collected
-"""
-
-
 @pytest.mark.parametrize("title", SCRIPTS)
-def test_it_is_the_same(title, script, cells):
-    made = script(COLLECT + dedent(SCRIPTS[title]))
-    names: dict[str, object] = {"__name__": "__main__"}
-    for _, source in cells(made.small):
-        exec(source, names)
-
-    # Outside of a trace the steps are functions, and so is what calls them.
-    parameters = inspect.signature(made.small.function).parameters.values()
-    defaults = {each.name: each.default for each in parameters}
-    assert names["collect_collected"] == made.small.function(**defaults)
+def test_it_is_the_same(title, same):
+    same(SCRIPTS[title])

@@ -8,39 +8,10 @@ from kale_pm.errors import UsageError
 from kale_pm.sdk import pipeline, step
 
 
-@pytest.fixture
-def outcome(cells):
-    """``outcome(pipeline)``: the variables after its notebook was run from top to bottom."""
-
-    def run(function):
-        names: dict[str, object] = {"__name__": "__main__"}
-        for _, source in cells(function):
-            exec(source, names)
-        return names
-
-    return run
-
-
-COLLECT = """
-@step
-def collect(*everything):
-    collected = list(everything)
-    return collected
-"""
-
-
-def same(script, outcome, text):
-    """What the steps get; asserts that plain functions get it, too."""
-    made = script(text + COLLECT)
-    found = outcome(made.small)["collect_collected"]
-    assert found == made.small.function()
-    return found
-
-
 class TestArguments:
     """They are what they were when the step was called."""
 
-    def test_a_table_that_is_changed_for_the_next_call(self, script, outcome):
+    def test_a_table_that_is_changed_for_the_next_call(self, same):
         text = """
 from copy import deepcopy
 
@@ -58,12 +29,12 @@ def small():
     params["layers"][2][0]["deep"] = 6
     return collect(first, train(params))
 """
-        assert same(script, outcome, text) == [
+        assert same(text) == [
             {"lr": 0.1, "layers": [1, {2}, ({"deep": 3},)]},
             {"lr": 0.2, "layers": [1, {2, 5}, ({"deep": 6},), 4]},
         ]
 
-    def test_what_steps_gave_is_collected_call_by_call(self, script, outcome):
+    def test_what_steps_gave_is_collected_call_by_call(self, same):
         text = """
 @step
 def total(numbers):
@@ -77,9 +48,9 @@ def small():
         found.append(total(found))
     return collect(*found)
 """
-        assert same(script, outcome, text) == [1, 1, 3, 5, 11, 21]
+        assert same(text) == [1, 1, 3, 5, 11, 21]
 
-    def test_a_list_to_which_only_later_calls_add(self, script, outcome):
+    def test_a_list_to_which_only_later_calls_add(self, same):
         text = """
 @step
 def count(numbers):
@@ -92,9 +63,9 @@ def small():
         found.append(count(found))
     return collect(*found)
 """
-        assert same(script, outcome, text) == [0, 1, 2]
+        assert same(text) == [0, 1, 2]
 
-    def test_what_the_module_has_a_name_for_stays_that_thing(self, script, outcome):
+    def test_what_the_module_has_a_name_for_stays_that_thing(self, same):
         text = """
 def double(x):
     return 2 * x
@@ -112,13 +83,13 @@ def apply(functions, thing):
 def small():
     return collect(apply([double, double], PLAIN), apply((double,), None))
 """
-        assert same(script, outcome, text) == [([4, 4], True), ([4], False)]
+        assert same(text) == [([4, 4], True), ([4], False)]
 
 
 class TestEnclosing:
     """So are the variables that a step takes from the function around it."""
 
-    def test_a_loop_in_the_pipeline(self, script, outcome):
+    def test_a_loop_in_the_pipeline(self, same):
         text = """
 @pipeline
 def small():
@@ -133,7 +104,7 @@ def small():
         results.append(s(1))
     return collect(*results)
 """
-        assert same(script, outcome, text) == [(1, [0]), (2, [0, 1]), (3, [0, 1, 2])]
+        assert same(text) == [(1, [0]), (2, [0, 1]), (3, [0, 1, 2])]
 
     def test_one_without_a_value(self):
         @pipeline
@@ -153,7 +124,7 @@ def small():
 class TestDefaults:
     """They are what they were when the function was defined."""
 
-    def test_a_name_that_means_something_else_later(self, script, outcome):
+    def test_a_name_that_means_something_else_later(self, same):
         text = """
 N = 3
 
@@ -176,14 +147,14 @@ N = 5
 def small():
     return collect(one(N), one(0, m=N), whole(), whole(5))
 """
-        assert same(script, outcome, text) == [
+        assert same(text) == [
             (5, 3, 6, [3], "it's"),
             (0, 3, 5, [3], "it's"),
             (3, 5),
             "large",
         ]
 
-    def test_steps_that_are_made_in_a_loop(self, script, outcome):
+    def test_steps_that_are_made_in_a_loop(self, same):
         text = """
 steps = []
 for n in range(3):
@@ -196,9 +167,9 @@ for n in range(3):
 def small():
     return collect(*[each(1) for each in steps])
 """
-        assert same(script, outcome, text) == [1, 2, 3]
+        assert same(text) == [1, 2, 3]
 
-    def test_a_step_that_another_one_calls_as_a_function(self, script, outcome):
+    def test_a_step_that_another_one_calls_as_a_function(self, same):
         text = """
 N = 3
 
@@ -216,7 +187,7 @@ N = 5
 def small():
     return collect(fall(2), both(2))
 """
-        assert same(script, outcome, text) == [6, 10]
+        assert same(text) == [6, 10]
 
     def test_one_that_changes_between_two_calls_of_the_pipeline(self, script, outcome):
         made = script(
@@ -263,7 +234,7 @@ def small():
         assert "token = TOKEN" in code
         assert "geheim" not in code
 
-    def test_what_no_code_can_say_is_taken_by_its_name(self, script, outcome):
+    def test_what_no_code_can_say_is_taken_by_its_name(self, same):
         text = """
 from pathlib import Path
 
@@ -277,7 +248,7 @@ def one(folder=HERE, kind=Path):
 def small():
     return collect(one())
 """
-        assert same(script, outcome, text) == ["here"]
+        assert same(text) == ["here"]
 
     def test_literals_stay_as_they_were_written(self, script, cells):
         made = script(

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kale_pm.analysis import understand
-from kale_pm.model import Cell, Configuration, Parameter, Pipeline, Step
+from kale_pm.model import Cell, Parameter, Pipeline, Step
 from kale_pm.notebook import read
+from kale_pm.settings import Configuration
 from kale_pm.sweep import Execution, Plan, Trial, plan_sweep, space_of, trials
 
 WINE = Path(__file__).parents[3] / "examples" / "wine.ipynb"

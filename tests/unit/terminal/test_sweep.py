@@ -36,6 +36,7 @@ from kale_pm.terminal import (
     plan_view,
     sweep_view,
 )
+from kale_pm.terminal.commands import typed_in
 from kale_pm.trials.goal import read_goal
 
 SWEEP = "wine-20261121-045219-7ffa"
@@ -344,6 +345,10 @@ def test_where_to_look_and_what_to_type() -> None:
     ]
     failed = drawn(places_view(sweep(trial(1, 0.5), trial(2))))
     assert failed[-1] == f"  retry      kale-pm sweep {SWEEP} --retry"
+    with typed_in("python script.py"):  # which knows its newest sweep
+        assert (
+            drawn(places_view(sweep(trial(2))))[-1] == "  retry      python script.py sweep --retry"
+        )
     lost = drawn(places_view(sweep(trial(1, 0.5), goal="loss:min")))
     assert lost[-1] == f"  choose     kale-pm report {SWEEP} --best METRIC:min"
 

@@ -22,7 +22,8 @@ from kale_pm.local.cache.entries import CachedStep
 from kale_pm.local.cache.parts import write_past
 from kale_pm.local.results.cleaning import Cleaning, Rules, clean, plan_cleaning
 from kale_pm.local.results.variables import RunVariables
-from kale_pm.local.store import Store, read_run, write_run
+from kale_pm.local.run_file import read_run, write_run
+from kale_pm.local.store import Store
 from kale_pm.record import RunRecord, State, StepRecord
 from kale_pm.report import write_report
 from kale_pm.runtime.manifest import Manifest, Variable, Version, read_manifest, write_manifest

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from kale_pm.local.results.changed_cells import CodeCell, compare_cells
 from kale_pm.local.results.comparison import Comparison, compare_runs
-from kale_pm.local.store import write_run
+from kale_pm.local.run_file import write_run
 from kale_pm.record import CellError, RunRecord, State, StepRecord
 from kale_pm.runtime.manifest import Manifest, Variable, Version, write_manifest
 from kale_pm.terminal import comparison_view

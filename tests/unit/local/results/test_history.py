@@ -17,7 +17,8 @@ from tiny_notebooks import write_notebook
 
 from kale_pm.errors import NotebookError, StoreError, UsageError
 from kale_pm.local.results.history import History, locate, pipeline_of, read_history
-from kale_pm.local.store import Store, write_run
+from kale_pm.local.run_file import write_run
+from kale_pm.local.store import Store
 from kale_pm.local.sweep_files import write_sweep
 from kale_pm.record import RunRecord, State, StepRecord, SweepRecord, TrialRecord
 from kale_pm.terminal import history_view

@@ -14,7 +14,7 @@ import pytest
 from kale_pm.errors import LoadError, PackError
 from kale_pm.local.results.packs import damaged_packs, read_pack
 from kale_pm.local.results.variables import RunVariable, RunVariables
-from kale_pm.local.store import read_run, write_run
+from kale_pm.local.run_file import read_run, write_run
 from kale_pm.record import RunRecord, State, StepRecord
 from kale_pm.runtime.manifest import (
     Made,

@@ -14,7 +14,8 @@ import pytest
 from kale_pm.local.results.cleaning import Rules, clean, plan_cleaning
 from kale_pm.local.results.disk import files_below
 from kale_pm.local.results.inventory import take_inventory
-from kale_pm.local.store import Store, read_run, write_run
+from kale_pm.local.run_file import read_run, write_run
+from kale_pm.local.store import Store
 from kale_pm.local.sweep_files import read_sweep, write_sweep
 from kale_pm.record import RunRecord, State
 

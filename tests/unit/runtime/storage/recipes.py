@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
+
+from step_processes import Report, StepServer, Task, cells_of_slice
 
 from kale_pm.runtime.manifest import InPack, Manifest, read_manifest
 
@@ -32,45 +30,6 @@ class Step:
     verify: bool = False
 
 
-@dataclass(frozen=True)
-class Report:
-    """How a step ended: what its cells printed, and kale-pm's warnings or error."""
-
-    printed: str = ""
-    warned: str = ""
-    error: str = ""
-    message: str = ""
-    traceback: str = ""
-    killed: bool = False
-
-
-class Server:
-    """The process that the steps are forked from."""
-
-    def __init__(self) -> None:
-        root = Path(__file__).parents[4]
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(Path(__file__).with_name("step_server.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(root)},
-        )
-
-    def run(self, steps: Iterable[dict[str, Any]]) -> list[Report]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(list(steps)) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
-        return [Report(killed=True) if report is None else Report(**report) for report in answer]
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(60)
-
-
 class Recipe:
     """One pipeline in a folder: the steps run one after the other, in the order of the calls.
 
@@ -78,7 +37,7 @@ class Recipe:
     by side and packs too, as they do on one machine.
     """
 
-    def __init__(self, server: Server, folder: Path, *, apart: bool = False) -> None:
+    def __init__(self, server: StepServer, folder: Path, *, apart: bool = False) -> None:
         self.prelude = ""
         self.folder = folder
         self._server = server
@@ -100,7 +59,7 @@ class Recipe:
 
     def together(self, *steps: Step) -> list[Report]:
         """Run steps at the same time, whatever becomes of them."""
-        return self._server.run([self._described(step) for step in steps])
+        return self._server.run(*map(self._task, steps))
 
     def manifest(self, name: str) -> Path:
         if self._apart:
@@ -124,21 +83,18 @@ class Recipe:
         assert isinstance(place, InPack)
         return (self.manifest(name).parent / place.pack).resolve()
 
-    def _described(self, step: Step) -> dict[str, Any]:
+    def _task(self, step: Step) -> Task:
         order = self._order.setdefault(step.name, len(self._order))
         inputs = [str(self.manifest(parent)) for parent in step.parents.split()]
-        return {
-            "name": step.name,
-            "needs": step.needs.split(),
-            "gives": step.gives.split(),
-            "code": dedent(step.code),
-            "prelude": dedent(self.prelude),
-            "killed_after": step.killed_after,
-            "environment": {
-                "KALE_PM_INPUTS": json.dumps(inputs),
-                "KALE_PM_OUTPUT": str(self.manifest(step.name)),
-                "KALE_PM_PACKS": str(self.packs(step.name)),
-                "KALE_PM_ORDER": str(order),
-                **({"KALE_PM_VERIFY": "1"} if step.verify else {}),
-            },
+        environment = {
+            "KALE_PM_INPUTS": json.dumps(inputs),
+            "KALE_PM_OUTPUT": str(self.manifest(step.name)),
+            "KALE_PM_PACKS": str(self.packs(step.name)),
+            "KALE_PM_ORDER": str(order),
+            **({"KALE_PM_VERIFY": "1"} if step.verify else {}),
         }
+        prelude = "import numpy as np\n" + dedent(self.prelude)
+        cells = cells_of_slice(
+            step.name, prelude, dedent(step.code), step.needs.split(), step.gives.split()
+        )
+        return Task(environment, str(self.folder), cells, step.killed_after)

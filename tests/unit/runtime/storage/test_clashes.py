@@ -7,7 +7,8 @@ steps that are seen to change one variable follow each other.
 from __future__ import annotations
 
 import pytest
-from recipes import Recipe, Report
+from recipes import Recipe
+from step_processes import Report
 
 
 @pytest.fixture
