@@ -188,6 +188,11 @@ class Run:
             return self.metrics[name]
         return self._stored.load(name)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether it has a variable or metric ``name``, stored; see ``__getitem__``."""
+        stored = self.variables.get(name)
+        return name in self.metrics or (stored is not None and stored.kind in ("stored", "module"))
+
     def diff(self, other: Run) -> Comparison:
         """What differs from this run to the ``other``: values, code, variables, how it ended."""
         from kale_pm.local.results.comparison import compare_runs

@@ -52,11 +52,13 @@ def keep(name: str, path: str | Path) -> None:
     """Show the file at ``path``, and keep it in this notebook as the artifact ``name``.
 
     One that is larger than :data:`LARGEST` is only named.  Raises FileNotFoundError where there
-    is none.
+    is none, IsADirectoryError for a folder.
     """
     from IPython.display import display
 
     file = Path(path)
+    if file.is_dir():
+        raise IsADirectoryError(f"artifact '{name}': {file} is a folder, and a file is kept")
     if not file.is_file():
         raise FileNotFoundError(f"artifact '{name}': the step has written no file {file}")
     size = file.stat().st_size

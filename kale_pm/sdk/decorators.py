@@ -28,7 +28,13 @@ from kale_pm.sdk.functions import FunctionSource, function_source
 from kale_pm.sdk.options import StepWords, option_tags
 from kale_pm.sdk.program import is_a_script, tell_what_ends_the_script
 from kale_pm.sdk.proxies import place
-from kale_pm.sdk.refusals import check_body, check_function, check_name, refuse_artifact
+from kale_pm.sdk.refusals import (
+    check_body,
+    check_function,
+    check_name,
+    refuse_artifact,
+    with_artifact,
+)
 from kale_pm.sdk.tracing import current_trace
 
 if TYPE_CHECKING:
@@ -50,7 +56,7 @@ class StepFunction(Generic[_Parameters, _Result]):
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.title: str = name or function.__name__
+        self.title: str = function.__name__ if name is None else name
         self.words = words
         self.artifacts: tuple[Artifact, ...] = getattr(function, _ARTIFACTS, ())
 
@@ -125,7 +131,7 @@ class PipelineFunction:
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.title: str = name or function.__name__
+        self.title: str = function.__name__ if name is None else name
         self.settings = dict(settings)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -262,12 +268,13 @@ def artifact(name: str = "", path: str | Path = "") -> Callable[[Any], Any]:
 
     def decorate(thing: Any) -> Any:
         one = Artifact(name, str(path))
-        if isinstance(thing, PipelineFunction):
-            refuse_artifact(repr(thing))
-        if isinstance(thing, StepFunction):
-            thing.artifacts = (one, *thing.artifacts)
+        inner = _below(thing)
+        if isinstance(inner, PipelineFunction):
+            refuse_artifact(repr(inner))
+        if isinstance(inner, StepFunction):
+            inner.artifacts = with_artifact(one, inner.artifacts)
         elif callable(thing):
-            setattr(thing, _ARTIFACTS, (one, *getattr(thing, _ARTIFACTS, ())))
+            setattr(thing, _ARTIFACTS, with_artifact(one, getattr(thing, _ARTIFACTS, ())))
         else:
             check_function("artifact", thing)
         return thing
@@ -280,12 +287,18 @@ def _made(thing: object) -> str | None:
     return {StepFunction: "step", PipelineFunction: "pipeline"}.get(type(thing))
 
 
+def _below(thing: object) -> object:
+    """The step or the pipeline that it is, or above which it is a decorator's function."""
+    if not callable(thing):
+        return thing
+    kinds = (StepFunction, PipelineFunction)
+    return inspect.unwrap(thing, stop=lambda each: isinstance(each, kinds))
+
+
 def _keeps_files_as_no_step(thing: object) -> bool:
-    if not inspect.isfunction(thing) or not hasattr(thing, _ARTIFACTS):
-        return False
+    is_such = inspect.isfunction(thing) and hasattr(thing, _ARTIFACTS)
     # A decorator above @step passes on what the function has.
-    inner = inspect.unwrap(thing, stop=lambda each: isinstance(each, StepFunction))
-    return not isinstance(inner, StepFunction)
+    return is_such and not isinstance(_below(thing), StepFunction)
 
 
 OURS = (step, artifact)

@@ -13,6 +13,7 @@ from kale_pm.notebook.vocabulary import WORDS as TAGS
 from kale_pm.sdk.wording import in_words_of_a_script
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_NO_TEXTS = (Mapping, list, tuple, set, bytes, bytearray)
 _EXAMPLES = {
     "image": '"python:3.12"',
     "pull_policy": '"Always"',
@@ -89,7 +90,7 @@ def _pairs(word: str) -> Callable[[Any], Iterator[str]]:
         if not isinstance(value, Mapping):
             raise ValueError(f"write a table, such as {_EXAMPLES[word]}")
         for key, entry in value.items():
-            if entry is None or isinstance(entry, (Mapping, list, tuple, set)):
+            if entry is None or isinstance(entry, _NO_TEXTS):
                 raise ValueError(
                     f"'{key}' has no text nor number; write them, such as {_EXAMPLES[word]}"
                 )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from kale_pm.errors import UsageError
+from kale_pm.sdk.artifacts import Artifact
 from kale_pm.sdk.proxies import place
 
 
@@ -69,6 +70,18 @@ def refuse_artifact(which: str) -> NoReturn:
     raise UsageError(
         f"{place()}: {which} keeps no artifact: a step does", hint="write @artifact above a @step"
     )
+
+
+def with_artifact(one: Artifact, others: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
+    """One file more that a step keeps.  Raises UsageError where its name is another file's."""
+    for each in others:
+        if each.name == one.name and each.path != one.path:
+            raise UsageError(
+                f"{place()}: two files are kept as the artifact '{one.name}': {one.path} and "
+                f"{each.path}",
+                hint="give each a name of its own",
+            )
+    return others if one in others else (one, *others)
 
 
 def _is_method(function: Callable[..., object]) -> bool:
