@@ -73,7 +73,8 @@ def _fitted(
         return _checked(parameter, value)
     except (ValueError, RecursionError) as error:
         listing = [describe(entry) for entry in known]
-        raise ParameterError(parameter.name, str(error), listing) from None
+        none = "; None is written null" if parameter.optional and value == "None" else ""
+        raise ParameterError(parameter.name, f"{error}{none}", listing) from None
 
 
 def _from_text(parameter: Parameter, text: str) -> Any:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from itertools import chain, cycle
 from typing import Any
 
 from kale_pm.errors import UsageError
 from kale_pm.sdk.expressions import LONGEST, NotPlain, expression, not_plain
 from kale_pm.sdk.functions import shown
 from kale_pm.sdk.tracing import Call
+
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 Naming = Callable[[object], str | None]
 """Gives the name of a thing that no literal can say, where it has one."""
@@ -35,6 +38,8 @@ def parameter_values(each: Call, named: Naming) -> dict[str, str]:
 
 def call_arguments(each: Call, named: Naming) -> list[str]:
     """What stands between the parentheses where the function is called."""
+    if each.step.source.kept:
+        return _as_given(each, named)
     found = []
     for name, value in each.arguments.items():
         kind = each.step.signature.parameters[name].kind
@@ -50,6 +55,19 @@ def call_arguments(each: Call, named: Naming) -> list[str]:
         else:
             found.append(f"{name}={text}")
     return found
+
+
+def _as_given(each: Call, named: Naming) -> list[str]:
+    """The same for a decorator below @step: it sees which arguments come by position."""
+    kinds = {name: one.kind for name, one in each.step.signature.parameters.items()}
+    names = [name for name, kind in kinds.items() if kind in _BY_POSITION]
+    many = [name for name, kind in kinds.items() if kind is inspect.Parameter.VAR_POSITIONAL]
+    told = chain(names, cycle(many))
+    positional = zip(told, each.positional, strict=False)
+    return [
+        *(_expression(each, named, name, value) for name, value in positional),
+        *(f"{name}={_expression(each, named, name, value)}" for name, value in each.named.items()),
+    ]
 
 
 def enclosing_variables(each: Call) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Effects:
 
     ``changed`` goes by their names; ``through_arguments`` are those that change what they get,
     ``of_subclasses`` the classes that do something where another one inherits from them.
-    ``parts`` says of which variables a name may be a part, or give a part when it is called.
+    ``parts`` says of which variables a name may be a part, and what a call as ``table()`` gives.
     """
 
     doubt: Doubt
@@ -145,6 +145,19 @@ def root(node: ast.AST) -> str:
                 return ""
 
 
+def _held(node: ast.AST) -> str:
+    """The variable that may hold the value of ``node``, or a part of it; empty if none does.
+
+    What a call gives is new, but for that of a method, or of a function that has a variable.
+    """
+    match node:
+        case ast.Call(func=ast.Name(id=name)) if name not in _SEEING_THROUGH:
+            return f"{name}()"
+        case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Call(func=inner):
+            return _held(inner)
+    return root(node)
+
+
 def _defaults(arguments: ast.arguments) -> list[ast.expr]:
     return [*arguments.defaults, *filter(None, arguments.kw_defaults)]
 
@@ -158,7 +171,7 @@ def _changed(nodes: Iterable[ast.AST], effects: Effects) -> Iterator[str]:
                 ast.Subscript(ctx=ast.Store() | ast.Del())
                 | ast.Attribute(ctx=ast.Store() | ast.Del())
             ):
-                yield root(node)
+                yield _held(node)
             case ast.Call():
                 yield from _changed_by_call(node, effects)
             case ast.For(target=target, iter=source, body=body):
@@ -170,11 +183,14 @@ def _changed(nodes: Iterable[ast.AST], effects: Effects) -> Iterator[str]:
 
 
 def _changed_by_call(node: ast.Call, effects: Effects) -> Iterator[str]:
-    arguments = [root(each) for each in [*node.args, *(each.value for each in node.keywords)]]
+    arguments = [_held(each) for each in [*node.args, *(each.value for each in node.keywords)]]
+    if effects.doubt:
+        for argument in arguments:  # a function that is given away may be called
+            yield from effects.changed.get(argument, ())
     match node.func:
         case ast.Attribute(attr=method) as target:
             if method in _CHANGING or (effects.doubt and method not in _READING):
-                yield root(target)
+                yield _held(target)
             is_unknown = method not in _READING
         case ast.Name(id=name):
             yield from effects.changed.get(name, ())
@@ -248,10 +264,11 @@ def _parts(
         if isinstance(node, ast.Assign):
             values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
             for name in set().union(*map(_names, node.targets)):
-                found.setdefault(name, set()).update(map(root, values))
+                found.setdefault(name, set()).update(map(_held, values))
     for definition in definitions:
         returned = [each.value for each in ast.walk(definition) if isinstance(each, ast.Return)]
-        found.setdefault(definition.name, set()).update(root(each) for each in returned if each)
+        called = found.setdefault(f"{definition.name}()", set())
+        called.update(_held(each) for each in returned if each)
     return {name: frozenset(wholes - {name, ""}) for name, wholes in found.items()}
 
 

@@ -1,57 +1,32 @@
 """The values that a module's variables have where its pipeline is called, for the steps to have.
 
-A step gets the statements that bind what it uses.  Others may have changed that since: then the
-value itself stands there, as a literal, or, where none can say it, what has changed it as well.
+Nobody can tell from the source what has changed a variable since its statement ran.  So what a
+literal can say is a literal in the steps, unless the statement says just that, or the value can
+only have been bound there.  What no literal can say is made again, by its statements and by all
+that may have changed it; where that is not enough, it is an error.
 """
 
 from __future__ import annotations
 
 import ast
-import pathlib
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import ModuleType
 
 from kale_pm.errors import UsageError
-from kale_pm.sdk.changes import (
-    Effects,
-    changed_by,
-    executed,
-    global_names,
-    mentions,
-    reads_command_line,
-)
+from kale_pm.sdk.changes import changed_by, global_names, reads_command_line
+from kale_pm.sdk.evidence import Evidence, union
 from kale_pm.sdk.functions import shown
-from kale_pm.sdk.literals import binding, literal
+from kale_pm.sdk.given import given_by
+from kale_pm.sdk.literals import binding, is_fixed, literal, modules_of
 from kale_pm.sdk.modules import ModuleSource, Statement, imported
 
-_FIXED = (str, bytes, int, float, tuple, frozenset, type(None), pathlib.PurePath)
 _CONTAINERS = (list, dict, set, deque)
 _HINT = (
     "make it a parameter of the pipeline, or build it in a function that the step calls; it may "
     "also be changed at the top of the script, outside of any if"
 )
-# What gives another value each time that it is asked.
-_MOMENTARY = frozenset(
-    {
-        *("choice", "choices", "ctime", "default_rng", "gauss", "getpass", "getpid", "input"),
-        *("integers", "mkdtemp", "mkstemp", "monotonic", "normal", "now", "perf_counter", "rand"),
-        *("randint", "randn", "random", "randrange", "sample", "shuffle", "strftime", "time"),
-        *("time_ns", "today", "token_hex", "token_urlsafe", "uniform", "urandom", "utcnow"),
-        *("uuid1", "uuid4"),
-    }
-)
-# What is the step's machine's to say, and may be a secret.
-_ENVIRONMENT = frozenset({"environ", "environb", "getenv"})
-_SIMPLE_CALLS = {
-    each.__name__: each
-    for each in (
-        *(abs, bool, bytes, dict, divmod, enumerate, float, frozenset, int, len, list, max, min),
-        *(pow, range, reversed, round, set, sorted, str, sum, tuple, zip),
-    )
-}
-_UNKNOWN = (ast.Lambda, ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
 
 
 def statements_for(
@@ -61,342 +36,259 @@ def statements_for(
 
     Raises UsageError where nothing that a step may run gives the value that there is.
     """
-    literals: dict[str, str] = {}  # in the place of the statements, or behind them
-    running: set[str] = set()  # by their statements, with all that may change them
-    while True:
-        momentary = {name for name in literals if _is_momentary(module, name)}
-        chosen = module.needed(wanted, is_pipeline, literals.keys() - momentary, running)
-        names = set(wanted).union(*(each.reads for each in chosen))
-        found, others = _settled(
-            module, names - literals.keys(), chosen, literals.keys(), is_pipeline
-        )
-        # What still runs in a step changes it there: then the value before that is needed.
-        still = [each for each in chosen if not each.binds & names or each.binds & names - {*found}]
-        others |= literals.keys() & _all(changed_by(each.nodes, module.effects) for each in still)
-        others |= found.keys() & running
-        if found.keys() <= others <= running:
-            others = _read_before_a_change(module, literals, chosen, is_pipeline)
-            if not others:
-                break
-        literals = {n: text for n, text in (literals | found).items() if n not in others}
-        running |= others
-    running &= names
-    _refuse_command_lines(module, running, chosen)
-    late = _changed_elsewhere(module, running, chosen, is_pipeline)
-    literals = {name: literals[name] for name in literals if name in names}
-    statements = [*_with_literals(module, chosen, literals), *_late(module, late)]
-    return [*_imports_for({**literals, **late}, statements), *statements]
+    return _Choice(Evidence(module, is_pipeline), frozenset(wanted)).statements()
 
 
-def _all(parts: Iterable[frozenset[str]]) -> frozenset[str]:
-    return frozenset().union(*parts)
+class _Choice:
+    """Which statements a step gets, found in rounds.
 
-
-def _settled(
-    module: ModuleSource,
-    names: Collection[str],
-    chosen: Sequence[Statement],
-    literals: Collection[str],
-    is_pipeline: Callable[[object], bool],
-) -> tuple[dict[str, str], set[str]]:
-    """The names that become literals, and those of which all changes have to go along."""
-    given = _given_by(module, chosen)
-    rebound = _rebound(module)
-    left_out = _all(
-        _changes(module, each, is_pipeline, module.effects)
-        for each in module.statements
-        if each not in chosen
-    )
-    found: dict[str, str] = {}
-    others: set[str] = set()
-    for name in sorted(module.names.keys() & names):
-        own = _own(module, name)
-        value = module.names[name]
-        if any(each.is_import for each in own):
-            if name in rebound and not any(imported(each, name, module) is value for each in own):
-                found[name] = _literal_of_import(module, name, own)
-            continue
-        if not own and name not in rebound:
-            continue
-        text = _literal(module, name, own)
-        if text is None:
-            others |= {name} if own else set()
-        elif _is_alias(own, value, module.names):
-            continue
-        elif name in given and literal(given[name], module) == text:
-            continue  # the statements say it as it is
-        elif (
-            not own
-            or name in given
-            or not isinstance(value, _FIXED)  # whoever holds it may have changed it
-            or (name in left_out and name in rebound)
-            or _is_momentary(module, name)
-            or _depends(module, own, literals)
-            or _all(changed_by(each.nodes, module.effects) for each in own).intersection(literals)
-        ):
-            found[name] = text
-    return found, others
-
-
-def _own(module: ModuleSource, name: str) -> list[Statement]:
-    return [each for each in module.statements if name in each.binds and not each.is_for_scripts]
-
-
-def _is_momentary(module: ModuleSource, name: str) -> bool:
-    return mentions(_all_carried_out(module, _own(module, name)), _MOMENTARY)
-
-
-def _rebound(module: ModuleSource) -> frozenset[str]:
-    """What functions of the module may bind in it, or what runs in the script alone."""
-    found = _all(global_names(each.nodes) for each in module.statements)
-    return found | _all(each.binds for each in module.statements if each.is_for_scripts)
-
-
-def _literal(module: ModuleSource, name: str, own: Sequence[Statement]) -> str | None:
-    """The value of a variable as a literal; None where none says it, or none should.
-
-    What the environment holds may be a secret, and is that of the step's machine.
+    ``literals`` are the variables that have one, in the place of their statements or, where what
+    these do is of the moment, behind them.  ``running`` are those made by their statements.
     """
-    if any(each.defines(name) for each in own):
-        return None
-    if mentions(_all_carried_out(module, own), _ENVIRONMENT):
-        return None
-    return literal(module.names[name], module)
 
+    def __init__(self, evidence: Evidence, wanted: frozenset[str]) -> None:
+        self.evidence = evidence
+        self.module = evidence.module
+        self.wanted = wanted
+        self.literals: dict[str, str] = {}
+        self.running: set[str] = set()
+        self.chosen: list[Statement] = []
 
-def _literal_of_import(module: ModuleSource, name: str, own: Sequence[Statement]) -> str:
-    text = literal(module.names[name], module)
-    if text is None:
-        raise UsageError(
-            f"{shown(module.file)}:{own[0].line}: '{name}', which a step uses, is imported here, "
-            f"and bound later to what no literal can say (of type "
-            f"{type(module.names[name]).__name__})",
-            hint=_HINT,
+    def statements(self) -> list[Statement]:
+        while self._goes_on():
+            pass
+        self._refuse_command_lines()
+        names = self._names()
+        late = self._changed_elsewhere(self.running & names)
+        literals = {name: text for name, text in self.literals.items() if name in names}
+        found = [*self._with(literals), *self._behind_all(late)]
+        return [*_imports_for({**literals, **late}.values(), found), *found]
+
+    def _names(self) -> frozenset[str]:
+        return self.wanted.union(*(each.reads for each in self.chosen))
+
+    def _goes_on(self) -> bool:
+        """One more round; False if it has brought nothing new."""
+        momentary = {name for name in self.literals if self.evidence.is_momentary(name)}
+        self.chosen = self.module.needed(
+            self.wanted, self.evidence.is_pipeline, self.literals.keys() - momentary, self.running
         )
-    return text
+        names = self._names()
+        found, others = self._settled(names - self.literals.keys())
+        # What still runs in a step changes it there: then the value before that is needed.
+        changing = [
+            each
+            for each in self.chosen
+            if not each.binds & names or each.binds & names - found.keys()
+        ]
+        others |= self.literals.keys() & self._changed_by(changing)
+        others |= found.keys() & self.running
+        if found.keys() <= others <= self.running:
+            others = self._read_before_a_change()
+            if not others:
+                return False
+        literals = {**self.literals, **found}
+        self.literals = {name: text for name, text in literals.items() if name not in others}
+        self.running |= others
+        return True
 
+    def _changed_by(self, statements: Iterable[Statement]) -> frozenset[str]:
+        return union(changed_by(each.nodes, self.module.effects) for each in statements)
 
-def _read_before_a_change(
-    module: ModuleSource,
-    literals: Collection[str],
-    chosen: Collection[Statement],
-    is_pipeline: Callable[[object], bool],
-) -> set[str]:
-    """The names that were something else when a statement that runs in a step read them."""
-    places = {each: place for place, each in enumerate(module.statements)}
-    changing = [
-        _changes(module, each, is_pipeline, module.likely_effects) | each.binds
-        for each in module.statements
-    ]
-    at_any_time = _all(global_names(each.nodes) for each in module.statements)
-    found = set()
-    for each in chosen:
-        if each.is_import or each.binds & {*literals}:
-            continue
-        for name in _read_at_once(module, each).intersection(literals):
-            place = places[each]
-            is_changed_before = sum(name in names for names in changing[:place]) > 1
-            if (
-                name in at_any_time
-                or any(name in names for names in changing[place + 1 :])
-                or (not is_changed_before and not _is_said(module, name))
+    # -- what becomes of each variable ------------------------------------------------------
+
+    def _settled(self, names: Collection[str]) -> tuple[dict[str, str], set[str]]:
+        """The names that become literals, and those of which all changes have to go along."""
+        given = given_by(self.chosen, self.module)
+        left_out = union(
+            self.evidence.changes(each, self.module.effects)
+            for each in self.module.statements
+            if each not in self.chosen
+        )
+        found: dict[str, str] = {}
+        others: set[str] = set()
+        for name in sorted(self.module.names.keys() & names):
+            own, value = self.evidence.own(name), self.module.names[name]
+            if any(each.is_import for each in own):
+                if self._is_rebound_import(name, own):
+                    found[name] = self._literal_of_import(name, own)
+                continue
+            text = self._literal(name)
+            if text is None:
+                others |= {name} if own else set()
+            elif _is_alias(own, value, self.module.names):
+                continue
+            elif name in given and literal(given[name], self.module) == text:
+                continue  # the statements say it as it is
+            elif (
+                not own
+                or name in given
+                or not is_fixed(value)  # whoever holds it may have changed it
+                or (name in left_out and name in self.evidence.rebound)
+                or self.evidence.is_momentary(name)
+                or self._depends(own)
             ):
-                found.add(name)
-    return found
+                found[name] = text
+        return found, others
 
+    def _literal(self, name: str) -> str | None:
+        """The value of a variable as a literal; None where none says it, or where none should.
 
-def _is_said(module: ModuleSource, name: str) -> bool:
-    """Whether the statements of a variable give the value that it has now."""
-    given = _given_by(module, _own(module, name))
-    return name not in given or literal(given[name], module) == literal(module.names[name], module)
+        What the environment holds may be a secret, and is that of the step's machine.  What comes
+        with ``import *`` is bound by no statement that could be seen.
+        """
+        own = self.evidence.own(name)
+        is_bound = bool(own) or name in self.evidence.rebound
+        if any(each.defines(name) for each in own) or self.evidence.is_of_the_environment(name):
+            return None
+        if not is_bound and (name.startswith("__") or any(map(_has_star, self.module.statements))):
+            return None
+        return literal(self.module.names[name], self.module)
 
+    def _is_rebound_import(self, name: str, own: Iterable[Statement]) -> bool:
+        value = self.module.names[name]
+        return name in self.evidence.rebound and not any(
+            imported(each, name, self.module) is value for each in own
+        )
 
-def _read_at_once(module: ModuleSource, statement: Statement) -> frozenset[str]:
-    read = {
-        each.id
-        for each in executed(statement.nodes)
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)
-    }
-    called = {
-        each.func.id
-        for each in executed(statement.nodes)
-        if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)
-    }
-    return frozenset(read | _reached(module, called))
+    def _literal_of_import(self, name: str, own: Sequence[Statement]) -> str:
+        text = literal(self.module.names[name], self.module)
+        if text is None:
+            raise UsageError(
+                f"{shown(self.module.file)}:{own[0].line}: '{name}', which a step uses, is "
+                f"imported here, and bound later to something of which {self._why(name)}",
+                hint=_HINT,
+            )
+        return text
 
+    def _depends(self, own: Sequence[Statement]) -> bool:
+        """Whether a kernel would give something else: of the command line, or by a literal."""
+        literals = self.literals.keys()
+        return (
+            any(self.evidence.reached(each.reads) & literals for each in own)
+            or reads_command_line(self.evidence.carried_out(own))
+            or bool(self._changed_by(own) & literals)
+        )
 
-def _changes(
-    module: ModuleSource,
-    statement: Statement,
-    is_pipeline: Callable[[object], bool],
-    effects: Effects,
-) -> frozenset[str]:
-    """What a statement that is in no step has changed here, the body of a pipeline included."""
-    changed = changed_by(statement.nodes, effects)
-    if statement.is_for_scripts:
-        changed |= statement.binds
-    for name in statement.binds:
-        if is_pipeline(module.names.get(name)):
-            changed |= effects.changed.get(name, frozenset())
-    return changed
+    def _read_before_a_change(self) -> set[str]:
+        """The literals that were something else when a statement that runs in a step read them."""
+        statements = self.module.statements
+        places = {each: place for place, each in enumerate(statements)}
+        changing = [
+            self.evidence.changes(each, self.module.likely_effects) | each.binds
+            for each in statements
+        ]
+        found = set()
+        for each in self.chosen:
+            if each.is_import or not each.binds.isdisjoint(self.literals):
+                continue
+            place = places[each]
+            for name in self.evidence.read_at_once(each) & self.literals.keys():
+                if (
+                    name in self.evidence.bound_at_any_time
+                    or any(name in names for names in changing[place + 1 :])
+                    or (sum(name in n for n in changing[:place]) == 1 and not self._is_said(name))
+                ):
+                    found.add(name)
+        return found
 
+    def _is_said(self, name: str) -> bool:
+        """Whether the statements of a variable give its value, as far as one can tell."""
+        given = given_by(self.evidence.own(name), self.module)
+        text = literal(self.module.names[name], self.module)
+        return name not in given or literal(given[name], self.module) == text
 
-def _depends(module: ModuleSource, own: Iterable[Statement], literals: Collection[str]) -> bool:
-    """Whether code in a kernel would give something else: of the command line, or too late."""
-    return any(
-        _reached(module, each.reads).intersection(literals)
-        or reads_command_line(_carried_out(module, each))
-        for each in own
-    )
+    # -- what steps do not run ---------------------------------------------------------------
 
+    def _changed_elsewhere(self, running: Collection[str]) -> dict[str, str]:
+        """The literals of what its statements alone do not give, because others have changed it.
 
-def _all_carried_out(module: ModuleSource, statements: Iterable[Statement]) -> list[ast.stmt]:
-    return [node for each in statements for node in _carried_out(module, each)]
+        Raises UsageError for what only the script itself changes, and no literal can say.
+        """
+        imports = union(each.binds for each in self.chosen if each.is_import)
+        imports -= {name for name in imports if _is_of_python(self.module.names.get(name))}
+        found: dict[str, str] = {}
+        for name in sorted(running):
+            text = self._literal(name)
+            if text is not None and is_fixed(self.module.names[name]):
+                found |= {} if self._is_said(name) else {name: text}
+        for each in self.module.statements:
+            if each in self.chosen:
+                continue
+            sure = self.evidence.changes(each, self.module.sure_effects)
+            likely = self.evidence.changes(each, self.module.likely_effects)
+            for name in sorted((sure | likely).intersection({*running, *imports})):
+                text = None if name in imports else self._literal(name)
+                if text is not None:
+                    found[name] = text
+                elif name in sure or isinstance(self.module.names.get(name), _CONTAINERS):
+                    raise UsageError(
+                        f"{shown(self.module.file)}:{each.line}: '{name}', which a step uses, is "
+                        f"changed here, where only the script itself runs, and {self._why(name)}",
+                        hint=_HINT,
+                    )
+        return found
 
+    def _why(self, name: str) -> str:
+        value = self.module.names.get(name)
+        if self.evidence.is_of_the_environment(name):
+            return "what the environment holds is written into no notebook"
+        kind = type(value).__name__
+        if isinstance(value, (str, bytes, int)):
+            return f"what it is now is too long for a literal (of type {kind})"
+        return f"no literal can say what it is now (of type {kind})"
 
-def _carried_out(module: ModuleSource, statement: Statement) -> list[ast.stmt]:
-    """The nodes of a statement and of the functions that it calls."""
-    calls = [each for node in statement.nodes for each in ast.walk(node)]
-    called = {
-        each.func.id
-        for each in calls
-        if isinstance(each, ast.Call) and isinstance(each.func, ast.Name)
-    }
-    helpers = _helpers(module, _reached(module, called))
-    return [node for each in [statement, *helpers] for node in each.nodes]
+    def _refuse_command_lines(self) -> None:
+        """Raise UsageError for what a step would read from a command line that it has not."""
+        for each in self.chosen:
+            parses = reads_command_line(self.evidence.carried_out([each]), parsing_only=True)
+            if not parses or any(each.defines(bound) for bound in each.binds):
+                continue
+            for name in sorted(each.binds & self._names() & self.running):
+                raise UsageError(
+                    f"{shown(self.module.file)}:{each.line}: '{name}', which a step uses, comes "
+                    f"from the command line, which steps do not have, and {self._why(name)}",
+                    hint=_HINT,
+                )
 
+    # -- where the literals stand ------------------------------------------------------------
 
-def _helpers(module: ModuleSource, names: Collection[str]) -> list[Statement]:
-    return [each for each in module.statements if each.is_definition and each.binds & {*names}]
+    def _with(self, literals: Mapping[str, str]) -> list[Statement]:
+        """The chosen statements, with literals where the variables were bound."""
+        added: dict[Statement | None, list[Statement]] = {}
+        for name, text in literals.items():
+            places: list[Statement | None] = [
+                each
+                for each in self.module.statements
+                if name in each.binds or name in global_names(each.nodes)
+            ]
+            kept = [each for each in places if each in self.chosen and name in each.binds]
+            place = [*kept[-1:], *places, None][0]
+            line = place.line if place is not None else 1
+            added.setdefault(place, []).append(_made(binding(name, text), line))
+        found = added.get(None, [])
+        for each in self.module.statements:
+            found += [each] if each in self.chosen else []
+            found += added.get(each, [])
+        return found
 
-
-def _reached(module: ModuleSource, names: Collection[str]) -> set[str]:
-    """The names, and those that the functions among them read, and theirs."""
-    found = set(names)
-    while True:
-        more = {name for each in _helpers(module, found) for name in each.reads}
-        if more <= found:
-            return found
-        found |= more
+    def _behind_all(self, literals: Mapping[str, str]) -> list[Statement]:
+        line = self.module.statements[-1].line if self.module.statements else 1
+        return [_made(binding(name, text), line) for name, text in literals.items()]
 
 
 def _is_alias(own: Sequence[Statement], value: object, names: Mapping[str, object]) -> bool:
     """Whether ``b = a`` still holds: a change of the one is to be seen in the other."""
     match own:
         case [Statement(nodes=(ast.Assign(targets=[ast.Name()], value=ast.Name(id=other)),))]:
-            return names.get(other) is value and not isinstance(value, _FIXED)
+            return names.get(other) is value and not is_fixed(value)
     return False
 
 
-def _given_by(module: ModuleSource, chosen: Iterable[Statement]) -> dict[str, object]:
-    """The values that statements give which use nothing but literals and each other.
-
-    They are executed here, with a few functions of Python's own that ask nobody.
-    """
-    values: dict[str, object] = {"__builtins__": _SIMPLE_CALLS}
-    simple = _SIMPLE_CALLS.keys() - module.names.keys()
-    for each in chosen:
-        touched = each.binds | each.sets_up
-        if not _is_plain(each, values.keys() | simple):
-            for name in touched:
-                values.pop(name, None)
-            continue
-        try:
-            bare = ast.Module([_bare(node) for node in each.nodes], [])
-            exec(compile(bare, "<constants>", "exec"), values)
-        except Exception:  # noqa: BLE001 - whatever it raises, it gives nothing
-            for name in touched:
-                values.pop(name, None)
-    del values["__builtins__"]
-    return values
-
-
-def _is_plain(statement: Statement, known: Collection[str]) -> bool:
-    kinds = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
-    if not all(isinstance(node, kinds) for node in statement.nodes):
-        return False
-    nodes = [inner for node in statement.nodes for inner in ast.walk(_bare(node))]
-    bound = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    reads = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-    return reads <= {*known, *bound} and not any(isinstance(each, _UNKNOWN) for each in nodes)
-
-
-def _bare(node: ast.stmt) -> ast.stmt:
-    """Without a type hint, which gives no value."""
-    if isinstance(node, ast.AnnAssign) and node.value is not None:
-        return ast.copy_location(ast.Assign([node.target], node.value), node)
-    return node
-
-
-def _with_literals(
-    module: ModuleSource, chosen: Sequence[Statement], literals: Mapping[str, str]
-) -> list[Statement]:
-    """``chosen`` with the literals where the variables were bound first."""
-    added: dict[Statement, list[Statement]] = {}
-    for name, text in literals.items():
-        places = [
-            each
-            for each in module.statements
-            if name in each.binds or name in global_names(each.nodes)
-        ]
-        kept = [each for each in places if each in chosen and name in each.binds]
-        place = kept[-1] if kept else places[0]
-        added.setdefault(place, []).append(_made(binding(name, text), place.line))
-    found = []
-    for each in module.statements:
-        found += [each] if each in chosen else []
-        found += added.get(each, [])
-    return found
-
-
-def _imports_for(literals: Mapping[str, str], statements: Sequence[Statement]) -> list[Statement]:
-    return [
-        _made(f"import {name}", 1)
-        for name, called in {"argparse": "argparse.Namespace(", "pathlib": "pathlib.Path("}.items()
-        if any(called in text for text in literals.values())
-        and not any(name in each.binds for each in statements)
-    ]
-
-
-def _made(text: str, line: int) -> Statement:
-    return Statement(text, line, tuple(ast.parse(text).body))
-
-
-def _changed_elsewhere(
-    module: ModuleSource,
-    running: Collection[str],
-    chosen: Collection[Statement],
-    is_pipeline: Callable[[object], bool],
-) -> dict[str, str]:
-    """The literals of what its statements alone do not give, because others have changed it.
-
-    Raises UsageError for what only the script itself changes, and no literal can say.
-    """
-    imports = _all(each.binds for each in chosen if each.is_import)
-    imports -= {name for name in imports if _is_of_python(module.names.get(name))}
-    found: dict[str, str] = {}
-    for name in running:
-        text = _literal(module, name, _own(module, name))
-        if text is not None and isinstance(module.names[name], _FIXED):
-            found |= {} if _is_said(module, name) else {name: text}
-    for each in module.statements:
-        if each in chosen:
-            continue
-        sure = _changes(module, each, is_pipeline, module.sure_effects)
-        likely = _changes(module, each, is_pipeline, module.likely_effects)
-        for name in sorted((sure | likely).intersection({*running, *imports})):
-            text = None if name in imports else _literal(module, name, _own(module, name))
-            if text is not None:
-                found[name] = text
-            elif name in sure or isinstance(module.names.get(name), _CONTAINERS):
-                kind = type(module.names.get(name)).__name__
-                raise UsageError(
-                    f"{shown(module.file)}:{each.line}: '{name}', which a step uses, is changed "
-                    f"here, where only the script itself runs, and no literal can say what it is "
-                    f"now (of type {kind})",
-                    hint=_HINT,
-                )
-    return found
+def _has_star(statement: Statement) -> bool:
+    return any(
+        isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in statement.nodes
+    )
 
 
 def _is_of_python(thing: object) -> bool:
@@ -404,22 +296,20 @@ def _is_of_python(thing: object) -> bool:
     return isinstance(thing, ModuleType) and thing.__name__ in sys.stdlib_module_names
 
 
-def _late(module: ModuleSource, literals: Mapping[str, str]) -> list[Statement]:
-    line = module.statements[-1].line if module.statements else 1
-    return [_made(binding(name, text), line) for name, text in literals.items()]
+def _imports_for(texts: Iterable[str], statements: Sequence[Statement]) -> list[Statement]:
+    """The imports that literals need, where they do not stand above them already."""
+    needed = sorted(union(map(modules_of, texts)))
+    return [
+        _made(f"import {name}", 1)
+        for name in needed
+        if not any(name in each.binds for each in _above(f"{name}.", statements))
+    ]
 
 
-def _refuse_command_lines(
-    module: ModuleSource, names: Collection[str], chosen: Iterable[Statement]
-) -> None:
-    """Raise UsageError for what a step would read from a command line that it has not."""
-    for each in chosen:
-        parses = reads_command_line(_carried_out(module, each), parsing_only=True)
-        for name in sorted(each.binds.intersection(names)):
-            if parses and not any(each.defines(bound) for bound in each.binds):
-                raise UsageError(
-                    f"{shown(module.file)}:{each.line}: '{name}', which a step uses, comes from "
-                    f"the command line, which steps do not have, and no literal can say it "
-                    f"(of type {type(module.names[name]).__name__})",
-                    hint=_HINT,
-                )
+def _above(text: str, statements: Sequence[Statement]) -> Sequence[Statement]:
+    places = (place for place, each in enumerate(statements) if text in each.text)
+    return statements[: next(places, len(statements))]
+
+
+def _made(text: str, line: int) -> Statement:
+    return Statement(text, line, tuple(ast.parse(text).body))

@@ -32,6 +32,7 @@ from kale_pm.sdk.refusals import (
     check_body,
     check_function,
     check_name,
+    check_registry,
     refuse_artifact,
     with_artifact,
 )
@@ -56,7 +57,7 @@ class StepFunction(Generic[_Parameters, _Result]):
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.title: str = function.__name__ if name is None else name
+        self.title: str = name or function.__name__
         self.words = words
         self.artifacts: tuple[Artifact, ...] = getattr(function, _ARTIFACTS, ())
 
@@ -110,16 +111,12 @@ class StepFunction(Generic[_Parameters, _Result]):
 
     def check(self) -> None:
         """Raise UsageError if this cannot be a step, whatever it is called with."""
-        if not isinstance(self.title, str) or not self.title.strip():
-            raise UsageError(
-                f"{self.source.place}: the step's name is {self.title!r}",
-                hint='give it a text: @step(name="train")',
-            )
         if inspect.isgeneratorfunction(inspect.unwrap(self.function)):
             raise UsageError(
                 f"{self._where} is a generator: its values exist one at a time, in one process",
                 hint="return them as a list",
             )
+        check_registry(self._where, self.function)
         _ = self.tags
 
 
@@ -131,7 +128,7 @@ class PipelineFunction:
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.title: str = function.__name__ if name is None else name
+        self.title: str = name or function.__name__
         self.settings = dict(settings)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

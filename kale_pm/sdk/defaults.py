@@ -11,8 +11,10 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kale_pm.errors import UsageError
+from kale_pm.sdk.changes import root
 from kale_pm.sdk.expressions import LONGEST, NotPlain, expression
-from kale_pm.sdk.functions import FunctionSource
+from kale_pm.sdk.functions import FunctionSource, meant
 from kale_pm.sdk.tracing import values_in
 
 
@@ -23,7 +25,8 @@ def settled_defaults(
 
     Left out is what the source says as well: literals, names at the top of a module that still
     have that value, what the environment holds (it may be a secret, and is that of the step's
-    machine), and what no code can say.
+    machine), and what a call made that no code can say.  Raises UsageError for a name that means
+    something else now, where no code can say what it meant.
     """
     return tuple(_settled(inspect.unwrap(function), source)) if source.computed_defaults else ()
 
@@ -33,13 +36,26 @@ def _settled(function: Callable[..., Any], source: FunctionSource) -> Iterator[t
     is_at_the_top = source.node.col_offset == 0
     for name, node in source.computed_defaults.items():
         value = parameters[name].default
-        if is_at_the_top and isinstance(node, ast.Name) and node.id in function.__globals__:
-            still_means_it = function.__globals__[node.id] is value
-        else:
-            still_means_it = _reads_the_environment(node)
-        code = None if still_means_it else _code(value)
+        names = function.__globals__ if is_at_the_top else {}
+        if _is_same(meant(node, names), value) or _reads_the_environment(node):
+            continue
+        code = _code(value)
         if code is not None:
             yield name, code
+        elif isinstance(node, (ast.Name, ast.Attribute)) and root(node) in names:
+            raise UsageError(
+                f"{source.place}: the default of '{name}' was {ast.unparse(node)} as it was then, "
+                f"which is something else now, and no code can say it (of type "
+                f"{type(value).__name__})",
+                hint="give the two different names, or make it inside of the step",
+            )
+
+
+def _is_same(now: object, then: object) -> bool:
+    try:
+        return now is then or (type(now) is type(then) and bool(now == then))
+    except Exception:  # noqa: BLE001 - whatever their classes raise, as arrays do
+        return False
 
 
 def _reads_the_environment(node: ast.expr) -> bool:

@@ -6,12 +6,26 @@ import argparse
 import ast
 import pathlib
 import sys
+from collections.abc import Callable
 from keyword import iskeyword
 
 from kale_pm.sdk.expressions import WIDTH, NotPlain, call, expression
 from kale_pm.sdk.modules import ModuleSource
 
 LARGEST = 10_000  # characters
+_FIXED = (str, bytes, int, float, complex, tuple, frozenset, range, type(None), pathlib.PurePath)
+_WORDS = ("complex", "float", "frozenset", "range", "set")
+_CALLS = {
+    ("argparse", "Namespace"),
+    ("datetime", "date"),
+    ("datetime", "datetime"),
+    ("datetime", "time"),
+    ("datetime", "timedelta"),
+    ("decimal", "Decimal"),
+    ("fractions", "Fraction"),
+    ("pathlib", type(pathlib.Path()).__name__),
+    ("uuid", "UUID"),
+}
 _NOTE = "as it was when the pipeline was called"
 
 
@@ -19,14 +33,7 @@ def literal(value: object, module: ModuleSource) -> str | None:
     """The code of a value; None where none can say it, or where it is too long."""
 
     def named(thing: object) -> str | None:
-        if type(thing) is type(pathlib.Path()) and _is_free("pathlib", module):
-            return f"pathlib.Path({str(thing)!r})"
-        if type(thing) is argparse.Namespace and _is_free("argparse", module):
-            words = vars(thing)
-            if all(name.isidentifier() and not iskeyword(name) for name in words):
-                pairs = (f"{name}={expression(entry, named)}" for name, entry in words.items())
-                return f"argparse.Namespace({', '.join(pairs)})"
-        return None
+        return _call_of(thing, module, named)
 
     if not _is_small(value):
         return None
@@ -34,7 +41,46 @@ def literal(value: object, module: ModuleSource) -> str | None:
         text = expression(value, named)
     except (NotPlain, RecursionError, ValueError):  # ValueError: an integer of many digits
         return None
+    if any(name in module.names and f"{name}(" in text for name in _WORDS):
+        return None  # it means something else there
     return text if 0 < len(text) <= LARGEST else None
+
+
+def is_fixed(value: object) -> bool:
+    """Whether nobody who holds the value can change it."""
+    kind = (type(value).__module__, type(value).__name__)
+    return isinstance(value, _FIXED) or (kind in _CALLS and kind[0] != "argparse")
+
+
+def modules_of(text: str) -> frozenset[str]:
+    """The modules that a literal needs."""
+    nodes = ast.walk(ast.parse(text, mode="eval"))
+    owners = (each.value for each in nodes if isinstance(each, ast.Attribute))
+    return frozenset(each.id for each in owners if isinstance(each, ast.Name))
+
+
+def _call_of(
+    thing: object, module: ModuleSource, named: Callable[[object], str | None]
+) -> str | None:
+    """The call that makes an object of Python's own again; None of what is none of these."""
+    kind = type(thing)
+    if kind in (complex, range) or thing is ...:
+        return "..." if thing is ... else repr(thing)
+    owner = "pathlib" if isinstance(thing, pathlib.PurePath) else kind.__module__
+    if (owner, kind.__name__) not in _CALLS or not _is_free(owner, module):
+        return None
+    if isinstance(thing, pathlib.PurePath):
+        return f"pathlib.Path({str(thing)!r})"
+    if isinstance(thing, argparse.Namespace):
+        words = vars(thing)
+        if not all(name.isidentifier() and not iskeyword(name) for name in words):
+            return None
+        pairs = (f"{name}={expression(entry, named)}" for name, entry in words.items())
+        return f"argparse.Namespace({', '.join(pairs)})"
+    if getattr(thing, "tzinfo", None) is not None:
+        return None
+    text = repr(thing)
+    return text if text.startswith(f"{owner}.") else f"{owner}.{text}"
 
 
 def _is_small(value: object) -> bool:
@@ -53,7 +99,7 @@ def _is_small(value: object) -> bool:
 
 
 def _is_free(name: str, module: ModuleSource) -> bool:
-    return module.names.get(name, sys.modules[name]) is sys.modules[name]
+    return module.names.get(name, sys.modules.get(name)) is sys.modules.get(name)
 
 
 def binding(name: str, text: str) -> str:

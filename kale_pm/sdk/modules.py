@@ -22,10 +22,11 @@ from kale_pm.sdk.changes import (
     effects_of,
     root,
 )
-from kale_pm.sdk.functions import FunctionSource, shown, tree_of
+from kale_pm.sdk.functions import FunctionSource, meant, shown, tree_of
 from kale_pm.sdk.texts import bound_names, global_reads
 
 SDK = "kale_pm.sdk"
+_COMPOUND = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,15 @@ class Statement:
             isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) for node in self.nodes
         )
 
+    @property
+    def is_compound(self) -> bool:
+        """Whether it holds other statements that run at once."""
+        return any(isinstance(node, _COMPOUND) for node in self.nodes)
+
+
+def _is_of_the_sdk(thing: object) -> bool:
+    return str(getattr(thing, "__module__", "")).startswith(f"{SDK}.")
+
 
 def _set_up_by(nodes: Iterable[ast.stmt]) -> Iterator[str]:
     for node in nodes:
@@ -94,7 +104,7 @@ def _set_up_by(nodes: Iterable[ast.stmt]) -> Iterator[str]:
                 yield root(target)
             case ast.AugAssign(target=ast.Attribute() | ast.Subscript() as target):
                 yield root(target)
-            case ast.If() | ast.For() | ast.While() | ast.With() | ast.Try():
+            case _ if isinstance(node, _COMPOUND):
                 inner = (each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt))
                 yield from _set_up_by(inner)
 
@@ -145,7 +155,7 @@ class ModuleSource:
         change one of ``changing``.  What only binds ``settled`` is left out, and so is what
         drives the pipelines of the module: it runs here, not in a step.
         """
-        drivers = self._drivers(is_pipeline)
+        drivers, here = self._drivers(is_pipeline), self.only_here(is_pipeline)
         imports = frozenset().union(*(each.binds for each in self.statements if each.is_import))
         # What calls print sets nothing up, whatever a step prints.
         python_s_own = set(dir(builtins)).difference(*(each.binds for each in self.statements))
@@ -156,7 +166,7 @@ class ModuleSource:
                 each
                 for each in self.statements
                 if each not in chosen
-                and not each.is_for_scripts
+                and each not in here
                 and (
                     each.always_runs
                     or each.binds & names.difference(settled)
@@ -174,6 +184,24 @@ class ModuleSource:
                 return [each for each in self.statements if each in chosen]
             chosen |= new
             names |= frozenset().union(*(each.reads for each in new))
+
+    def only_here(self, is_pipeline: Callable[[object], bool]) -> frozenset[Statement]:
+        """The statements that no step runs: they run pipelines, or make steps in a loop."""
+        drivers = self._drivers(is_pipeline)
+        return frozenset(
+            each
+            for each in self.statements
+            if each.is_for_scripts
+            or (each.is_compound and (each.reads & drivers or self._makes_steps(each)))
+        )
+
+    def _makes_steps(self, statement: Statement) -> bool:
+        return any(
+            isinstance(each, ast.FunctionDef)
+            and any(_is_of_the_sdk(meant(d, dict(self.names))) for d in each.decorator_list)
+            for node in statement.nodes
+            for each in ast.walk(node)
+        )
 
     def _set_up_by(self, statement: Statement) -> frozenset[str]:
         """What a statement sets up, itself or by a function of the module that it calls."""

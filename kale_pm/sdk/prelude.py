@@ -7,6 +7,7 @@ things, the code of the later one goes into a function of its own, where its nam
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -20,7 +21,15 @@ from kale_pm.sdk.modules import (
     definition_text,
     import_text,
 )
-from kale_pm.sdk.texts import bound_names, global_reads, indented, with_absolute_imports
+from kale_pm.sdk.texts import (
+    bound_names,
+    code_reads,
+    global_reads,
+    indented,
+    with_absolute_imports,
+)
+
+_BUILTINS = frozenset(dir(builtins))
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ def prelude_of(
 ) -> Prelude:
     """The prelude of steps that use all this; ``taken`` are the pipeline's parameters.
 
-    Raises UsageError where a parameter has the name of something that a step uses.
+    Raises UsageError where a parameter has the name of something that a step uses, a builtin too.
     """
     pieces: list[Piece] = []
     texts: dict[str, str] = {}
@@ -87,6 +96,7 @@ def prelude_of(
                 f"({shown(use.module.file)})",
                 hint="rename one of them",
             )
+        _refuse_hiding(use, found, taken & _BUILTINS)
         different = {name for name, text in bound.items() if texts.get(name, text) != text}
         if different:
             _refuse_enclosing(use, found, {name: owners[name].file for name in sorted(different)})
@@ -132,6 +142,23 @@ def _pieces(use: Use, ours: Sequence[object], is_pipeline: Callable[[object], bo
         text = f'__file__ = "{shown(module.file)}"'
         found.insert(0, Piece("functions", text, module.file, ()))
     return found
+
+
+def _refuse_hiding(use: Use, pieces: Iterable[Piece], taken: frozenset[str]) -> None:
+    """Raise UsageError where the module uses builtins that parameters of these names would hide."""
+    if not taken:
+        return
+    readers = [
+        (f"line {piece.marks[0][1]}" if piece.marks else "the top", piece.text) for piece in pieces
+    ]
+    readers += [(f"'{step}'", text) for step, texts in use.steps.items() for text in texts]
+    for reader, text in readers:
+        for name in sorted(taken & code_reads(text)):
+            raise UsageError(
+                f"the pipeline's parameter '{name}' has the name of a builtin of Python's that "
+                f"{reader} of {shown(use.module.file)} uses",
+                hint="rename the parameter",
+            )
 
 
 def _refuse_pipelines(

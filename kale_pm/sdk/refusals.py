@@ -18,6 +18,11 @@ def check_name(decorator: str, name: object, more: tuple[object, ...]) -> None:
             f"{place()}: @{decorator} takes a text, its name, and all else by name",
             hint=f'write @{decorator}(name="...", option=value), and the function below it',
         )
+    if name is not None and not name.strip():
+        raise UsageError(
+            f"{place()}: the {decorator}'s name is {name!r}",
+            hint=f'give it a text: @{decorator}(name="..."), or leave it out',
+        )
 
 
 def check_function(decorator: str, function: object, made: str | None = None) -> None:
@@ -63,6 +68,15 @@ def check_body(pipeline: str, function: Callable[..., object]) -> None:
                 f"the pipeline '{pipeline}' is of the wrong kind: {kind}, not function",
                 hint="write an ordinary function that calls the steps",
             )
+
+
+def check_registry(where: str, function: Callable[..., object]) -> None:
+    """Raise UsageError where ``functools.singledispatch`` knows more than the function itself."""
+    if len(getattr(function, "registry", ())) > 1:
+        raise UsageError(
+            f"{where}: other functions were registered with it, and they would not go along",
+            hint="write a step that calls such a function, which stands at the top of the script",
+        )
 
 
 def refuse_artifact(which: str) -> NoReturn:

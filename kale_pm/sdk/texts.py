@@ -94,8 +94,13 @@ def with_other_code(source: str, codes: Mapping[ast.expr, str]) -> str:
 
 
 def global_reads(text: str) -> frozenset[str]:
-    """The names that the code looks up in its module, in its functions and classes too."""
-    names = {*_reads(symtable.symtable(text, "<cell>", "exec")), *_NAMED_IN_TEXT.findall(text)}
+    """The names that the code looks up in its module, in its functions, classes and texts too."""
+    return code_reads(text).union(_NAMED_IN_TEXT.findall(text))
+
+
+def code_reads(text: str) -> frozenset[str]:
+    """The same without those in its texts, which may as well be variables of a function."""
+    names = set(_reads(symtable.symtable(text, "<cell>", "exec")))
     if "class" in text:
         names.update(_class_reads(ast.parse(text)))
     return frozenset(names)

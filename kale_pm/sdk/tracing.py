@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from kale_pm.sdk.decorators import PipelineFunction, StepFunction
 
 
+_PLAIN = (bool, int, float, str, type(None))
+_FEW = 100  # entries of a list that is looked at for changes
+
+
 @dataclass(frozen=True)
 class ParameterValue:
     """A parameter of the pipeline; ``code`` gives its value to a step."""
@@ -48,15 +52,19 @@ class ParameterValue:
 class Call:
     """One call of a step; its ``name`` is settled when the whole pipeline is known.
 
-    ``arguments`` go by the names of the function's parameters, ``enclosing`` are the variables
-    that it takes from a function around it, as far as they had values.  ``items`` says into how
-    many values what it gives was unpacked, if it was.
+    ``arguments`` go by the names of the function's parameters; the ``positional`` and the
+    ``named`` ones are the same as they were written.  ``enclosing`` are the variables that it
+    takes from a function around it, as far as they had values.  ``items`` says into how many
+    values what it gives was unpacked, if it was.
     """
 
     step: StepFunction[..., Any]
     arguments: Mapping[str, Any]
     place: str
+    positional: Sequence[Any] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
     enclosing: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict, repr=False)
     after: list[Call] = field(default_factory=list)
     items: int | None = None
     name: str = ""
@@ -169,6 +177,19 @@ def _as_it_is_now(thing: Any) -> Any:
     return thing
 
 
+def plain_constants(function: Callable[..., Any]) -> dict[str, str]:
+    """The plain variables of a function's module as texts, which tell whether they change."""
+    return {
+        name: repr(value)
+        for name, value in inspect.unwrap(function).__globals__.items()
+        if type(value) in _PLAIN
+        or (
+            (type(value) in (list, tuple, dict, set) and len(value) <= _FEW)
+            and all(type(entry) in _PLAIN for entry in value)
+        )
+    }
+
+
 def _enclosing(function: Callable[..., Any]) -> dict[str, Any]:
     """The variables of a function around this one, as far as they have values."""
     inner = inspect.unwrap(function)
@@ -202,13 +223,14 @@ class Trace:
         try:
             list(values_in(bound.arguments))
             arguments = _as_it_is_now(dict(bound.arguments))
+            positional, named = _as_it_is_now(list(args)), _as_it_is_now(dict(kwargs))
             enclosing = _as_it_is_now(_enclosing(step.function))
         except RecursionError:
             raise UsageError(
                 f"{where}: step '{step.title}': an argument holds itself, or is nested too deeply",
                 hint="make it inside of the step",
             ) from None
-        call = Call(step, arguments, where, enclosing)
+        call = Call(step, arguments, where, positional, named, enclosing)
         self.calls.append(call)
         return Value(call)
 

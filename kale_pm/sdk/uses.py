@@ -6,12 +6,14 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from kale_pm.errors import UsageError
 from kale_pm.sdk.decorators import StepFunction
 from kale_pm.sdk.definition import Definition
+from kale_pm.sdk.evidence import Evidence
 from kale_pm.sdk.modules import ModuleSource, module_of
 from kale_pm.sdk.prelude import Use
 from kale_pm.sdk.proxies import Value
-from kale_pm.sdk.tracing import Call
+from kale_pm.sdk.tracing import Call, plain_constants
 
 
 def module_of_step(step: StepFunction[..., Any]) -> ModuleSource:
@@ -34,6 +36,7 @@ def uses_of(definition: Definition) -> tuple[list[Use], dict[int, str]]:
         enclosing = inspect.unwrap(step.function).__code__.co_freevars
         own = {source.node.name, *enclosing}
         names.setdefault(module.name, set()).update(source.reads - own)
+        _refuse_changes_between(definition.calls, step, module)
         known = texts.setdefault(module.name, {})
         known[source.node.name] = known.get(source.node.name, frozenset()) | {source.text}
     held: dict[int, str] = {}
@@ -44,6 +47,24 @@ def uses_of(definition: Definition) -> tuple[list[Use], dict[int, str]]:
             names[home.name].add(name)
     used = [Use(module, frozenset(names[name]), texts[name]) for name, module in modules.items()]
     return [use for use in used if use.names or use.steps], held
+
+
+def _refuse_changes_between(
+    calls: Sequence[Call], step: StepFunction[..., Any], module: ModuleSource
+) -> None:
+    """Raise UsageError for a variable that was something else when the step was called."""
+    now = plain_constants(step.function)
+    read = Evidence(module, lambda _: False).reached(step.source.reads)
+    for each in calls:
+        if each.step is step:
+            for name in sorted(read & each.constants.keys() & now.keys()):
+                if each.constants[name] != now[name]:
+                    raise UsageError(
+                        f"{each.place}: '{name}', which step '{step.title}' uses, is "
+                        f"{each.constants[name]} at this call, and {now[name]} after it: steps "
+                        f"share one module, as it is in the end",
+                        hint=f"give it as an argument of '{step.title}'",
+                    )
 
 
 def _things(calls: Sequence[Call]) -> list[object]:

@@ -74,6 +74,8 @@ def main(tmp_path, monkeypatch):
 def test_each_is_of_the_module_that_its_class_was_written_in(main):
     run = main.small.run()
 
+    assert "build_1" in run
+    assert "build" not in run
     assert run["build_1"] == main.steps.House(3)
     assert run.steps["build"]["build_2"] is main.steps.Color.RED
     owner = run["sell_result"]

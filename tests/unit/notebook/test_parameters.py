@@ -323,6 +323,14 @@ class TestConverting:
             with pytest.raises(ParameterError):
                 convert(parameter(type_), "null")
 
+    @pytest.mark.parametrize("type_", ["bool", "int", "float", "list", "dict"])
+    def test_how_none_is_written_is_told(self, type_: str) -> None:
+        with pytest.raises(ParameterError, match="None is written null"):
+            convert(parameter(type_, optional=True), "None")
+        with pytest.raises(ParameterError) as caught:
+            convert(parameter(type_), "None")
+        assert "null" not in caught.value.message
+
     @pytest.mark.parametrize(
         ("type_", "text"),
         [

@@ -65,6 +65,12 @@ def test_a_file_that_is_not_there(tmp_path, shown):
     assert not shown
 
 
+def test_a_folder_is_no_file(tmp_path, shown):
+    with pytest.raises(IsADirectoryError, match="'one': .* is a folder, and a file is kept"):
+        artifacts.keep("one", tmp_path)
+    assert not shown
+
+
 def test_a_large_file_is_named_and_not_even_read(tmp_path, shown, monkeypatch):
     path = tmp_path / "model.html"
     with path.open("wb") as file:

@@ -332,6 +332,7 @@ class TestOptions:
             ({"image": 5}, 'write a text, such as "python:3.12"'),
             ({"env": ["A"]}, 'write a table, such as {"MODE": "fast"}'),
             ({"env": {"A": None}}, """'A' has no text nor number; write them, such as {"MODE":"""),
+            ({"env": {"A": b"x"}}, "'A' has no text nor number"),
             ({"labels": {"team": ["a"]}}, "'team' has no text nor number"),
             ({"artifacts": ["a.svg"]}, 'write a table, such as {"chart": "chart.svg"}'),
             ({"limits": "cpu"}, 'write a table, such as {"cpu": "2"}'),

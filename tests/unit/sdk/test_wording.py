@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,9 +192,8 @@ class TestFailures:
             error = CellError(**parts)
             step = StepRecord("load", State.FAILED, error=error, notebook="load.ipynb")
             record = RunRecord("small-1", "small", "script.py", State.FAILED, {}, {"load": step}, 0)
-            (found,) = TracedRun.of(
-                Run(record, tmp_path), Marks({2: ("script.py", ((1, 12),))})
-            ).failures
+            marks = Marks({2: ("script.py", ((1, 12),))})
+            (found,) = TracedRun.of(Run(record, tmp_path), marks, pickle.loads).failures
             events = []
             hearing_of_a_script(events.append)(
                 OfTrial(1, StepFinished("load", State.FAILED, 1.0, error=error))

@@ -1,0 +1,91 @@
+"""``@artifact``: which files of a step are kept, and under which names."""
+
+from __future__ import annotations
+
+import pytest
+
+from kale_pm.errors import UsageError
+from kale_pm.sdk import artifact, pipeline, step
+
+WRAPPED = """
+import functools
+
+def loud(function):
+    @functools.wraps(function)
+    def call(*args):
+        print("calling")
+        return function(*args)
+    return call
+
+@artifact("page", "page.html")
+@loud
+@step
+def draw(n):
+    return n
+
+@pipeline
+def small(n=1):
+    draw(n)
+"""
+
+
+def test_above_a_decorator_that_stands_above_the_step(script, cells):
+    made = script(WRAPPED)
+
+    assert [each.name for each in made.small.to_pipeline().steps] == ["draw"]
+    assert "kale_pm.runtime.artifacts.keep('page', 'page.html')" in cells(made.small)[-1][1]
+
+
+def test_a_pipeline_below_a_decorator_keeps_none_either(script):
+    text = WRAPPED.replace("@step", "@pipeline").replace("\n@pipeline\ndef small", "\ndef small")
+    with pytest.raises(UsageError, match="<pipeline 'draw'> keeps no artifact"):
+        script(text)
+
+
+@pytest.mark.parametrize("decorators", ["above", "below", "around"])
+def test_two_files_of_one_name(decorators):
+    one, other = artifact("page", "one.html"), artifact("page", "other.html")
+
+    def draw():
+        return 1
+
+    with pytest.raises(UsageError) as caught:
+        match decorators:
+            case "above":
+                one(other(step(draw)))
+            case "below":
+                step(one(other(draw)))
+            case "around":
+                one(step(other(draw)))
+    assert caught.value.message.startswith("test_kept_files.py:")
+    assert "two files are kept as the artifact 'page': one.html and other.html" in (
+        caught.value.message
+    )
+    assert "a name of its own" in caught.value.hint
+
+
+def test_one_that_is_named_twice_is_kept_once():
+    page = artifact("page", "page.html")
+
+    @page
+    @page
+    @step
+    def draw():
+        return 1
+
+    assert len(draw.artifacts) == 1
+    assert draw.tags == ("artifact:page:page.html",)
+
+
+def test_with_the_option_of_the_step_too():
+    @artifact("page", "one.html")
+    @step(artifacts={"page": "other.html"})
+    def draw():
+        return 1
+
+    @pipeline
+    def small():
+        draw()
+
+    (problem,) = small.to_pipeline().problems
+    assert "two values for artifacts page" in problem.message
