@@ -13,6 +13,7 @@ from typing import Any
 from kale_pm.errors import UsageError
 from kale_pm.sdk.expressions import LONGEST, NotPlain, expression, not_plain
 from kale_pm.sdk.functions import shown
+from kale_pm.sdk.proxies import Value
 from kale_pm.sdk.tracing import Call
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -70,8 +71,12 @@ def _as_given(each: Call, named: Naming) -> list[str]:
     ]
 
 
-def enclosing_variables(each: Call) -> dict[str, str]:
+def enclosing_variables(each: Call, named: Naming) -> dict[str, str]:
     """Variables of a function around the step's function, which the step has to have by value."""
+
+    def passed(thing: object) -> str | None:
+        return named(thing) if isinstance(thing, Value) else None
+
     function = inspect.unwrap(each.step.function)
     source = each.step.source
     found = {}
@@ -80,7 +85,7 @@ def enclosing_variables(each: Call) -> dict[str, str]:
         if name not in each.enclosing:
             raise UsageError(f"{source.place}: {what} has no value yet", hint="set it first")
         try:
-            text = expression(each.enclosing[name], lambda _: None)
+            text = expression(each.enclosing[name], passed)
         except NotPlain as error:
             kind = type(error.args[0]).__name__
             raise UsageError(

@@ -132,7 +132,7 @@ def _apart(each: Call, around: Surroundings, free: _Free) -> list[Draft]:
     source = each.step.source
     body = body_of(free.text)
     first = _first_line(source)
-    known = {**enclosing_variables(each), **parameter_values(each, around.code_of)}
+    known = {**enclosing_variables(each, around.code_of), **parameter_values(each, around.code_of)}
     named = {free.renamed.get(name, name): value for name, value in known.items()}
     binding = [f"{name} = {value}" for name, value in named.items() if name != value]
     cells = [_at_the_top_of(source, "\n".join(binding))] if binding else []
@@ -161,6 +161,7 @@ def _outputs(each: Call, links: Links, body: Body) -> Iterator[str]:
         for name, text in zip(items, given, strict=True):
             if name != text:
                 yield f"{name} = {text}"
+        yield from _unpacking(each, links)
         return
     if whole is None and items is None:
         # Nothing is given, but what stands behind return may do something.
@@ -175,6 +176,13 @@ def _outputs(each: Call, links: Links, body: Body) -> Iterator[str]:
         text = whole
     if items is not None:
         yield f"{_targets(items)} = {text}"
+        yield from _unpacking(each, links)
+
+
+def _unpacking(each: Call, links: Links) -> Iterator[str]:
+    """The values that were unpacked in turn: here, where each of them is there to be counted."""
+    for names, value in links.unpacked(each):
+        yield f"{_targets(names)} = {value}"
 
 
 def _targets(items: Sequence[str]) -> str:
@@ -188,7 +196,7 @@ def _whole(each: Call, around: Surroundings, reason: str) -> list[Draft]:
     source, links = each.step.source, around.links
     name = source.node.name
     cells = []
-    enclosing = [f"{key} = {value}" for key, value in enclosing_variables(each).items()]
+    enclosing = [f"{key} = {value}" for key, value in enclosing_variables(each, around.code_of).items()]
     if around.home:
         function = f'{around.home}()["{name}"]'
     elif around.texts.get(name) == source.written:
@@ -207,6 +215,7 @@ def _whole(each: Call, around: Surroundings, reason: str) -> list[Draft]:
         lines = [f"{_targets(items)} = {made}"]
     else:
         lines = [made]
+    lines += _unpacking(each, links)
     return [*cells, Draft("\n".join(lines))]
 
 

@@ -252,6 +252,7 @@ def _noticing_subclasses(
         each.name
         for each in definitions
         if any(getattr(inner, "name", "") == "__init_subclass__" for inner in ast.walk(each))
+        or any(keyword.arg == "metaclass" for keyword in getattr(each, "keywords", ()))
         or known.intersection(map(root, getattr(each, "bases", ())))
     )
 

@@ -182,6 +182,8 @@ class _Choice:
         for each in self.chosen:
             if each.is_import or not each.binds.isdisjoint(self.literals):
                 continue
+            if any(_is_alias([each], self.module.names[n], self.module.names) for n in each.binds):
+                continue
             place = places[each]
             for name in self.evidence.read_at_once(each) & self.literals.keys():
                 if (
@@ -256,6 +258,7 @@ class _Choice:
     def _with(self, literals: Mapping[str, str]) -> list[Statement]:
         """The chosen statements, with literals where the variables were bound."""
         added: dict[Statement | None, list[Statement]] = {}
+        placed: dict[str, Statement | None] = {}
         for name, text in literals.items():
             places: list[Statement | None] = [
                 each
@@ -265,12 +268,20 @@ class _Choice:
             kept = [each for each in places if each in self.chosen and name in each.binds]
             place = [*kept[-1:], *places, None][0]
             line = place.line if place is not None else 1
-            added.setdefault(place, []).append(_made(binding(name, text), line))
+            same = self._same_object(name, [each for each in placed if placed[each] is place])
+            placed[name] = place
+            added.setdefault(place, []).append(_made(same or binding(name, text), line))
         found = added.get(None, [])
         for each in self.module.statements:
             found += [each] if each in self.chosen else []
             found += added.get(each, [])
         return found
+
+    def _same_object(self, name: str, others: Iterable[str]) -> str:
+        """``b = a`` where both are one list, as after ``a = b = []``; empty if there is no such."""
+        value = self.module.names[name]
+        same = [each for each in others if self.module.names[each] is value]
+        return f"{name} = {same[0]}" if same and not is_fixed(value) else ""
 
     def _behind_all(self, literals: Mapping[str, str]) -> list[Statement]:
         line = self.module.statements[-1].line if self.module.statements else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os.path
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -36,7 +37,7 @@ from kale_pm.sdk.refusals import (
     refuse_artifact,
     with_artifact,
 )
-from kale_pm.sdk.tracing import current_trace
+from kale_pm.sdk.tracing import refuse_while_tracing, trace_for
 
 if TYPE_CHECKING:
     from kale_pm.face import Pipeline, Run, Sweep
@@ -62,7 +63,7 @@ class StepFunction(Generic[_Parameters, _Result]):
         self.artifacts: tuple[Artifact, ...] = getattr(function, _ARTIFACTS, ())
 
     def __call__(self, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
-        trace = current_trace()
+        trace = trace_for(self)
         if trace is None:
             return self.function(*args, **kwargs)
         return cast(_Result, trace.call(self, args, kwargs))
@@ -75,6 +76,7 @@ class StepFunction(Generic[_Parameters, _Result]):
         """
         from kale_pm.sdk.alone import run_alone
 
+        refuse_while_tracing(f"{self!r}.run")
         return run_alone(self, args, kwargs)
 
     def __repr__(self) -> str:
@@ -104,6 +106,12 @@ class StepFunction(Generic[_Parameters, _Result]):
         kept = {each.name: each.path for each in self.artifacts}
         own = option_tags(self.words, self._where)
         return (*own, *option_tags({"artifacts": kept}, self._where))
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The paths of all that it keeps as artifacts."""
+        kept = (tag.split(":", 2)[2] for tag in self.tags if tag.startswith("artifact:"))
+        return frozenset(map(os.path.normpath, kept))
 
     @property
     def _where(self) -> str:
@@ -137,7 +145,7 @@ class PipelineFunction:
         Inside of another pipeline its steps become steps of that one.
         """
         __tracebackhide__ = True
-        trace = current_trace()
+        trace = trace_for(self)
         if trace is not None:
             with trace.inside(self):
                 return self.function(*args, **kwargs)

@@ -14,7 +14,13 @@ from kale_pm.sdk.functions import FunctionSource, function_source
 from kale_pm.sdk.modules import ModuleSource, module_of
 from kale_pm.sdk.parameters import assignments_of, codes_of
 from kale_pm.sdk.proxies import Value, refused_elsewhere
-from kale_pm.sdk.tracing import Call, ParameterValue, tracing, values_in
+from kale_pm.sdk.tracing import (
+    Call,
+    ParameterValue,
+    refuse_while_tracing,
+    tracing,
+    values_in,
+)
 
 
 @dataclass(frozen=True)
@@ -42,15 +48,17 @@ def define(
     Raises UsageError for what no pipeline can be, ParameterError for a value that does not fit.
     """
     __tracebackhide__ = True  # for IPython and pytest: an error of the body is not about this
+    refuse_while_tracing(f"what runs or compiles {function!r}")
     function.check()
     source = function_source(function.function)
     assignments = assignments_of(function, source, args, kwargs or {})
-    values = OrderedDict(
-        (name, Value(ParameterValue(name, code)))
+    parameters = [
+        ParameterValue(name, code)
         for name, code in codes_of(function, assignments, args, kwargs or {}).items()
-    )
+    ]
+    values = OrderedDict((each.name, Value(each)) for each in parameters)
     given = inspect.BoundArguments(inspect.signature(function.function), values)
-    with tracing(function) as traced:
+    with tracing(function, parameters) as traced:
         try:
             result = function.function(*given.args, **given.kwargs)
         except TypeError as error:
@@ -63,6 +71,8 @@ def define(
             f"{source.place}: the pipeline '{function.title}' calls no step",
             hint="call functions that are decorated with @step",
         )
+    results = list(values_in(result))
+    traced.check_own(results, source.place)
     return Definition(
         function.title,
         function.settings,
@@ -70,5 +80,5 @@ def define(
         module_of(inspect.unwrap(function.function), source),
         assignments,
         traced.calls,
-        list(values_in(result)),
+        results,
     )

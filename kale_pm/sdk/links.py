@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import keyword
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kale_pm.sdk.functions import FunctionSource
@@ -17,22 +17,30 @@ class Links:
     """The names by which values travel between the steps: no step uses them for anything else.
 
     ``whole`` goes by the call, ``items`` too: one name for each value that it was unpacked into.
+    ``nested`` are the names of those into which such a value was unpacked in turn, by its place.
     """
 
     whole: Mapping[Call, str] = field(default_factory=dict)
     items: Mapping[Call, tuple[str, ...]] = field(default_factory=dict)
+    nested: Mapping[Call, Mapping[tuple[int, ...], tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset([*self.whole.values(), *(n for each in self.items.values() for n in each)])
+        return frozenset(self.described)
 
     @property
     def described(self) -> dict[str, str]:
         """The names, with the values in words."""
         found = {name: each.described(()) for each, name in self.whole.items()}
         for each, names in self.items.items():
-            found |= {name: each.described((index,)) for index, name in enumerate(names)}
+            for path, inner in {(): names, **self.nested.get(each, {})}.items():
+                found |= {name: each.described((*path, i)) for i, name in enumerate(inner)}
         return found
+
+    def unpacked(self, each: Call) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What is unpacked of the values of ``each``: the names, and that of the value itself."""
+        for path, names in self.nested.get(each, {}).items():
+            yield names, _at(path, self.items[each], self.nested[each])
 
     def of(self, value: Value) -> str:
         """The code that gives the value to the step that takes it."""
@@ -41,7 +49,7 @@ class Links:
             return origin.code
         if not path:
             return self.whole[origin]
-        return self.items[origin][path[0]] + "".join(f"[{index}]" for index in path[1:])
+        return _at(path, self.items[origin], self.nested[origin])
 
 
 def links_of(calls: Sequence[Call], taken: Collection[str], used: Iterable[Value]) -> Links:
@@ -50,6 +58,7 @@ def links_of(calls: Sequence[Call], taken: Collection[str], used: Iterable[Value
     wholes = {origin for origin, path in map(origin_of, used) if not path}
     whole: dict[Call, str] = {}
     items: dict[Call, tuple[str, ...]] = {}
+    nested: dict[Call, dict[tuple[int, ...], tuple[str, ...]]] = {}
     for each in calls:
         source = each.step.source
         words = _returned_words(source)
@@ -62,10 +71,25 @@ def links_of(calls: Sequence[Call], taken: Collection[str], used: Iterable[Value
                 _free(f"{each.name}_{word or number}", known)
                 for number, word in enumerate(names, 1)
             )
+            nested[each] = {}
+            for path, number in sorted(each.nested.items(), key=lambda entry: len(entry[0])):
+                inner = _at(path, items[each], nested[each])
+                nested[each][path] = tuple(
+                    _free(f"{inner}_{place}", known) for place in range(1, number + 1)
+                )
         if each in wholes or (count is None and not source.gives_nothing):
             word = _single_word(source)
             whole[each] = _free(f"{each.name}_{word or 'result'}", known)
-    return Links(whole, items)
+    return Links(whole, items, nested)
+
+
+def _at(
+    path: tuple[int, ...],
+    items: Sequence[str],
+    nested: Mapping[tuple[int, ...], Sequence[str]],
+) -> str:
+    *outer, last = path
+    return (nested[tuple(outer)] if outer else items)[last]
 
 
 def _free(name: str, taken: set[str]) -> str:

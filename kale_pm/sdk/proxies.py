@@ -85,7 +85,11 @@ class Value:
     def __delattr__(self, name: str) -> NoReturn:
         refuse(self, f"is to lose its '{name}'")
 
-    __hash__ = object.__hash__
+    def __copy__(self) -> Value:
+        return self  # of a list that holds it, too, it is the same value
+
+    def __deepcopy__(self, _: object) -> Value:
+        return self
 
 
 def origin_of(value: Value) -> tuple[Any, tuple[int, ...]]:
@@ -105,6 +109,7 @@ _REFUSED = {
     "is used as a condition": ("bool",),
     "is asked for one of its items": ("getitem",),
     "is asked what it holds": ("contains",),
+    "is looked up, or put into a set": ("hash",),
     "gets a new item": ("setitem", "delitem"),
     "is used as a text": ("str", "format", "bytes"),
     "is used as a path": ("fspath",),

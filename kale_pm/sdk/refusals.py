@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import NoReturn
 
 from kale_pm.errors import UsageError
@@ -72,7 +73,8 @@ def check_body(pipeline: str, function: Callable[..., object]) -> None:
 
 def check_registry(where: str, function: Callable[..., object]) -> None:
     """Raise UsageError where ``functools.singledispatch`` knows more than the function itself."""
-    if len(getattr(function, "registry", ())) > 1:
+    registry = getattr(function, "registry", None)
+    if isinstance(registry, MappingProxyType) and len(registry) > 1:
         raise UsageError(
             f"{where}: other functions were registered with it, and they would not go along",
             hint="write a step that calls such a function, which stands at the top of the script",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from kale_pm.errors import UsageError
 from kale_pm.notebook.names import legal_step_name
+from kale_pm.sdk.functions import function_source
 from kale_pm.sdk.proxies import Value, origin_of, place
+from kale_pm.sdk.threads import family
 
 if TYPE_CHECKING:
     from kale_pm.sdk.decorators import PipelineFunction, StepFunction
@@ -21,7 +26,7 @@ _PLAIN = (bool, int, float, str, type(None))
 _FEW = 100  # entries of a list that is looked at for changes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ParameterValue:
     """A parameter of the pipeline; ``code`` gives its value to a step."""
 
@@ -54,8 +59,10 @@ class Call:
 
     ``arguments`` go by the names of the function's parameters; the ``positional`` and the
     ``named`` ones are the same as they were written.  ``enclosing`` are the variables that it
-    takes from a function around it, as far as they had values.  ``items`` says into how many
-    values what it gives was unpacked, if it was.
+    takes from a function around it, as far as they had values, ``constants`` the plain variables
+    of its module at the time of the call.  ``items`` says into how many values what it gives was
+    unpacked, if it was, and ``nested`` the same of these values, by the
+    places at which they were.
     """
 
     step: StepFunction[..., Any]
@@ -67,6 +74,7 @@ class Call:
     constants: Mapping[str, str] = field(default_factory=dict, repr=False)
     after: list[Call] = field(default_factory=list)
     items: int | None = None
+    nested: dict[tuple[int, ...], int] = field(default_factory=dict)
     name: str = ""
 
     def described(self, path: tuple[int, ...]) -> str:
@@ -81,14 +89,23 @@ class Call:
                 f"{place}: step '{self.step.title}' gives {known} values, and {wanted} are taken",
                 hint=f"its return statement: {self.step.source.place}",
             )
-        count = known if known is not None else wanted
+        before = self.nested.get(path) if path else self.items
+        count = next((each for each in (known, wanted, before) if each is not None), None)
         if count is None:
             raise UsageError(
                 f"{place}: {self.described(path)} is gone through, and nothing says how many "
                 f"values that are",
                 hint="unpack it into names: first, second = step(...); or loop inside of a step",
             )
-        if not path:
+        if before not in (count, None):
+            raise UsageError(
+                f"{place}: {self.described(path)} is unpacked into {count} values, and before that "
+                f"into {before}",
+                hint="it has one length: unpack it once, and use these names",
+            )
+        if path:
+            self.nested[path] = count
+        else:
             self.items = count
         return count
 
@@ -136,9 +153,14 @@ class Call:
         return f"call {calls.index(self) + 1} of step '{self.step.title}' ({self.place})"
 
     @property
+    def values(self) -> list[Value]:
+        """What it takes of other steps and of the pipeline's parameters."""
+        return [*values_in(self.arguments), *values_in(self.enclosing)]
+
+    @property
     def parents(self) -> tuple[Call, ...]:
         """The calls whose values it takes, and those that it was told to come after."""
-        origins = (origin_of(value)[0] for value in values_in(self.arguments))
+        origins = (origin_of(value)[0] for value in self.values)
         calls = (origin for origin in origins if isinstance(origin, Call))
         return tuple(dict.fromkeys([*calls, *self.after]))
 
@@ -179,15 +201,13 @@ def _as_it_is_now(thing: Any) -> Any:
 
 def plain_constants(function: Callable[..., Any]) -> dict[str, str]:
     """The plain variables of a function's module as texts, which tell whether they change."""
-    return {
-        name: repr(value)
-        for name, value in inspect.unwrap(function).__globals__.items()
-        if type(value) in _PLAIN
-        or (
-            (type(value) in (list, tuple, dict, set) and len(value) <= _FEW)
-            and all(type(entry) in _PLAIN for entry in value)
-        )
-    }
+    found = {}
+    for name, value in list(inspect.unwrap(function).__globals__.items()):
+        entries = value if type(value) in (list, tuple, dict, set) else [value]
+        if len(entries) <= _FEW and all(type(entry) in _PLAIN for entry in entries):
+            with suppress(ValueError):  # an integer of very many digits
+                found[name] = repr(value)
+    return found
 
 
 def _enclosing(function: Callable[..., Any]) -> dict[str, Any]:
@@ -200,12 +220,19 @@ def _enclosing(function: Callable[..., Any]) -> dict[str, Any]:
     return found
 
 
-@dataclass
+@dataclass(eq=False)
 class Trace:
-    """What the body of a pipeline has called so far."""
+    """What the body of a pipeline has called so far.
+
+    ``parameters`` are those of the pipeline, ``threads`` that of its function and those that it
+    has started, ``strays`` the errors of the latter, which may never be looked at there.
+    """
 
     calls: list[Call] = field(default_factory=list)
     pipelines: list[PipelineFunction] = field(default_factory=list)
+    parameters: Sequence[ParameterValue] = ()
+    threads: Set[threading.Thread] = frozenset()
+    strays: list[UsageError] = field(default_factory=list)
 
     def call(
         self, step: StepFunction[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -220,6 +247,12 @@ class Trace:
                 f"{where}: step '{step.title}': {error}",
                 hint=f"its parameters: {step.function.__name__}{step.signature}",
             ) from None
+        for name, parameter in step.signature.parameters.items():
+            for value in values_in(parameter.default):
+                raise UsageError(
+                    f"{where}: step '{step.title}': the default of '{name}' is {value!r}",
+                    hint=f"give it where the step is called: {step.title}({name}=...)",
+                )
         try:
             list(values_in(bound.arguments))
             arguments = _as_it_is_now(dict(bound.arguments))
@@ -230,9 +263,36 @@ class Trace:
                 f"{where}: step '{step.title}': an argument holds itself, or is nested too deeply",
                 hint="make it inside of the step",
             ) from None
-        call = Call(step, arguments, where, positional, named, enclosing)
+        constants = plain_constants(step.function)
+        call = Call(step, arguments, where, positional, named, enclosing, constants)
+        self.check_own(call.values, where)
         self.calls.append(call)
         return Value(call)
+
+    def check_own(self, values: Iterable[Value], where: str) -> None:
+        """Raise UsageError for a value that another pipeline has made, or an earlier call."""
+        for value in values:
+            origin, _ = origin_of(value)
+            if origin not in self.calls and origin not in self.parameters:
+                raise UsageError(
+                    f"{where}: {value!r} is used here, but belongs to another pipeline, or to an "
+                    f"earlier call of this one",
+                    hint="let this pipeline call the step, or the other pipeline as a whole",
+                )
+
+    def refuse_stray(self, caller: object) -> None:
+        """Raise UsageError if this is a thread that the body has started."""
+        if not self.pipelines or threading.current_thread() not in self.threads:
+            return
+        pipeline = self.pipelines[-1]
+        error = UsageError(
+            f"{function_source(pipeline.function).place}: the pipeline '{pipeline.title}' calls "
+            f"{caller!r} in a thread: what its steps are is known in that of the pipeline alone",
+            hint="call it without a thread: no step runs by then, and later those that need "
+            "nothing of each other run at the same time anyway",
+        )
+        self.strays.append(error)
+        raise error
 
     @contextmanager
     def inside(self, pipeline: PipelineFunction) -> Iterator[None]:
@@ -247,6 +307,20 @@ class Trace:
             yield
         finally:
             self.pipelines.pop()
+
+    def order_writers(self) -> None:
+        """Let calls that keep the same file come one after another: each keeps its own then."""
+        paths = Counter(path for call in self.calls for path in call.step.files)
+        shared = {path for path, count in paths.items() if count > 1}
+        if not shared:
+            return
+        last: dict[str, Call] = {}
+        # New edges that go along with an order of all calls close no circle.
+        for call in TopologicalSorter({call: call.parents for call in self.calls}).static_order():
+            for path in sorted(shared & call.step.files):
+                if path in last and last[path] not in call.ancestors:
+                    call.after.append(last[path])
+                last[path] = call
 
     def settle_names(self) -> None:
         """Name the calls: a step that is called again gets a number.  Raises UsageError."""
@@ -274,6 +348,7 @@ class Trace:
 
 
 _current: ContextVar[Trace | None] = ContextVar("kale_pm_trace", default=None)
+_all: list[Trace] = []  # of whatever thread
 
 
 def current_trace() -> Trace | None:
@@ -281,17 +356,50 @@ def current_trace() -> Trace | None:
     return _current.get()
 
 
+def trace_for(caller: object) -> Trace | None:
+    """The trace in which a step or a pipeline is called, if it is in one.
+
+    Raises UsageError in a thread that the body of a pipeline has started: it would be executed.
+    """
+    trace = _current.get()
+    if trace is None:
+        for each in tuple(_all):
+            each.refuse_stray(caller)
+    return trace
+
+
+def refuse_while_tracing(what: str) -> None:
+    """Raise UsageError where the body of a pipeline asks for ``what``, which executes steps."""
+    if _current.get() is not None:
+        raise UsageError(
+            f"{place()}: {what} is called in the body of a pipeline, which says what is to run, "
+            f"and runs nothing itself",
+            hint="call it like a function, as a part of this pipeline, or run it outside",
+        )
+
+
 @contextmanager
-def tracing(pipeline: PipelineFunction | None = None) -> Iterator[Trace]:
+def tracing(
+    pipeline: PipelineFunction | None = None, parameters: Sequence[ParameterValue] = ()
+) -> Iterator[Trace]:
     """Within, calls of steps are written down, and nothing is executed.
 
     Raises UsageError for what cannot be known before the steps have run.
     """
-    found = Trace()
-    token = _current.set(found)
-    try:
-        with found.inside(pipeline) if pipeline is not None else nullcontext():
-            yield found
-    finally:
-        _current.reset(token)
+    with family() as threads:
+        found = Trace(parameters=parameters, threads=threads)
+        token = _current.set(found)
+        _all.append(found)
+        try:
+            with found.inside(pipeline) if pipeline is not None else nullcontext():
+                yield found
+        except UsageError as error:
+            if error not in found.strays:
+                raise
+        finally:
+            _all.remove(found)
+            _current.reset(token)
+    for each in found.strays:  # without the lines of the thread
+        raise UsageError(each.message, hint=each.hint)
+    found.order_writers()
     found.settle_names()

@@ -20,7 +20,7 @@ from kale_pm.sdk.options import option_tags
 from kale_pm.sdk.prelude import prelude_of
 from kale_pm.sdk.proxies import origin_of
 from kale_pm.sdk.traced import Marks
-from kale_pm.sdk.tracing import Call, values_in
+from kale_pm.sdk.tracing import Call
 from kale_pm.sdk.uses import module_of_step, uses_of
 
 KERNELSPEC = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
@@ -69,7 +69,7 @@ def write(definition: Definition, *, keep_whole: Mapping[str, str]) -> Written:
         *(name for each in calls for name in each.step.source.locals | each.step.source.reads),
         *(each.step.source.node.name for each in calls),
     }
-    used = [value for each in calls for value in values_in(each.arguments)]
+    used = [value for each in calls for value in each.values]
     links = links_of(calls, taken, [*used, *definition.results])
     drafts: list[_Placed] = [
         _Placed((piece.role,), Draft(piece.text, marks=piece.marks), piece.file)
@@ -106,7 +106,7 @@ def _results(definition: Definition, links: Links) -> dict[str, str]:
     for value in definition.results:
         origin, _ = origin_of(value)
         if isinstance(origin, Call):
-            found[links.of(value).partition("[")[0]] = origin.name
+            found[links.of(value)] = origin.name
     return found
 
 

@@ -380,8 +380,8 @@ def small(n=3):
     def test_inside_of_each_other(self, script, cells):
         body = "(a, b), c = load(n); show(b, c)"
         assert self.last(script, cells, "(x, y), y", body) == (
-            "load_1 = (x, y)\nload_y = y",
-            "values = (load_1[1], load_y)\nnamed = {}",
+            "load_1 = (x, y)\nload_y = y\nload_1_1, load_1_2 = load_1",
+            "values = (load_1_2, load_y)\nnamed = {}",
         )
 
     def test_in_lists_and_tables(self, script, cells):

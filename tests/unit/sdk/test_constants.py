@@ -217,6 +217,277 @@ SCRIPTS = {
         """,
         "SAME is ITEMS and SAME",
     ),
+    "a loop changes the rows of a computed table": (
+        """
+        ROWS = [{"n": number} for number in range(3)]
+        for row in ROWS:
+            row["double"] = 2 * row["n"]
+        """,
+        "ROWS",
+    ),
+    "a loop changes objects by a variable": (
+        """
+        class Row:
+            def __init__(self, n):
+                self.n = n
+        ROWS = [Row(1), Row(2)]
+        for number, row in enumerate(ROWS):
+            row.n = number * 10
+        """,
+        "[row.n for row in ROWS]",
+    ),
+    "a part is changed under another name": (
+        """
+        class Options:
+            def __init__(self):
+                self.table = {}
+        options = Options()
+        table = options.table
+        table["a"] = len
+        """,
+        "sorted(options.table)",
+    ),
+    "somebody else's function changes its argument": (
+        """
+        import random
+        ITEMS = [object(), len, max]
+        NUMBERS = list(range(5))
+        random.Random(3).shuffle(NUMBERS)
+        import heapq
+        HEAP = [(2, len)]
+        heapq.heappush(HEAP, (1, max))
+        """,
+        "NUMBERS, HEAP[0][0]",
+    ),
+    "a bound method as a function": (
+        """
+        MADE = []
+        push = MADE.append
+        for function in (len, max):
+            push(function)
+        """,
+        "len(MADE)",
+    ),
+    "a helper hands on what it gets": (
+        """
+        MADE = {}
+        def inner(table):
+            table["len"] = len
+        def outer(table):
+            inner(table)
+        outer(MADE)
+        """,
+        "sorted(MADE)",
+    ),
+    "what a helper gives is changed": (
+        """
+        MADE = {}
+        def made():
+            return MADE
+        made()["len"] = len
+        """,
+        "sorted(MADE)",
+    ),
+    "globals of the module": (
+        """
+        SIZE = 1
+        globals()["SIZE"] = 2
+        """,
+        "SIZE",
+    ),
+    "a method registers": (
+        """
+        class Registry:
+            def __init__(self):
+                self.known = {}
+            def register(self, function):
+                self.known[function.__name__] = function
+                return function
+            def named(self, name):
+                def decorate(function):
+                    self.known[name] = function
+                    return function
+                return decorate
+        registry = Registry()
+        @registry.register
+        def one():
+            return 1
+        @registry.named("second")
+        def two():
+            return 2
+        """,
+        "{name: each() for name, each in registry.known.items()}",
+    ),
+    "functions for types": (
+        """
+        from functools import singledispatch
+        @singledispatch
+        def told(x):
+            return "any"
+        @told.register
+        def _(x: int):
+            return "int"
+        @told.register(str)
+        def _of_text(x):
+            return "str"
+        """,
+        "told(1), told('a'), told(None)",
+    ),
+    "a metaclass registers, and grandchildren do": (
+        """
+        KNOWN = []
+        class Meta(type):
+            def __init__(cls, name, bases, body):
+                super().__init__(name, bases, body)
+                KNOWN.append(name)
+        class First(metaclass=Meta):
+            pass
+        class Second(First):
+            pass
+        class Base:
+            seen = []
+            def __init_subclass__(cls):
+                Base.seen.append(cls)
+        class Child(Base):
+            pass
+        class Grandchild(Child):
+            pass
+        """,
+        "KNOWN, len(Base.seen), First.__name__",
+    ),
+    "the body of a class": (
+        """
+        SEEN = []
+        class Fields:
+            for number in range(3):
+                SEEN.append(number)
+            names = tuple(SEEN)
+        """,
+        "SEEN, Fields.names",
+    ),
+    "what was read before it was changed": (
+        """
+        import re
+        NAME = "a"
+        PATTERN = re.compile(NAME + "+")
+        def told(name=NAME):
+            return name
+        class Options:
+            name = NAME
+        COLUMNS = ["a", "b"]
+        class Table:
+            def __init__(self, columns):
+                self.columns = tuple(columns)
+        TABLE = Table(COLUMNS)
+        for column in "cd":
+            COLUMNS.append(column)
+        NAME = "b"
+        """,
+        "NAME, PATTERN.pattern, told(), Options.name, TABLE.columns, COLUMNS",
+    ),
+    "a counter in a default": (
+        """
+        def count(_n=[0]):
+            _n[0] += 1
+            return _n[0]
+        A = count()
+        B = count()
+        """,
+        "A, B, count()",
+    ),
+    "a counter in a closure": (
+        """
+        def make():
+            n = 0
+            def count():
+                nonlocal n
+                n += 1
+                return n
+            return count
+        count = make()
+        A = count()
+        count()
+        """,
+        "A, count()",
+    ),
+    "an iterator that has moved on": (
+        """
+        def numbers():
+            yield from range(5)
+        some = numbers()
+        first = next(some)
+        for each in some:
+            if each == 2:
+                break
+        """,
+        "first, each, next(some)",
+    ),
+    "random numbers, and those that come next": (
+        """
+        import random
+        random.seed(5)
+        FIRST = random.random()
+        MORE = [random.random() for _ in range(2)]
+        """,
+        "FIRST, MORE",
+    ),
+    "a helper that sets up a module": (
+        """
+        import decimal
+        def set_up(digits):
+            decimal.getcontext().prec = digits
+        set_up(5)
+        """,
+        "str(decimal.Decimal(1) / 3)",
+    ),
+    "set up on the line of the import": (
+        """
+        import decimal; decimal.getcontext().prec = 6
+        if True:
+            decimal.getcontext().rounding = decimal.ROUND_UP
+        """,
+        "str(decimal.Decimal(1) / 3)",
+    ),
+    "two names of one list, bound at once": (
+        """
+        ITEMS = SAME = []
+        for item in "bc":
+            ITEMS.append(item)
+        """,
+        "SAME is ITEMS and SAME",
+    ),
+    "what a comprehension binds": (
+        """
+        SUMS = [(total := number) for number in range(4)]
+        """,
+        "total",
+    ),
+    "moments, numbers and days": (
+        """
+        import uuid
+        import time
+        from datetime import date, timedelta
+        from decimal import Decimal
+        RUN = uuid.uuid4().hex
+        BEGAN = time.time()
+        DAYS = [date(2020, 1, 1) + timedelta(days=number) for number in range(2)]
+        PRICES = {"a": Decimal("1.5"), "b": 2j, "c": range(3), "d": ...}
+        """,
+        "RUN, BEGAN, DAYS, PRICES",
+    ),
+    "names of Python's own that mean something else": (
+        """
+        def float(x):
+            return "mine"
+        def set():
+            return "mine"
+        FAR = []
+        for number in ("1e999",):
+            FAR.append(__builtins__["float"](number) if isinstance(__builtins__, dict)
+                       else __builtins__.float(number))
+        """,
+        "float(1), set()",
+    ),
 }
 
 
@@ -341,6 +612,188 @@ def test_options_of_the_script_go_along_as_they_were_given(script, cells, monkey
             f"COUNT = 7{NOTE}\nJOBS = 2{NOTE}"
         ),
     ]
+
+
+def test_what_the_machine_says_is_asked_again_where_the_step_runs(script, cells):
+    made = script(
+        """
+        import os
+        from pathlib import Path
+
+        HERE = Path(__file__).parent
+        WORKERS = os.cpu_count()
+        KEYS = {"token": os.environ.get("TOKEN", "none")}
+
+        @step
+        def use():
+            return HERE, WORKERS, KEYS
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    found = "\n".join(prelude(cells(made.small)))
+    assert NOTE not in found
+    assert "os.cpu_count()" in found
+    assert 'os.environ.get("TOKEN", "none")' in found
+
+
+def test_what_the_environment_holds_is_written_into_no_notebook(script):
+    made = script(
+        """
+        import os
+
+        KEYS = {"token": os.environ.get("TOKEN", "none")}
+
+        @step
+        def use():
+            return KEYS
+
+        @pipeline
+        def small():
+            KEYS["more"] = 1
+            use()
+        """
+    )
+    with pytest.raises(UsageError, match="what the environment holds is written into no notebook"):
+        made.small.to_pipeline()
+
+
+def test_an_import_that_was_bound_to_something_else(script, write, outcome):
+    write("settings.py", "RATE = 1\nTABLE = {}\n")
+    made = script(
+        """
+        from settings import RATE
+
+        def set_up():
+            global RATE
+            RATE = 5
+
+        set_up()
+
+        @step
+        def use():
+            found = RATE
+            return found
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    assert outcome(made.small)["use_found"] == 5
+
+
+@pytest.mark.parametrize("change", ["settings.RATE = 5", "settings.TABLE['a'] = 1"])
+def test_a_module_that_only_the_pipeline_changes(change, script, write):
+    write("settings.py", "RATE = 1\nTABLE = {}\n")
+    made = script(
+        f"""
+        import settings
+
+        @step
+        def use():
+            return settings.RATE, settings.TABLE
+
+        @pipeline
+        def small():
+            {change}
+            use()
+        """
+    )
+    with pytest.raises(UsageError, match=r":\d+: 'settings', which a step uses, is changed here"):
+        made.small.to_pipeline()
+
+
+def test_what_is_something_else_at_another_call(script):
+    made = script(
+        """
+        SIZE = 1
+
+        def size():
+            return SIZE
+
+        @step
+        def use():
+            return size()
+
+        @pipeline
+        def small():
+            global SIZE
+            use()
+            SIZE = 2
+            use()
+        """
+    )
+    with pytest.raises(UsageError, match="'SIZE', which step 'use' uses, is 1 at this call, and 2"):
+        made.small.to_pipeline()
+
+
+def test_a_loop_at_the_top_that_runs_pipelines_is_no_part_of_a_step(script, outcome):
+    made = script(
+        """
+        from contextlib import suppress
+
+        @step
+        def use():
+            found = SIZE
+            return found
+
+        @pipeline
+        def small():
+            use()
+
+        for SIZE in (1, 2):
+            if SIZE > 2:
+                small()
+        """
+    )
+    assert outcome(made.small)["use_found"] == 2
+
+
+def test_steps_that_are_made_in_a_loop_can_use_its_variable(script, outcome):
+    made = script(
+        """
+        for number in (1, 2):
+            @step
+            def use():
+                found = number
+                return found
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    assert outcome(made.small)["use_found"] == 2
+
+
+@pytest.mark.parametrize("default", ["D", "Holder.day"])
+def test_a_default_whose_name_means_something_else_now(default, script):
+    made = script(
+        f"""
+        class Day:
+            pass
+
+        class Holder:
+            day = Day()
+
+        D = Day()
+
+        @step
+        def use(x={default}):
+            return x
+
+        D = Holder.day = Day()
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    with pytest.raises(UsageError, match=r"the default of 'x' was .* as it was then"):
+        made.small.to_pipeline()
 
 
 def test_a_value_that_no_literal_can_say_and_that_a_step_would_not_have(script):

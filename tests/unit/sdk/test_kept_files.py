@@ -89,3 +89,69 @@ def test_with_the_option_of_the_step_too():
 
     (problem,) = small.to_pipeline().problems
     assert "two values for artifacts page" in problem.message
+
+
+class TestOneFileOfSeveralCalls:
+    """Only one of them at a time writes it, so that each keeps what it wrote itself."""
+
+    @pytest.fixture
+    def edges(self):
+        """``edges(body)``: those of the pipeline whose body it is."""
+
+        def of(body):
+            return set(pipeline(name="small")(body).to_pipeline().edges)
+
+        return of
+
+    def test_they_come_one_after_another(self, edges):
+        def body():
+            draw(1), draw(2), draw(3)
+
+        assert edges(body) == {("draw", "draw_2"), ("draw_2", "draw_3")}
+
+    def test_those_of_another_step_too(self, edges):
+        @step(artifacts={"other": "./page.html"})
+        def paint():
+            return 1
+
+        def body():
+            draw(1), paint()
+
+        assert edges(body) == {("draw", "paint")}
+
+    def test_not_those_that_are_ordered_already(self, edges):
+        def body():
+            first, second = draw(1), draw(2)
+            first.after(silent(second))
+
+        assert edges(body) == {("draw_2", "silent"), ("silent", "draw")}
+
+    def test_in_whatever_order_they_are_called(self, edges):
+        def body():
+            first, second, third = draw(1), draw(2), draw(3)
+            first.after(third)
+            silent(second)
+
+        assert edges(body) >= {("draw_3", "draw_2"), ("draw_2", "draw")}
+
+    def test_not_those_of_other_files(self, edges):
+        @artifact("page", "other.html")
+        @step
+        def paint():
+            return 1
+
+        def body():
+            draw(1), paint(), silent(1), silent(2)
+
+        assert edges(body) == set()
+
+
+@artifact("page", "page.html")
+@step
+def draw(n):
+    return n
+
+
+@step
+def silent(n):
+    return n

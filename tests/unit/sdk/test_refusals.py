@@ -55,6 +55,10 @@ def opened(value):
         (lambda x: x > 3, "is compared"),
         (lambda x: x == 3, "is compared"),
         (lambda x: 3 in x, "is asked what it holds"),
+        (lambda x: {"a": 1}.get(x, 2), "is looked up, or put into a set"),
+        (lambda x: x in {"a", "b"}, "is looked up, or put into a set"),
+        (lambda x: {("a", x): 1}, "is looked up, or put into a set"),
+        (lambda x: {x}, "is looked up, or put into a set"),
         (len, "is asked for its length"),
         (lambda x: x[0], "is asked for one of its items"),
         (lambda x: x.__setitem__("a", 1), "gets a new item"),
@@ -147,10 +151,10 @@ def test_what_only_looks_at_a_value_is_no_use_of_it():
     @pipeline
     def curious(n=1):
         value = load(n)
-        kept[value] = repr(value)
+        kept["value"] = repr(value)
         hasattr(value, "_repr_html_")
         assert value is not None
-        copy.deepcopy([value])
+        assert copy.deepcopy([value])[0] is copy.copy(value) is value
         load(value)
 
     curious.to_pipeline()
