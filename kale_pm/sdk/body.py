@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kale_pm.sdk.functions import FunctionSource
-from kale_pm.sdk.modules import first_line
+from kale_pm.sdk.statements import first_line
 from kale_pm.sdk.texts import dedented, function_table
 
 _OWN_VARIABLES = frozenset(

@@ -19,8 +19,10 @@ from kale_pm.sdk.changes import changed_by, global_names, reads_command_line
 from kale_pm.sdk.evidence import Evidence, union
 from kale_pm.sdk.functions import shown
 from kale_pm.sdk.given import given_by
-from kale_pm.sdk.literals import binding, is_fixed, literal, modules_of
-from kale_pm.sdk.modules import ModuleSource, Statement, imported
+from kale_pm.sdk.imports import imported
+from kale_pm.sdk.literals import binding, is_fixed, literal, looks_secret, modules_of
+from kale_pm.sdk.modules import ModuleSource
+from kale_pm.sdk.statements import Statement
 
 _CONTAINERS = (list, dict, set, deque)
 _HINT = (
@@ -134,8 +136,8 @@ class _Choice:
     def _literal(self, name: str) -> str | None:
         """The value of a variable as a literal; None where none says it, or where none should.
 
-        What the environment holds may be a secret, and is that of the step's machine.  What comes
-        with ``import *`` is bound by no statement that could be seen.
+        What the environment holds may be a secret, and is that of the step's machine; so may what
+        a file holds.  What comes with ``import *`` is bound by no statement that could be seen.
         """
         own = self.evidence.own(name)
         is_bound = bool(own) or name in self.evidence.rebound
@@ -143,7 +145,10 @@ class _Choice:
             return None
         if not is_bound and (name.startswith("__") or any(map(_has_star, self.module.statements))):
             return None
-        return literal(self.module.names[name], self.module)
+        text = literal(self.module.names[name], self.module)
+        if text is not None and looks_secret(name, self.module.names[name]):
+            return text if given_by(own, self.module).keys() & {name} else None
+        return text
 
     def _is_rebound_import(self, name: str, own: Iterable[Statement]) -> bool:
         value = self.module.names[name]
@@ -235,6 +240,8 @@ class _Choice:
         value = self.module.names.get(name)
         if self.evidence.is_of_the_environment(name):
             return "what the environment holds is written into no notebook"
+        if looks_secret(name, value):
+            return "what looks like a secret is written into no notebook"
         kind = type(value).__name__
         if isinstance(value, (str, bytes, int)):
             return f"what it is now is too long for a literal (of type {kind})"

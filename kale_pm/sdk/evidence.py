@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kale_pm.sdk.changes import Effects, changed_by, executed, global_names, mentions
-from kale_pm.sdk.modules import ModuleSource, Statement
+from kale_pm.sdk.modules import ModuleSource
+from kale_pm.sdk.statements import Statement
 
 # What gives another value each time that it is asked.
 _MOMENTARY = frozenset(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable
 
-from kale_pm.sdk.modules import ModuleSource, Statement
+from kale_pm.sdk.modules import ModuleSource
+from kale_pm.sdk.statements import Statement
 
 # They ask nobody, and change nothing.
 _CALLS = {

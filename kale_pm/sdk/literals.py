@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 from keyword import iskeyword
@@ -13,6 +14,9 @@ from kale_pm.sdk.expressions import WIDTH, NotPlain, call, expression
 from kale_pm.sdk.modules import ModuleSource
 
 LARGEST = 10_000  # characters
+_SECRETS = frozenset(
+    {"apikey", "credential", "credentials", "key", "passwd", "password", "pwd", "secret", "token"}
+)
 _FIXED = (str, bytes, int, float, complex, tuple, frozenset, range, type(None), pathlib.PurePath)
 _WORDS = ("complex", "float", "frozenset", "range", "set")
 _CALLS = {
@@ -50,6 +54,14 @@ def is_fixed(value: object) -> bool:
     """Whether nobody who holds the value can change it."""
     kind = (type(value).__module__, type(value).__name__)
     return isinstance(value, _FIXED) or (kind in _CALLS and kind[0] != "argparse")
+
+
+def looks_secret(name: str, value: object) -> bool:
+    """Whether a text has a name that secrets have, as in ``{"db": {"password": "..."}}``."""
+    if isinstance(value, dict):
+        return any(looks_secret(str(key), entry) for key, entry in value.items())
+    last = re.split(r"[^a-z]+", name.lower())[-1]
+    return last in _SECRETS and isinstance(value, (str, bytes)) and bool(value)
 
 
 def modules_of(text: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ import ast
 import builtins
 import inspect
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from kale_pm.errors import UsageError
@@ -52,23 +53,43 @@ def assignments_of(
                 )
             default = given[name]
         default = list(default) if type(default) is tuple else default
-        if not is_json(default) or not _is_literal(default):
-            raise UsageError(
-                f"{where}: the parameter '{name}' is {default!r}, of type {type(default).__name__}",
-                hint="parameters are finite numbers, texts, True, False, None, lists and tables, "
-                "and tuples with no other tuple inside",
-            )
+        _refuse_member(where, name, default)
+        _refuse_member(where, name, given.get(name))
+        _check(where, name, default)
         texts[name] = _assignment(name, notes.get(name), default)
     if not given:
         return texts
     known = _read_back(texts)
     values = bind(known, given)
+    for name, value in values.items():
+        _check(where, name, value)
     return {
         parameter.name: _assignment(
             parameter.name, notes.get(parameter.name), values[parameter.name]
         )
         for parameter in known
     }
+
+
+def _refuse_member(where: str, name: str, value: object) -> None:
+    """Raise UsageError for a member of an enumeration: a step would get something else."""
+    if isinstance(value, Enum):
+        kind = type(value).__name__
+        raise UsageError(
+            f"{where}: the parameter '{name}' is {kind}.{value.name}, and a step would get its "
+            f"value alone",
+            hint=f"give {kind}.{value.name}.value, and write {kind}({name}) inside of the steps",
+        )
+
+
+def _check(where: str, name: str, value: object) -> None:
+    """Raise UsageError for a value that no literal of JSON's types can say."""
+    if not is_json(value) or not _is_literal(value):
+        raise UsageError(
+            f"{where}: the parameter '{name}' is {value!r}, of type {type(value).__name__}",
+            hint="parameters are finite numbers, texts, True, False, None, lists and tables, "
+            "and tuples with no other tuple inside",
+        )
 
 
 def codes_of(
@@ -114,6 +135,6 @@ def _read_back(texts: Mapping[str, str]) -> tuple[Parameter, ...]:
 def _is_literal(value: object) -> bool:
     try:
         ast.literal_eval(repr(value))
-    except ValueError:
-        return False  # nan and inf are names
+    except (ValueError, SyntaxError):
+        return False  # nan and inf are names, and others are no Python at all
     return True

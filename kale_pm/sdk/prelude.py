@@ -15,12 +15,9 @@ from itertools import groupby
 from kale_pm.errors import UsageError
 from kale_pm.sdk.constants import statements_for
 from kale_pm.sdk.functions import meant, shown
-from kale_pm.sdk.modules import (
-    ModuleSource,
-    Statement,
-    definition_text,
-    import_text,
-)
+from kale_pm.sdk.imports import import_text
+from kale_pm.sdk.modules import ModuleSource
+from kale_pm.sdk.statements import Statement, definition_text
 from kale_pm.sdk.texts import (
     bound_names,
     code_reads,

@@ -134,6 +134,9 @@ class Call:
         return next(iter(lengths.values()), None)
 
     def follow(self, other: Value, place: str) -> None:
+        trace = current_trace()
+        if trace is not None:
+            trace.check_own([Value(self), other], place)
         origin, _ = origin_of(other)
         if isinstance(origin, Call):
             if self in (origin, *origin.ancestors):

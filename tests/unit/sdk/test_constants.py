@@ -660,6 +660,30 @@ def test_what_the_environment_holds_is_written_into_no_notebook(script):
         made.small.to_pipeline()
 
 
+def test_what_looks_like_a_secret_is_read_where_the_step_runs(script, write, cells):
+    write("settings.json", '{"db": {"user": "me", "password": "hidden"}, "rate": 1}')
+    made = script(
+        """
+        import json
+        from pathlib import Path
+
+        SETTINGS = json.loads(Path(__file__).with_name("settings.json").read_text())
+        RATE = SETTINGS["rate"]
+
+        @step
+        def use():
+            return SETTINGS, RATE
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    found = "\n".join(prelude(cells(made.small)))
+    assert "hidden" not in found
+    assert "SETTINGS = json.loads(" in found
+
+
 def test_an_import_that_was_bound_to_something_else(script, write, outcome):
     write("settings.py", "RATE = 1\nTABLE = {}\n")
     made = script(

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from kale_pm.errors import UsageError
 from kale_pm.sdk import pipeline, step
 
-called = []
-
 
 @step
 def load(n=1):
-    called.append(n)
+    print("called")
     return n
 
 
-@pytest.fixture(autouse=True)
-def nothing_called():
-    called.clear()
+@pytest.fixture
+def refusal(capsys):
+    """``refusal(body)``: the error of a pipeline, whose steps are not called."""
 
+    def told(body) -> UsageError:
+        with pytest.raises(UsageError) as caught:
+            pipeline(name="small")(body).to_pipeline()
+        assert caught.value.message.startswith("test_foreign_values.py:")
+        assert not capsys.readouterr().out
+        return caught.value
 
-def refusal(body) -> UsageError:
-    with pytest.raises(UsageError) as caught:
-        pipeline(name="small")(body).to_pipeline()
-    assert caught.value.message.startswith("test_foreign_values.py:")
-    assert not called
-    return caught.value
+    return told
 
 
 class TestOfAnotherPipeline:
@@ -47,7 +46,7 @@ class TestOfAnotherPipeline:
         return kept
 
     @pytest.mark.parametrize("index", [0, 1])
-    def test_as_an_argument(self, others, index):
+    def test_as_an_argument(self, refusal, others, index):
         def body(n=1):
             load([others[index]])
 
@@ -55,14 +54,14 @@ class TestOfAnotherPipeline:
         assert f"{others[index]!r} is used here, but belongs to another pipeline" in told
 
     @pytest.mark.parametrize("index", [0, 1])
-    def test_as_what_the_pipeline_gives(self, others, index):
+    def test_as_what_the_pipeline_gives(self, refusal, others, index):
         def body(n=1):
             load(n)
             return others[index]
 
         assert "belongs to another pipeline" in refusal(body).message
 
-    def test_to_come_after(self, others):
+    def test_to_come_after(self, refusal, others):
         def body():
             load().after(others[0])
 
@@ -103,7 +102,7 @@ class TestInTheFunctionAroundAStep:
         assert outcome(made.small)["show_total"] == 7
         assert made.small.to_pipeline().edges == (("load", "show"),)
 
-    def test_a_default_has_to_be_known(self):
+    def test_a_default_has_to_be_known(self, refusal):
         def body(n=1):
             value = load(n)
 
@@ -126,7 +125,7 @@ class TestInTheFunctionAroundAStep:
         (lambda other: other.to_pipeline(), "what runs or compiles <pipeline 'other'> is called"),
     ],
 )
-def test_a_body_runs_nothing(use, said):
+def test_a_body_runs_nothing(refusal, use, said):
     @pipeline
     def other():
         load()
@@ -140,7 +139,7 @@ def test_a_body_runs_nothing(use, said):
 
 
 class TestThreads:
-    def test_one_that_the_body_starts_is_told(self):
+    def test_one_that_the_body_starts_is_told(self, refusal):
         def body():
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(load, [1, 2]))
@@ -149,7 +148,7 @@ class TestThreads:
         assert "the pipeline 'small' calls <step 'load'> in a thread" in error.message
         assert "call it without a thread" in error.hint
 
-    def test_even_if_nobody_looks_at_what_it_raises(self):
+    def test_even_if_nobody_looks_at_what_it_raises(self, refusal):
         def in_turn():
             inner = Thread(target=quietly)
             inner.start()
@@ -168,16 +167,25 @@ class TestThreads:
         assert "in a thread" in refusal(body).message
 
     def test_others_are_none_of_its_business(self):
+        going, done = Event(), Event()
+
+        def elsewhere():
+            going.wait()
+            try:
+                return load(5)
+            finally:
+                done.set()
+
         @pipeline
         def small():
             load(0)
-            # The pool's threads are not the body's: they were started before.
-            assert pool.submit(load, 5).result() == 5
+            going.set()
+            done.wait()
 
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(len, "").result()
+            found = pool.submit(elsewhere)
             small.to_pipeline()
-        assert called == [5]
+            assert found.result() == 5
 
     def test_each_may_have_a_pipeline_of_its_own(self):
         @pipeline
@@ -188,8 +196,11 @@ class TestThreads:
             found = list(pool.map(lambda _: small.to_pipeline().steps[0].name, range(6)))
         assert found == ["load"] * 6
 
-    def test_afterwards_threads_start_as_before(self):
+    def test_afterwards_threads_start_as_before(self, refusal):
         start = Thread.start
 
-        refusal(lambda: load.run(3))
+        def body():
+            load.run(3)
+
+        refusal(body)
         assert Thread.start is start
