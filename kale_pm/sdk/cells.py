@@ -131,7 +131,7 @@ def _is_rebound(source: FunctionSource, name: str) -> bool:
 def _apart(each: Call, around: Surroundings, free: _Free) -> list[Draft]:
     source = each.step.source
     body = body_of(free.text)
-    first = _first_line(source)
+    first = source.first_line
     known = {**enclosing_variables(each, around.code_of), **parameter_values(each, around.code_of)}
     named = {free.renamed.get(name, name): value for name, value in known.items()}
     binding = [f"{name} = {value}" for name, value in named.items() if name != value]
@@ -148,10 +148,6 @@ def _at_the_top_of(source: FunctionSource, text: str) -> Draft:
     """A cell of code that is ours: what it stands for is said where the function begins."""
     lines = range(1, text.count("\n") + 2)
     return Draft(text, marks=tuple((line, source.node.lineno) for line in lines))
-
-
-def _first_line(source: FunctionSource) -> int:
-    return min([source.node.lineno, *(decorator.lineno for decorator in source.kept)])
 
 
 def _outputs(each: Call, links: Links, body: Body) -> Iterator[str]:
@@ -196,7 +192,8 @@ def _whole(each: Call, around: Surroundings, reason: str) -> list[Draft]:
     source, links = each.step.source, around.links
     name = source.node.name
     cells = []
-    enclosing = [f"{key} = {value}" for key, value in enclosing_variables(each, around.code_of).items()]
+    around_it = enclosing_variables(each, around.code_of)
+    enclosing = [f"{key} = {value}" for key, value in around_it.items()]
     if around.home:
         function = f'{around.home}()["{name}"]'
     elif around.texts.get(name) == source.written:
@@ -204,7 +201,7 @@ def _whole(each: Call, around: Surroundings, reason: str) -> list[Draft]:
     else:
         function, text = _definition(each, around)
         lines = [*enclosing, f"# A function, as it was written: {reason}."]
-        marks = ((len(lines) + 1, _first_line(source)),)
+        marks = ((len(lines) + 1, source.first_line),)
         cells.append(Draft("\n".join([*lines, text]), marks=marks))
     made = call(function, call_arguments(each, around.code_of))
     whole, items = links.whole.get(each), links.items.get(each)

@@ -47,6 +47,11 @@ class FunctionSource:
         """The file and the line of ``def``, for people."""
         return f"{shown(self.file)}:{self.node.lineno}"
 
+    @property
+    def first_line(self) -> int:
+        """Where its text begins in the file: with the decorators that are kept."""
+        return min([self.node.lineno, *(each.lineno for each in self.kept)])
+
     @cached_property
     def written(self) -> str:
         """The definition on its own, without the decorators that are not kept."""
@@ -73,9 +78,8 @@ class FunctionSource:
         return {name: node for name, node in nodes.items() if not _is_literal(node)}
 
     def _cut_out(self, source: str) -> str:
-        first = min([self.node.lineno, *(each.lineno for each in self.kept)])
-        last = self.node.end_lineno or first
-        text = dedented(source, first, last, self.node.col_offset)
+        last = self.node.end_lineno or self.first_line
+        text = dedented(source, self.first_line, last, self.node.col_offset)
         return with_absolute_imports(text, self.package)
 
     @property
@@ -213,16 +217,21 @@ def tree_of(raw: str) -> ast.Module:
 
 
 def _found(raw: str, name: str, line: int) -> _Function | None:
+    return _functions_in(raw).get((name, line))
+
+
+@lru_cache(maxsize=64)
+def _functions_in(raw: str) -> dict[tuple[str, int], _Function]:
+    """The functions of a file by their names and first lines."""
     try:
         nodes = ast.walk(tree_of(raw))
     except SyntaxError:
-        return None  # the file was saved again since it was imported
-    for node in nodes:
-        if isinstance(node, _Function) and node.name == name:
-            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-            if first == line:
-                return node
-    return None
+        return {}  # the file was saved again since it was imported
+    functions = (each for each in nodes if isinstance(each, _Function))
+    return {
+        (each.name, min([each.lineno, *(above.lineno for above in each.decorator_list)])): each
+        for each in functions
+    }
 
 
 def _kept(

@@ -6,6 +6,7 @@ import ast
 import keyword
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from kale_pm.sdk.functions import FunctionSource
 from kale_pm.sdk.proxies import Value, origin_of
@@ -24,11 +25,11 @@ class Links:
     items: Mapping[Call, tuple[str, ...]] = field(default_factory=dict)
     nested: Mapping[Call, Mapping[tuple[int, ...], tuple[str, ...]]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         return frozenset(self.described)
 
-    @property
+    @cached_property
     def described(self) -> dict[str, str]:
         """The names, with the values in words."""
         found = {name: each.described(()) for each, name in self.whole.items()}

@@ -60,11 +60,15 @@ class Prelude:
 
 @dataclass(frozen=True)
 class Use:
-    """What is used of one module: names, and the functions of steps that may move in there."""
+    """What is used of one module: names, and the functions of steps that may move in there.
+
+    ``steps`` has the definitions of each such function, ``lines`` where in the file it begins.
+    """
 
     module: ModuleSource
     names: frozenset[str]
-    steps: Mapping[str, frozenset[str]]  # name of a step's function -> its definitions
+    steps: Mapping[str, frozenset[str]]
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 def prelude_of(
@@ -222,13 +226,21 @@ def _is_one_class(name: str) -> str:
 
 def _enclosed(use: Use, pieces: Sequence[Piece], home: str) -> Piece:
     """All of a module in one function, which gives the functions of its steps."""
-    body = [piece.text for piece in pieces if not _is_future(piece)]
-    body += [min(texts) for name, texts in use.steps.items() if name not in all_names(pieces)]
-    given = ", ".join(f'"{name}": {name}' for name in use.steps)
-    body.append(f"return {{{given}}}")
     about = f"{shown(use.module.file)}: other modules use some of its names for other things."
-    inner = indented("\n\n".join([f'"""{about}"""', *body]))
-    return Piece("functions", f"def {home}():\n{inner}", use.module.file, ())
+    given = ", ".join(f'"{name}": {name}' for name in use.steps)
+    moving = use.steps.keys() - all_names(pieces)
+    body = [
+        (f'"""{about}"""', ()),
+        *((piece.text, piece.marks) for piece in pieces if not _is_future(piece)),
+        *((min(use.steps[name]), ((1, use.lines[name]),)) for name in use.steps if name in moving),
+        (f"return {{{given}}}", ()),
+    ]
+    marks, above = [], 1
+    for text, own in body:
+        marks += [(above + line, there) for line, there in own]
+        above += text.count("\n") + 2
+    inner = indented("\n\n".join(text for text, _ in body))
+    return Piece("functions", f"def {home}():\n{inner}", use.module.file, tuple(marks))
 
 
 def all_names(pieces: Iterable[Piece]) -> frozenset[str]:

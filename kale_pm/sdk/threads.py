@@ -14,7 +14,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def family() -> Iterator[Set[threading.Thread]]:
-    """This thread, those that it starts within, and those that they start."""
+    """The thread that asks, those that it starts within, and those that they start."""
     found = WeakSet([threading.current_thread()])
     with _lock:
         _watch(found)
@@ -30,7 +30,7 @@ def _watch(found: WeakSet[threading.Thread]) -> None:
     if not _families:
         _start = threading.Thread.start
         # No thread says who has started it.
-        threading.Thread.start = _noting_start  # type: ignore[method-assign]
+        threading.Thread.start = _noting_start  # type: ignore[method-assign,assignment]
     _families[id(found)] = found
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from kale_pm.errors import UsageError
@@ -190,6 +191,20 @@ def values_in(thing: object) -> Iterator[Value]:
             yield from values_in(entry)
 
 
+def _in_order(calls: Sequence[Call]) -> Iterator[Call]:
+    """Each of the calls after its parents, and else as they were made."""
+    numbers = {call: number for number, call in enumerate(calls)}
+    sorter = TopologicalSorter({call: call.parents for call in calls})
+    sorter.prepare()
+    ready: list[int] = []
+    while sorter.is_active():
+        for call in sorter.get_ready():
+            heappush(ready, numbers[call])
+        found = calls[heappop(ready)]
+        yield found
+        sorter.done(found)
+
+
 def _as_it_is_now(thing: Any) -> Any:
     """The argument, whatever the body of the pipeline does to its lists and tables later.
 
@@ -319,7 +334,7 @@ class Trace:
             return
         last: dict[str, Call] = {}
         # New edges that go along with an order of all calls close no circle.
-        for call in TopologicalSorter({call: call.parents for call in self.calls}).static_order():
+        for call in _in_order(self.calls):
             for path in sorted(shared & call.step.files):
                 if path in last and last[path] not in call.ancestors:
                     call.after.append(last[path])

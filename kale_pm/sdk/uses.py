@@ -29,6 +29,7 @@ def uses_of(definition: Definition) -> tuple[list[Use], dict[int, str]]:
     modules = {home.name: home}
     names: dict[str, set[str]] = {home.name: set()}
     texts: dict[str, dict[str, frozenset[str]]] = {home.name: {}}
+    lines: dict[str, dict[str, int]] = {home.name: {}}
     for step in dict.fromkeys(call.step for call in definition.calls):
         module = module_of_step(step)
         modules.setdefault(module.name, module)
@@ -37,6 +38,7 @@ def uses_of(definition: Definition) -> tuple[list[Use], dict[int, str]]:
         own = {source.node.name, *enclosing}
         names.setdefault(module.name, set()).update(source.reads - own)
         _refuse_changes_between(definition.calls, step, module)
+        lines.setdefault(module.name, {})[source.node.name] = source.first_line
         known = texts.setdefault(module.name, {})
         known[source.node.name] = known.get(source.node.name, frozenset()) | {source.text}
     held: dict[int, str] = {}
@@ -45,7 +47,10 @@ def uses_of(definition: Definition) -> tuple[list[Use], dict[int, str]]:
         if name is not None:
             held[id(thing)] = name
             names[home.name].add(name)
-    used = [Use(module, frozenset(names[name]), texts[name]) for name, module in modules.items()]
+    used = [
+        Use(module, frozenset(names[name]), texts[name], lines[name])
+        for name, module in modules.items()
+    ]
     return [use for use in used if use.names or use.steps], held
 
 

@@ -66,7 +66,7 @@ def test_a_file_that_is_not_there(tmp_path, shown):
 
 
 def test_a_folder_is_no_file(tmp_path, shown):
-    with pytest.raises(IsADirectoryError, match="'one': .* is a folder, and a file is kept"):
+    with pytest.raises(IsADirectoryError, match="is a folder, and a file is kept"):
         artifacts.keep("one", tmp_path)
     assert not shown
 

@@ -13,8 +13,7 @@ from kale_pm.errors import UsageError
         ("@step\ndef load(n):\n    return max(n, 2)\n", "'load'"),
         ("@step\ndef load(n, choose=max):\n    return choose(n, 2)\n", "'load'"),
         (
-            "def larger(n):\n    return max(n, 2)\n\n"
-            "@step\ndef load(n):\n    return larger(n)\n",
+            "def larger(n):\n    return max(n, 2)\n\n@step\ndef load(n):\n    return larger(n)\n",
             "line 4",
         ),
         ("LARGEST = max\n\n@step\ndef load(n):\n    return LARGEST(n, 2)\n", "line 4"),

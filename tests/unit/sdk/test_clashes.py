@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kale_pm.errors import UsageError
@@ -144,3 +146,35 @@ STEPS = [theirs]
     )
     names = outcome(made.small)
     assert (names["mine_COUNT"], names["theirs_result"]) == (1, 10)
+
+
+def test_its_lines_are_those_of_its_file(together):
+    made = together(
+        '''
+COUNT = 10
+
+def helper(x):
+    """Two
+
+    paragraphs."""
+    return 1 / x
+
+@step
+def theirs():
+    x = COUNT
+
+    return helper(x)
+
+@step
+def others():
+    return COUNT
+
+STEPS = [theirs, others]
+'''
+    )
+    found = made.small.to_pipeline()
+    (cell,) = [each for each in found.prelude if "def module_other" in each.source]
+    written = Path(made.other.__file__).read_text(encoding="utf-8").split("\n")
+    for text in ("COUNT = 10", "    return 1 / x", "    return helper(x)", "    return COUNT"):
+        line = cell.source.split("\n").index(f"    {text}") + 1
+        assert found.marks.place(cell.number, line) == f"other.py:{written.index(text) + 1}"
