@@ -37,7 +37,7 @@ from kale_pm.sdk.refusals import (
     refuse_artifact,
     with_artifact,
 )
-from kale_pm.sdk.tracing import refuse_while_tracing, trace_for
+from kale_pm.sdk.tracing import current_trace, refuse_while_tracing, trace_for
 
 if TYPE_CHECKING:
     from kale_pm.face import Pipeline, Run, Sweep
@@ -145,7 +145,7 @@ class PipelineFunction:
         Inside of another pipeline its steps become steps of that one.
         """
         __tracebackhide__ = True
-        trace = trace_for(self)
+        trace = current_trace()
         if trace is not None:
             with trace.inside(self):
                 return self.function(*args, **kwargs)

@@ -17,7 +17,6 @@ from kale_pm.errors import UsageError
 from kale_pm.notebook.names import legal_step_name
 from kale_pm.sdk.functions import function_source
 from kale_pm.sdk.proxies import Value, origin_of, place
-from kale_pm.sdk.threads import family
 
 if TYPE_CHECKING:
     from kale_pm.sdk.decorators import PipelineFunction, StepFunction
@@ -242,14 +241,14 @@ def _enclosing(function: Callable[..., Any]) -> dict[str, Any]:
 class Trace:
     """What the body of a pipeline has called so far.
 
-    ``parameters`` are those of the pipeline, ``threads`` that of its function and those that it
-    has started, ``strays`` the errors of the latter, which may never be looked at there.
+    ``parameters`` are those of the pipeline, ``threads`` those that ran before it, ``strays`` the
+    errors of others, which may never be looked at there.
     """
 
     calls: list[Call] = field(default_factory=list)
     pipelines: list[PipelineFunction] = field(default_factory=list)
     parameters: Sequence[ParameterValue] = ()
-    threads: Set[threading.Thread] = frozenset()
+    threads: Set[threading.Thread] = field(default_factory=lambda: {*threading.enumerate()})
     strays: list[UsageError] = field(default_factory=list)
 
     def call(
@@ -298,14 +297,14 @@ class Trace:
                     hint="let this pipeline call the step, or the other pipeline as a whole",
                 )
 
-    def refuse_stray(self, caller: object) -> None:
-        """Raise UsageError if this is a thread that the body has started."""
-        if not self.pipelines or threading.current_thread() not in self.threads:
+    def refuse_stray(self, step: StepFunction[..., Any]) -> None:
+        """Raise UsageError if this is a thread that the body has started, as its age tells."""
+        if not self.pipelines or threading.current_thread() in self.threads:
             return
         pipeline = self.pipelines[-1]
         error = UsageError(
             f"{function_source(pipeline.function).place}: the pipeline '{pipeline.title}' calls "
-            f"{caller!r} in a thread: what its steps are is known in that of the pipeline alone",
+            f"{step!r} in a thread: what its steps are is known in that of the pipeline alone",
             hint="call it without a thread: no step runs by then, and later those that need "
             "nothing of each other run at the same time anyway",
         )
@@ -374,15 +373,15 @@ def current_trace() -> Trace | None:
     return _current.get()
 
 
-def trace_for(caller: object) -> Trace | None:
-    """The trace in which a step or a pipeline is called, if it is in one.
+def trace_for(step: StepFunction[..., Any]) -> Trace | None:
+    """The trace in which a step is called, if it is in one.
 
     Raises UsageError in a thread that the body of a pipeline has started: it would be executed.
     """
     trace = _current.get()
     if trace is None:
         for each in tuple(_all):
-            each.refuse_stray(caller)
+            each.refuse_stray(step)
     return trace
 
 
@@ -404,19 +403,18 @@ def tracing(
 
     Raises UsageError for what cannot be known before the steps have run.
     """
-    with family() as threads:
-        found = Trace(parameters=parameters, threads=threads)
-        token = _current.set(found)
-        _all.append(found)
-        try:
-            with found.inside(pipeline) if pipeline is not None else nullcontext():
-                yield found
-        except UsageError as error:
-            if error not in found.strays:
-                raise
-        finally:
-            _all.remove(found)
-            _current.reset(token)
+    found = Trace(parameters=parameters)
+    token = _current.set(found)
+    _all.append(found)
+    try:
+        with found.inside(pipeline) if pipeline is not None else nullcontext():
+            yield found
+    except UsageError as error:
+        if error not in found.strays:
+            raise
+    finally:
+        _all.remove(found)
+        _current.reset(token)
     for each in found.strays:  # without the lines of the thread
         raise UsageError(each.message, hint=each.hint)
     found.order_writers()
