@@ -18,7 +18,6 @@ from kale_pm.local.room import Room
 from kale_pm.local.secrets import values
 from kale_pm.local.store import Store
 from kale_pm.model import Pipeline
-from kale_pm.notebook.first_imports import first_imports
 from kale_pm.record import Task
 from kale_pm.runtime.masking import Mask
 
@@ -113,8 +112,6 @@ class Workplace:
                     self.pipeline.folder,
                     warm=self.pipeline.configuration.kernels == "warm",
                     ahead=self._ahead,
-                    imports=first_imports(self.pipeline.prelude),
-                    is_idle=lambda: not self.room.is_full,
                     tell=self.journal.note,
                 )
             return self._pool

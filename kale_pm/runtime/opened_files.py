@@ -35,7 +35,6 @@ _read: set[str] = set()
 _written: set[str] = set()
 _of_prelude: tuple[frozenset[str], frozenset[str]] | None = None
 _watching = False
-_ignored: tuple[str, ...] = ()
 
 
 def watch(folder: Path) -> None:
@@ -43,26 +42,23 @@ def watch(folder: Path) -> None:
 
     Below ``folder`` that is every file and every folder that is listed, elsewhere every
     regular file that is read.  Hidden folders, the interpreter with its packages, the
-    system's folders and the temporary ones are left out.  Called once more, for the same
-    folder, it starts a new list.
+    system's folders and the temporary ones are left out.
     """
-    global _watching, _ignored  # noqa: PLW0603 - an audit hook lives as long as its process
-    root = os.path.realpath(folder)
-    machinery = tuple(_folders(_machinery()))
-    # The interpreter of a container may live in /usr, and the notebook below it.
-    _ignored = tuple(place for place in machinery if not (root + os.sep).startswith(place))
-    _read.clear()
-    _written.clear()
+    global _watching  # noqa: PLW0603 - an audit hook lives as long as its process
     if _watching:
         return
     _watching = True
+    root = os.path.realpath(folder)
+    machinery = tuple(_folders(_machinery()))
+    # The interpreter of a container may live in /usr, and the notebook below it.
+    ignored = tuple(place for place in machinery if not (root + os.sep).startswith(place))
     ignored_elsewhere = tuple(_folders([tempfile.gettempdir()]))
 
     def note(path: object, reads: bool, writes: bool) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
         full = os.path.realpath(os.fsdecode(path))
-        if (full + os.sep).startswith(_ignored):
+        if (full + os.sep).startswith(ignored):
             return
         name = os.path.relpath(full, root)
         if _is_hidden(name):
@@ -127,7 +123,7 @@ def written_files() -> tuple[str, ...]:
 
 def local_modules() -> tuple[str, ...]:
     """Source files of the imported modules that no package manager installed."""
-    installed = installed_places()
+    installed = tuple(_folders(_installed()))
     # Hundreds of modules lie in a few folders: to resolve every path, or to make a Path of it,
     # would take longer than all else about storing what a small step gives.
     resolved = cache(os.path.realpath)
@@ -142,11 +138,6 @@ def local_modules() -> tuple[str, ...]:
             if not full.startswith(installed):
                 found.add(full)
     return tuple(sorted(found))
-
-
-def installed_places() -> tuple[str, ...]:
-    """The folders of what is installed: real paths that end with a separator."""
-    return tuple(_folders(_installed()))
 
 
 def _installed() -> list[str]:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kernel_talk import printed_by
 
 from kale_pm.local.journal import read_journal
 from kale_pm.local.kernels.pool import Pool
 from kale_pm.runtime.execution.kernel import interpreter_spec
-from kale_pm.runtime.execution.kernel_process import ask_to_end, end
+from kale_pm.runtime.execution.kernel_process import Kernel, ask_to_end, end, is_idle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -544,6 +543,16 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
     yield pool
     pool.close()
     assert refused == []
+
+
+def printed_by(kernel: Kernel, code: str) -> str:
+    request = kernel.connection.execute(code)
+    text, is_done = "", False
+    while not is_done:
+        for message in kernel.connection.receive(10):
+            text += message.content["text"] if message.kind == "stream" else ""
+            is_done = is_done or (message.parent == request and is_idle(message))
+    return text
 
 
 def use(pool: Pool, number: int, log: Path) -> str:

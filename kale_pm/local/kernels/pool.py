@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import site
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from kale_pm.local.kernels.nursery import Nursery, interpreter_words
-from kale_pm.local.kernels.spare import Spare
 from kale_pm.local.kernels.warden import Warden
 from kale_pm.runtime.execution.connection import Stopwatch
 from kale_pm.runtime.execution.kernel_process import (
@@ -19,6 +18,7 @@ from kale_pm.runtime.execution.kernel_process import (
     Kernel,
     check_alive,
     cold_starter,
+    end,
     is_idle,
     wait_until_ready,
 )
@@ -32,16 +32,13 @@ _OURS = "KALE_PM_"  # how the variables begin that a kernel can be given at any 
 _NAP = 0.05  # seconds between two looks whether there will be one
 _HANDOVER = 10.0  # seconds that a kernel has to take over its step
 _BOOT = 0.05  # seconds, about, in which a forked kernel boots
-_IMPORTED = 2  # kernels that have imported before a step is there for them: they take memory
 
 
 class Pool:
     """Gives kernels of ``spec``, which work in ``folder``, to the steps of one run.
 
-    At most ``ahead()`` kernels are ready at a time.  While ``is_idle()`` says that a processor
-    has nothing else to do, one after another executes ``imports``, statements with which every
-    step begins.  When anything about the template goes wrong, ``tell`` hears of it, and kernels
-    are started one by one from then on.
+    At most ``ahead()`` kernels are ready at a time.  When anything about the template goes
+    wrong, ``tell`` hears of it, and kernels are started one by one from then on.
     """
 
     def __init__(
@@ -51,19 +48,15 @@ class Pool:
         *,
         warm: bool = True,
         ahead: Callable[[], int] = lambda: 1,
-        imports: Sequence[str] = (),
-        is_idle: Callable[[], bool] = lambda: True,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._cold = cold_starter(spec, str(folder))
         self._folder = folder
         self._ahead = ahead
-        self._imports = tuple(imports)
-        self._is_idle = is_idle
         self._tell = tell
         self._warden = Warden()
         self._changed = threading.Condition()
-        self._spares: list[Spare] = []
+        self._spares: deque[ForkedKernel] = deque()
         self._is_over = False
         self._waiting = 0  # steps that wait for a kernel
         self._interpreter = interpreter_words(spec.argv) if warm and not spec.env else None
@@ -89,22 +82,18 @@ class Pool:
         """
         has_file = log is None or isinstance(log.name, str)
         if has_file and all(name.startswith(_OURS) for name in env):
-            while (spare := self._take()) is not None:
+            spare = self._take()
+            if spare is not None:
                 try:
-                    chosen(spare.kernel)
-                    spare.finish_imports(timeout)
-                    if spare.refusal:
-                        spare.end()
-                        self._import_nothing(spare.refusal)
-                        continue
-                    facts = wait_until_ready(spare.kernel, timeout)
-                    _hand_over(spare.kernel, env, log)
-                    return spare.kernel, facts
+                    chosen(spare)
+                    facts = wait_until_ready(spare, timeout)
+                    _hand_over(spare, env, log)
+                    return spare, facts
                 except (OSError, RuntimeError) as error:
-                    spare.end()
+                    end(spare, politely=False)
                     self._give_up(str(error))
                 except BaseException:
-                    spare.end()
+                    end(spare, politely=False)
                     raise
 
         def noted(kernel: Kernel) -> None:
@@ -123,7 +112,7 @@ class Pool:
             self._breeder.join()
         self._warden.close()
 
-    def _take(self) -> Spare | None:
+    def _take(self) -> ForkedKernel | None:
         """A kernel that is ready or about to be; None if the step is to start its own."""
         if self._installed != _installed():
             self._give_up("packages were installed while the pipeline ran")
@@ -133,12 +122,11 @@ class Pool:
             try:
                 while self._interpreter is not None:
                     while self._spares:
-                        spare = max(self._spares, key=_progress)
-                        self._spares.remove(spare)
+                        spare = self._spares.popleft()
                         self._changed.notify_all()
-                        if spare.kernel.is_alive():
+                        if spare.is_alive():
                             return spare
-                        spare.kernel.release()
+                        spare.release()
                     self._changed.wait(_NAP)
             finally:
                 self._waiting -= 1
@@ -151,20 +139,19 @@ class Pool:
         if was_warm:
             self._tell(f"kernels are started one by one: {reason}")
 
-    def _import_nothing(self, reason: str) -> None:
-        with self._changed:
-            was_wanted, self._imports = bool(self._imports), ()
-        if was_wanted:
-            self._tell(f"kernels import nothing before their step: {reason}")
-
     def _breed(self) -> None:
         """Have as many kernels ready as are wanted, to the end of the run."""
         nursery: Nursery | None = None
         try:
             assert self._interpreter is not None
             nursery = Nursery(self._interpreter, self._folder)
-            while (work := self._next_work(nursery)) is not None:
-                work()
+            while self._is_wanted():
+                spare = nursery.fork()
+                with self._changed:
+                    self._spares.append(spare)
+                    self._changed.notify_all()
+                    # One after another, or steps that run now would have to wait for them.
+                    self._changed.wait_for(self._is_needed, _BOOT)
         except Exception as error:  # noqa: BLE001 - whatever it is, steps wait for kernels
             self._give_up(str(error))
         finally:
@@ -172,60 +159,22 @@ class Pool:
                 # Steps may still be using kernels that end with the template.
                 self._changed.wait_for(lambda: self._is_over)
             for spare in self._spares:
-                spare.end()
+                end(spare, politely=False)
             if nursery is not None:
                 nursery.close()
-
-    def _next_work(self, nursery: Nursery) -> Callable[[], None] | None:
-        """Wait until another kernel is wanted, or one may import; None if none ever will."""
-        with self._changed:
-            while self._interpreter is not None:
-                spare = self._importer()
-                if spare is not None:
-                    return partial(self._import_in, spare)
-                if len(self._spares) < max(self._waiting, self._ahead()):
-                    return partial(self._fork, nursery)
-                self._changed.wait(GLANCE)
-        return None
-
-    def _fork(self, nursery: Nursery) -> None:
-        spare = Spare(nursery.fork())
-        with self._changed:
-            self._spares.append(spare)
-            self._changed.notify_all()
-            # One after another, or steps that run now would have to wait for them.
-            self._changed.wait_for(self._is_needed, _BOOT)
 
     def _is_needed(self) -> bool:
         """Whether a step waits for a kernel, or none will any more."""
         return self._waiting > len(self._spares) or self._interpreter is None
 
-    def _importer(self) -> Spare | None:
-        """The kernel that is to import now, which no step can take until it does."""
-        if not self._imports or self._waiting or not self._is_idle():
-            return None
-        begun = [each for each in self._spares if each.has_begun]
-        fresh = [each for each in self._spares if not each.has_begun]
-        if not fresh or len(begun) >= _IMPORTED or any(each.is_importing for each in begun):
-            return None
-        self._spares.remove(fresh[0])
-        return fresh[0]
-
-    def _import_in(self, spare: Spare) -> None:
-        try:
-            spare.begin_imports(self._imports, self._folder)
-        except (OSError, RuntimeError) as error:
-            spare.end()
-            self._import_nothing(str(error))
-            return
+    def _is_wanted(self) -> bool:
+        """Wait until another kernel is wanted; False if none will be."""
         with self._changed:
-            self._spares.append(spare)
-            self._changed.notify_all()
-
-
-def _progress(spare: Spare) -> int:
-    """How much of its step's work a kernel has done."""
-    return spare.has_begun + (spare.has_begun and not spare.is_importing)
+            while self._interpreter is not None:
+                if len(self._spares) < max(self._waiting, self._ahead()):
+                    return True
+                self._changed.wait(GLANCE)
+        return False
 
 
 def _hand_over(kernel: ForkedKernel, env: Mapping[str, str], log: BinaryIO | None) -> None:
