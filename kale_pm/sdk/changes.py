@@ -17,6 +17,13 @@ _CHANGING = frozenset(
         *("symmetric_difference_update", "update"),
     }
 )
+# What these give may be a part of the object; what other methods give is new.
+_GIVING_PARTS = frozenset(
+    {
+        *("get", "items", "iterrows", "itertuples", "pop", "ravel", "reshape", "setdefault"),
+        *("squeeze", "swapaxes", "transpose", "values", "view"),
+    }
+)
 _SETTING = frozenset({"setattr", "delattr", "next"})
 _SEEING_THROUGH = frozenset({"vars", "getattr", "iter", "reversed"})
 _PARSING = frozenset({"parse_args", "parse_known_args", "parse_intermixed_args"})
@@ -148,11 +155,13 @@ def root(node: ast.AST) -> str:
 def _held(node: ast.AST) -> str:
     """The variable that may hold the value of ``node``, or a part of it; empty if none does.
 
-    What a call gives is new, but for that of a method, or of a function that has a variable.
+    What a call gives is new, but for that of some methods, or of a function that has a variable.
     """
     match node:
         case ast.Call(func=ast.Name(id=name)) if name not in _SEEING_THROUGH:
             return f"{name}()"
+        case ast.Call(func=ast.Attribute(attr=method)) if method not in _GIVING_PARTS:
+            return ""
         case ast.Attribute(value=inner) | ast.Subscript(value=inner) | ast.Call(func=inner):
             return _held(inner)
     return root(node)
@@ -172,11 +181,14 @@ def _changed(nodes: Iterable[ast.AST], effects: Effects) -> Iterator[str]:
                 | ast.Attribute(ctx=ast.Store() | ast.Del())
             ):
                 yield _held(node)
+            case ast.AugAssign(target=ast.Name(id=name)):
+                yield name  # lists and arrays do so in place
             case ast.Call():
                 yield from _changed_by_call(node, effects)
             case ast.For(target=target, iter=source, body=body):
                 # What a loop does to its variable it may do to what it goes through.
-                if _names(target) & {*_changed(_walked(body), effects)}:
+                less = replace(effects, doubt=Doubt(max(effects.doubt - 1, Doubt.SURE)))
+                if _names(target) & {*_changed(_walked(body), less)}:
                     yield from _names(source)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield from _changed_by_definition(node, effects)

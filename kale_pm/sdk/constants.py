@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 
 from kale_pm.errors import UsageError
 from kale_pm.sdk.changes import changed_by, global_names, reads_command_line
@@ -24,7 +23,6 @@ from kale_pm.sdk.literals import binding, is_fixed, literal, looks_secret, modul
 from kale_pm.sdk.modules import ModuleSource
 from kale_pm.sdk.statements import Statement
 
-_CONTAINERS = (list, dict, set, deque)
 _HINT = (
     "make it a parameter of the pipeline, or build it in a function that the step calls; it may "
     "also be changed at the top of the script, outside of any if"
@@ -125,13 +123,34 @@ class _Choice:
             elif (
                 not own
                 or name in given
-                or not is_fixed(value)  # whoever holds it may have changed it
+                or self._may_differ(name, own)
                 or (name in left_out and name in self.evidence.rebound)
                 or self.evidence.is_momentary(name)
                 or self._depends(own)
             ):
                 found[name] = text
         return found, others
+
+    def _may_differ(self, name: str, own: Iterable[Statement]) -> bool:
+        """Whether the statements might give something else, as far as nobody can tell.
+
+        Whoever holds a list may have changed it; and what was read from data needs the data.
+        """
+        if self.evidence.is_of_the_machine(name):
+            return False
+        names = self.module.names
+        if not is_fixed(names[name]):
+            return True
+        if any(
+            each.is_compound or changed_by(each.nodes, self.module.sure_effects) for each in own
+        ):
+            return False  # what it does has to be done
+        return any(
+            not isinstance(names[read], (ModuleType, FunctionType, BuiltinFunctionType, type))
+            and self._literal(read) is None
+            for each in own
+            for read in self.evidence.read_at_once(each) & names.keys()
+        )
 
     def _literal(self, name: str) -> str | None:
         """The value of a variable as a literal; None where none says it, or where none should.
@@ -187,7 +206,9 @@ class _Choice:
         for each in self.chosen:
             if each.is_import or not each.binds.isdisjoint(self.literals):
                 continue
-            if any(_is_alias([each], self.module.names[n], self.module.names) for n in each.binds):
+            if any(
+                _is_alias([each], self.module.names.get(n), self.module.names) for n in each.binds
+            ):
                 continue
             place = places[each]
             for name in self.evidence.read_at_once(each) & self.literals.keys():
@@ -228,7 +249,7 @@ class _Choice:
                 text = None if name in imports else self._literal(name)
                 if text is not None:
                     found[name] = text
-                elif name in sure or isinstance(self.module.names.get(name), _CONTAINERS):
+                elif name in sure:
                     raise UsageError(
                         f"{shown(self.module.file)}:{each.line}: '{name}', which a step uses, is "
                         f"changed here, where only the script itself runs, and {self._why(name)}",
@@ -240,10 +261,12 @@ class _Choice:
         value = self.module.names.get(name)
         if self.evidence.is_of_the_environment(name):
             return "what the environment holds is written into no notebook"
-        if looks_secret(name, value):
-            return "what looks like a secret is written into no notebook"
         kind = type(value).__name__
-        if isinstance(value, (str, bytes, int)):
+        if literal(value, self.module) is not None:
+            if looks_secret(name, value):
+                return "what looks like a secret is written into no notebook"
+            return "the module that it comes from does not have that in a step"
+        if type(value) in (str, bytes, int):
             return f"what it is now is too long for a literal (of type {kind})"
         return f"no literal can say what it is now (of type {kind})"
 
@@ -292,7 +315,16 @@ class _Choice:
 
     def _behind_all(self, literals: Mapping[str, str]) -> list[Statement]:
         line = self.module.statements[-1].line if self.module.statements else 1
-        return [_made(binding(name, text), line) for name, text in literals.items()]
+        return [_made(self._rebinding(name, text), line) for name, text in literals.items()]
+
+    def _rebinding(self, name: str, text: str) -> str:
+        """A value that is known only behind all: in the same list, which others may hold."""
+        kind = type(self.module.names[name])
+        if kind is list:
+            return binding(f"{name}[:]", text)
+        if kind in (dict, set) and text != "set()":
+            return f"{name}.clear()\n{binding(f'{name} |', text)}"
+        return binding(name, text)
 
 
 def _is_alias(own: Sequence[Statement], value: object, names: Mapping[str, object]) -> bool:

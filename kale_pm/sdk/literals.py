@@ -18,6 +18,7 @@ _SECRETS = frozenset(
     {"apikey", "credential", "credentials", "key", "passwd", "password", "pwd", "secret", "token"}
 )
 _FIXED = (str, bytes, int, float, complex, tuple, frozenset, range, type(None), pathlib.PurePath)
+_MANY = (str, bytes, list, tuple, set, frozenset, dict)
 _WORDS = ("complex", "float", "frozenset", "range", "set")
 _CALLS = {
     ("argparse", "Namespace"),
@@ -101,8 +102,10 @@ def _is_small(value: object) -> bool:
     while waiting and size <= LARGEST:
         each = waiting.pop()
         size += 1
-        if isinstance(each, (str, bytes, list, tuple, set, frozenset, dict)):
-            size += len(each)
+        if type(each) not in _MANY:  # others may do anything where they are gone through
+            continue
+        assert isinstance(each, (str, bytes, list, tuple, set, frozenset, dict))
+        size += len(each)
         if size <= LARGEST and isinstance(each, (list, tuple, set, frozenset)):
             waiting += each
         if size <= LARGEST and isinstance(each, dict):

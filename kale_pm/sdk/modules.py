@@ -5,16 +5,34 @@ from __future__ import annotations
 import ast
 import builtins
 import linecache
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import FrameType
 from typing import Any
 
-from kale_pm.sdk.changes import DEFINITIONS, Doubt, Effects, changed_by, effects_of
+from kale_pm.sdk.changes import (
+    DEFINITIONS,
+    Doubt,
+    Effects,
+    changed_by,
+    effects_of,
+    mentions,
+)
 from kale_pm.sdk.functions import FunctionSource, meant
 from kale_pm.sdk.statements import Statement, set_up_by, statements_of
 
 SDK = "kale_pm.sdk"
+_REACHING_OUT = frozenset(
+    {
+        *("Popen", "call", "check_call", "check_output", "copy2", "copyfile", "copytree", "delete"),
+        *("dump", "move", "open", "post", "put", "remove", "removedirs", "rename", "request"),
+        *("rmdir", "rmtree", "run", "savefig", "send", "sleep", "system", "to_csv", "to_json"),
+        *("to_parquet", "to_pickle", "to_sql", "touch", "unlink", "urlopen", "urlretrieve"),
+        *("write", "write_bytes", "write_text"),
+    }
+)
 
 
 def _is_of_the_sdk(thing: object) -> bool:
@@ -85,6 +103,7 @@ class ModuleSource:
                     or (
                         self._set_up_by(each) & (imports | names).difference(settled, python_s_own)
                         and not each.reads & drivers
+                        and not self._reaches_out(each)
                     )
                     or (
                         changed_by(each.nodes, self.effects) & names.intersection(changing)
@@ -127,6 +146,25 @@ class ModuleSource:
             waiting |= new
         return frozenset(found)
 
+    def _reaches_out(self, statement: Statement) -> bool:
+        """Whether a statement, or a function that it calls, does something outside of Python.
+
+        Files are written and removed, messages sent and programs run once, and not in every step.
+        """
+        names = [statement.nodes]
+        waiting, seen = {*statement.reads}, set()
+        while waiting:
+            name = waiting.pop()
+            seen.add(name)
+            if name in self._functions:
+                names.append((self._functions[name],))
+                waiting |= self._function_reads[name] - seen
+        return any(mentions(nodes, _REACHING_OUT) for nodes in names)
+
+    @cached_property
+    def _function_reads(self) -> dict[str, frozenset[str]]:
+        return {name: each.reads for each in self.statements for name in each.binds}
+
     @cached_property
     def _functions(self) -> dict[str, ast.FunctionDef]:
         nodes = (node for each in self.statements for node in each.nodes)
@@ -156,7 +194,19 @@ def module_of(function: Callable[..., Any], source: FunctionSource) -> ModuleSou
         return ModuleSource(name, source.file, "", _in_force(statements), names)
     text = "".join(linecache.getlines(source.file, dict(names)))
     package = str(names.get("__package__") or "")
-    return ModuleSource(name, source.file, package, statements_of(text), names)
+    line = _line_of(names)
+    have_run = tuple(each for each in statements_of(text) if not line or each.line <= line)
+    return ModuleSource(name, source.file, package, have_run, names)
+
+
+def _line_of(names: Mapping[str, Any]) -> int:
+    """The line at which a module is being executed, below which nothing has run; 0 if it is not."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals is names and frame.f_code.co_name == "<module>":
+            return frame.f_lineno
+        frame = frame.f_back
+    return 0
 
 
 def _in_force(statements: Sequence[Statement]) -> tuple[Statement, ...]:

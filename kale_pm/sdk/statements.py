@@ -42,6 +42,10 @@ class Statement:
         return all(isinstance(node, ast.FunctionDef) for node in self.nodes)
 
     @property
+    def is_class(self) -> bool:
+        return all(isinstance(node, ast.ClassDef) for node in self.nodes)
+
+    @property
     def always_runs(self) -> bool:
         """Whether nobody need name it: it says how code is read, or binds nobody knows what."""
         return any(

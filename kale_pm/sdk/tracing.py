@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PLAIN = (bool, int, float, str, type(None))
 _FEW = 100  # entries of a list that is looked at for changes
+_LONG = 1000  # characters
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +224,12 @@ def plain_constants(function: Callable[..., Any]) -> dict[str, str]:
         entries = value if type(value) in (list, tuple, dict, set) else [value]
         if len(entries) <= _FEW and all(type(entry) in _PLAIN for entry in entries):
             with suppress(ValueError):  # an integer of very many digits
-                found[name] = repr(value)
+                found[name] = _told(value)
     return found
+
+
+def _told(value: object) -> str:
+    return str(hash(value)) if isinstance(value, str) and len(value) > _LONG else repr(value)
 
 
 def _enclosing(function: Callable[..., Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import sys
 import threading
@@ -24,6 +25,7 @@ def take_over(env: Mapping[str, str], log: str, before: str) -> None:
     prints, and ``before`` the one that it had until now, which is moved there.
     """
     os.environ.update(env)
+    importlib.invalidate_caches()  # a step before may have made a folder of the path
     if log:
         _redirect(Path(before), Path(log))
     prepare()
