@@ -42,8 +42,8 @@ def statements_for(
 class _Choice:
     """Which statements a step gets, found in rounds.
 
-    ``literals`` are the variables that have one, in the place of their statements or, where what
-    these do is of the moment, behind them.  ``running`` are those made by their statements.
+    ``literals`` are the variables that have one, in the place of their statements or, where these
+    draw random numbers, behind them.  ``running`` are those made by their statements.
     """
 
     def __init__(self, evidence: Evidence, wanted: frozenset[str]) -> None:
@@ -69,9 +69,9 @@ class _Choice:
 
     def _goes_on(self) -> bool:
         """One more round; False if it has brought nothing new."""
-        momentary = {name for name in self.literals if self.evidence.is_momentary(name)}
+        random = {name for name in self.literals if self.evidence.is_random(name)}
         self.chosen = self.module.needed(
-            self.wanted, self.evidence.is_pipeline, self.literals.keys() - momentary, self.running
+            self.wanted, self.evidence.is_pipeline, self.literals.keys() - random, self.running
         )
         names = self._names()
         found, others = self._settled(names - self.literals.keys())
@@ -350,7 +350,7 @@ def _imports_for(texts: Iterable[str], statements: Sequence[Statement]) -> list[
     """The imports that literals need, where they do not stand above them already."""
     needed = sorted(union(map(modules_of, texts)))
     return [
-        _made(f"import {name}", 1)
+        _made(f"import {name[1:]} as {name}" if name.startswith("_") else f"import {name}", 1)
         for name in needed
         if not any(name in each.binds for each in _above(f"{name}.", statements))
     ]

@@ -12,14 +12,19 @@ from kale_pm.sdk.changes import Effects, changed_by, executed, global_names, roo
 from kale_pm.sdk.modules import ModuleSource
 from kale_pm.sdk.statements import Statement
 
-# What gives another value each time that it is asked.
-_MOMENTARY = frozenset(
+# What gives another number each time that it is asked, and what follows depends on that.
+_RANDOM = frozenset(
     {
-        *("choice", "choices", "ctime", "default_rng", "gauss", "getpass", "getpid", "input"),
-        *("integers", "mkdtemp", "mkstemp", "monotonic", "normal", "now", "perf_counter", "rand"),
-        *("randint", "randn", "random", "randrange", "sample", "shuffle", "strftime", "time"),
-        *("time_ns", "today", "token_hex", "token_urlsafe", "uniform", "urandom", "utcnow"),
-        *("uuid1", "uuid4"),
+        *("choice", "choices", "gauss", "integers", "normal", "rand", "randint", "randn", "random"),
+        *("randrange", "sample", "shuffle", "uniform"),
+    }
+)
+# What gives another value each time that it is asked.
+_MOMENTARY = _RANDOM | frozenset(
+    {
+        *("ctime", "getpass", "getpid", "input", "mkdtemp", "mkstemp", "monotonic", "now"),
+        *("perf_counter", "strftime", "time", "time_ns", "today", "token_hex", "token_urlsafe"),
+        *("urandom", "utcnow", "uuid1", "uuid4"),
     }
 )
 # What is the step's machine's to say; of the environment it may be a secret.
@@ -80,6 +85,10 @@ class Evidence:
     def is_momentary(self, name: str) -> bool:
         """Whether its statements may give another value each time: a moment, or by chance."""
         return not _MOMENTARY.isdisjoint(self._words(name).called)
+
+    def is_random(self, name: str) -> bool:
+        """Whether they draw numbers, so that those that are drawn next depend on them."""
+        return not _RANDOM.isdisjoint(self._words(name).called)
 
     def is_of_the_environment(self, name: str) -> bool:
         """Whether its statements ask the environment, or variables that do."""

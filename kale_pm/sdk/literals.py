@@ -80,20 +80,20 @@ def _call_of(
     if kind in (complex, range) or thing is ...:
         return "..." if thing is ... else repr(thing)
     owner = "pathlib" if isinstance(thing, pathlib.PurePath) else kind.__module__
-    if (owner, kind.__name__) not in _CALLS or not _is_free(owner, module):
+    if (owner, kind.__name__) not in _CALLS:
         return None
+    alias = owner if _is_free(owner, module) else f"_{owner}"
     if isinstance(thing, pathlib.PurePath):
-        return f"pathlib.Path({str(thing)!r})"
+        return f"{alias}.Path({str(thing)!r})"
     if isinstance(thing, argparse.Namespace):
         words = vars(thing)
         if not all(name.isidentifier() and not iskeyword(name) for name in words):
             return None
         pairs = (f"{name}={expression(entry, named)}" for name, entry in words.items())
-        return f"argparse.Namespace({', '.join(pairs)})"
+        return f"{alias}.Namespace({', '.join(pairs)})"
     if getattr(thing, "tzinfo", None) is not None:
         return None
-    text = repr(thing)
-    return text if text.startswith(f"{owner}.") else f"{owner}.{text}"
+    return f"{alias}.{repr(thing).removeprefix(f'{owner}.')}"
 
 
 def _is_small(value: object) -> bool:

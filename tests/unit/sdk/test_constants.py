@@ -475,6 +475,77 @@ SCRIPTS = {
         """,
         "RUN, BEGAN, DAYS, PRICES",
     ),
+    "days by the usual import": (
+        """
+        from datetime import datetime, timedelta
+        BEGAN = datetime.now()
+        DAYS = [datetime(2020, 1, 1) + timedelta(days=number) for number in range(2)]
+        """,
+        "BEGAN, DAYS",
+    ),
+    "an exception's name, and a variable that is gone": (
+        """
+        import re
+        try:
+            import there_is_no_such_module as fast
+        except ImportError as error:
+            fast = None
+        PATTERNS = {}
+        for name in "ab":
+            PATTERNS[name] = re.compile(name)
+        del name
+        """,
+        "fast, sorted(PATTERNS)",
+    ),
+    "what classes read when they are called": (
+        """
+        RATE = 1
+        NAMES = ["x"]
+        class Model:
+            def __init__(self):
+                self.rate = RATE
+                self.names = tuple(NAMES)
+        MODEL = Model()
+        RATE = 5
+        NAMES.append("y")
+        """,
+        "MODEL.rate, MODEL.names, RATE, NAMES",
+    ),
+    "a decorator that reads when it decorates": (
+        """
+        LIMIT = 1
+        def limited(function):
+            most = LIMIT
+            def inner(x):
+                return min(function(x), most)
+            return inner
+        @limited
+        def doubled(x):
+            return 2 * x
+        LIMIT = 9
+        """,
+        "doubled(3), LIMIT",
+    ),
+    "in place by another name": (
+        """
+        MADE = [len]
+        SAME = MADE
+        SAME += [max]
+        """,
+        "len(MADE)",
+    ),
+    "a table that others hold, changed late": (
+        """
+        COLUMNS = ["a"]
+        class Filter:
+            columns = COLUMNS
+        def add():
+            global COLUMNS
+            COLUMNS.append("b")
+        add()
+        """,
+        "Filter.columns, COLUMNS",
+    ),
     "names of Python's own that mean something else": (
         """
         def float(x):
@@ -682,6 +753,151 @@ def test_what_looks_like_a_secret_is_read_where_the_step_runs(script, write, cel
     found = "\n".join(prelude(cells(made.small)))
     assert "hidden" not in found
     assert "SETTINGS = json.loads(" in found
+
+
+def test_what_depends_on_the_environment_is_made_where_the_step_runs(script, cells, monkeypatch):
+    monkeypatch.setenv("API", "hidden")
+    made = script(
+        """
+        import os
+
+        API = os.environ["API"]
+        HEADERS = {"Authorization": f"Bearer {API}"}
+
+        @step
+        def use():
+            return HEADERS
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    assert "hidden" not in "\n".join(prelude(cells(made.small)))
+
+
+def test_paths_are_those_of_the_machine_where_the_step_runs(script, cells, tmp_path):
+    made = script(
+        """
+        from pathlib import Path
+
+        ROOT = Path(__file__).resolve().parent
+        OUT = ROOT / "out"
+        OUT.mkdir(exist_ok=True)
+        PATHS = {"raw": ROOT / "raw", "out": OUT}
+
+        @step
+        def use():
+            return PATHS
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    found = "\n".join(prelude(cells(made.small)))
+    assert str(tmp_path) not in found
+    assert "OUT.mkdir(exist_ok=True)" in found
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "shutil.rmtree('out', ignore_errors=True)",
+        "notify('started')",
+        "with open('params.json', 'w') as file:\n            file.write(str(shutil.which('a')))",
+    ],
+)
+def test_what_reaches_out_is_done_once_and_not_in_every_step(
+    statement, script, cells, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    made = script(
+        f"""
+        import shutil
+        from unittest.mock import Mock
+
+        client = Mock()
+
+        def notify(text):
+            shutil.which(text)
+            client.post(text)
+
+        {statement}
+
+        @step
+        def use():
+            return shutil.which("python")
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    assert prelude(cells(made.small)) == ["import shutil"]
+
+
+def test_what_data_gave_needs_no_data_in_the_step(script, cells):
+    made = script(
+        """
+        class Table:
+            def __init__(self, rows):
+                self.rows = rows
+            def count(self):
+                return len(self.rows)
+
+        raw = Table([1, 2])
+        COUNT = raw.count()
+
+        @step
+        def use():
+            return COUNT
+
+        @pipeline
+        def small():
+            use()
+        """
+    )
+    assert prelude(cells(made.small)) == [f"COUNT = 2{NOTE}"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "table = collections.Counter('ab')\n    table['c'] = 3",
+        "table = Settings.load()\n    table.rate = 3",
+        "for each in PATTERNS:\n        each.match('a')",
+        "copied = TABLE.copy()\n    copied['a'] = 1",
+    ],
+)
+def test_what_main_makes_and_changes_for_itself_is_not_what_steps_use(code, script, outcome):
+    made = script(
+        f"""
+        import collections
+        import re
+
+        PATTERNS = [re.compile("a")]
+        TABLE = {{"len": len}}
+
+        class Settings:
+            @classmethod
+            def load(cls):
+                return cls()
+
+        @step
+        def use():
+            found = collections.Counter("a"), Settings().__class__, PATTERNS, sorted(TABLE)
+            return found
+
+        @pipeline
+        def small():
+            use()
+
+        if __name__ == "__main__":
+            {code.replace(chr(10), chr(10) + "        ")}
+        """
+    )
+    assert outcome(made.small)["use_found"][3] == ["len"]
 
 
 def test_an_import_that_was_bound_to_something_else(script, write, outcome):
