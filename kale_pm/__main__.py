@@ -9,7 +9,7 @@ from pathlib import Path
 
 def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1].endswith(".py") and Path(sys.argv[1]).is_file():
-        from kale_pm.sdk.script import run_file
+        from kale_pm.sdk.script.command_line import run_file
 
         run_file(Path(sys.argv[1]), sys.argv[2:])
     else:

@@ -24,11 +24,7 @@ from typing import (
 from kale_pm.errors import UsageError
 from kale_pm.notebook.configuration import unknown_settings
 from kale_pm.sdk.artifacts import Artifact
-from kale_pm.sdk.defaults import settled_defaults
-from kale_pm.sdk.functions import FunctionSource, function_source
 from kale_pm.sdk.options import StepWords, option_tags
-from kale_pm.sdk.program import is_a_script, tell_what_ends_the_script
-from kale_pm.sdk.proxies import place
 from kale_pm.sdk.refusals import (
     check_body,
     check_function,
@@ -37,13 +33,17 @@ from kale_pm.sdk.refusals import (
     refuse_artifact,
     with_artifact,
 )
-from kale_pm.sdk.tracing import current_trace, refuse_while_tracing, trace_for
+from kale_pm.sdk.script.program import is_a_script, tell_what_ends_the_script
+from kale_pm.sdk.source.functions import FunctionSource, function_source
+from kale_pm.sdk.tracing.defaults import settled_defaults
+from kale_pm.sdk.tracing.proxies import place
+from kale_pm.sdk.tracing.trace import current_trace, refuse_while_tracing, trace_for
 
 if TYPE_CHECKING:
     from kale_pm.face import Pipeline, Run, Sweep
     from kale_pm.kfp import CompileResult
     from kale_pm.kfp.cluster_run import ClusterRun, Schedule
-    from kale_pm.sdk.alone import StepRun
+    from kale_pm.sdk.alone.step_run import StepRun
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -74,7 +74,7 @@ class StepFunction(Generic[_Parameters, _Result]):
         It runs in a kernel of its own and leaves an executed notebook, as in a pipeline.  A
         failure raises StepFailed.
         """
-        from kale_pm.sdk.alone import run_alone
+        from kale_pm.sdk.alone.step_run import run_alone
 
         refuse_while_tracing(f"{self!r}.run")
         return run_alone(self, args, kwargs)
@@ -150,7 +150,7 @@ class PipelineFunction:
             with trace.inside(self):
                 return self.function(*args, **kwargs)
         if is_a_script(sys._getframe(1).f_globals):
-            from kale_pm.sdk.script import run_as_script
+            from kale_pm.sdk.script.command_line import run_as_script
 
             return run_as_script(self, args, kwargs)
         return self.to_pipeline(*args, **kwargs).run()
@@ -161,8 +161,8 @@ class PipelineFunction:
         The arguments take the place of the parameters' defaults.  Raises UsageError for what
         no pipeline can be, ParameterError for a value that does not fit.
         """
-        from kale_pm.sdk.definition import define
-        from kale_pm.sdk.reading import read_pipeline
+        from kale_pm.sdk.tracing.definition import define
+        from kale_pm.sdk.writing.reading import read_pipeline
 
         __tracebackhide__ = True
         return read_pipeline(define(self, args, kwargs))
@@ -185,8 +185,8 @@ class PipelineFunction:
 
     def write_notebook(self, path: str | Path) -> Path:
         """Write the pipeline as a tagged notebook, from which everything else is made."""
-        from kale_pm.sdk.definition import define
-        from kale_pm.sdk.reading import write_notebook
+        from kale_pm.sdk.tracing.definition import define
+        from kale_pm.sdk.writing.reading import write_notebook
 
         return write_notebook(define(self), Path(path))
 

@@ -10,7 +10,7 @@ from kale_pm.errors import UsageError
 from kale_pm.notebook.spelling import nearest
 from kale_pm.notebook.tags import parse_default
 from kale_pm.notebook.vocabulary import WORDS as TAGS
-from kale_pm.sdk.wording import in_words_of_a_script
+from kale_pm.sdk.script.wording import in_words_of_a_script
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _NO_TEXTS = (Mapping, list, tuple, set, bytes, bytearray)

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from kale_pm.errors import UsageError
 from kale_pm.sdk.artifacts import Artifact
-from kale_pm.sdk.proxies import place
+from kale_pm.sdk.tracing.proxies import place
 
 
 def check_name(decorator: str, name: object, more: tuple[object, ...]) -> None:

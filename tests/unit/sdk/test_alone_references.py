@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from kale_pm.runtime.storage import pickler as runtime
-from kale_pm.sdk.modules import module_of
-from kale_pm.sdk.references import Pickler, loading
+from kale_pm.sdk.alone.references import Pickler, loading
+from kale_pm.sdk.source.modules import module_of
 
 CODE = """
 import abc

@@ -9,8 +9,8 @@ from textwrap import dedent
 import pytest
 
 from kale_pm.errors import UsageError
-from kale_pm.sdk.functions import FunctionSource
-from kale_pm.sdk.modules import module_of
+from kale_pm.sdk.source.functions import FunctionSource
+from kale_pm.sdk.source.modules import module_of
 
 NOTE = "  # as it was when the pipeline was called"
 

@@ -16,8 +16,8 @@ from kale_pm.events import OfTrial, StepFinished, Warned
 from kale_pm.face import Run
 from kale_pm.record import CellError, Place, RunRecord, State, StepRecord
 from kale_pm.sdk.options import WORDS, _example, option_tags
-from kale_pm.sdk.traced import Marks, TracedRun
-from kale_pm.sdk.wording import PHRASES, hearing_of_a_script, in_words_of_a_script
+from kale_pm.sdk.script.traced import Marks, TracedRun
+from kale_pm.sdk.script.wording import PHRASES, hearing_of_a_script, in_words_of_a_script
 
 STRANGE = re.compile(r"\b(tag|tags|tagged|cells?|notebook|NOTEBOOK|prelude)\b|prev:|block:")
 LATER = """

@@ -1,0 +1,1 @@
+"""One step executed alone, with values that no code can say."""

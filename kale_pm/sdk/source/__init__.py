@@ -1,0 +1,1 @@
+"""What a script says: its functions, statements and variables, as a step is to have them."""

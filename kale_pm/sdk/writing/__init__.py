@@ -1,0 +1,1 @@
+"""A traced pipeline as a tagged notebook."""
