@@ -35,9 +35,10 @@ from kale_pm.sdk.refusals import (
 )
 from kale_pm.sdk.script.program import is_a_script, tell_what_ends_the_script
 from kale_pm.sdk.source.functions import FunctionSource, function_source
+from kale_pm.sdk.tracing.current import current_trace
 from kale_pm.sdk.tracing.defaults import settled_defaults
 from kale_pm.sdk.tracing.proxies import place
-from kale_pm.sdk.tracing.trace import current_trace, refuse_while_tracing, trace_for
+from kale_pm.sdk.tracing.trace import refuse_while_tracing, trace_for
 
 if TYPE_CHECKING:
     from kale_pm.face import Pipeline, Run, Sweep

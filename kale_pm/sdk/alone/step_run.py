@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from kale_pm.errors import SaveError, UsageError
 from kale_pm.face import Run
 from kale_pm.sdk.source.expressions import LONGEST, NotPlain, expression
+from kale_pm.sdk.tracing.call import values_in
 from kale_pm.sdk.tracing.proxies import Value
-from kale_pm.sdk.tracing.trace import Trace, tracing, values_in
+from kale_pm.sdk.tracing.trace import Trace, tracing
 
 if TYPE_CHECKING:
     from kale_pm.sdk.decorators import StepFunction

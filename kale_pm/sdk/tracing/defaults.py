@@ -15,7 +15,7 @@ from kale_pm.errors import UsageError
 from kale_pm.sdk.source.changes import root
 from kale_pm.sdk.source.expressions import LONGEST, NotPlain, expression
 from kale_pm.sdk.source.functions import FunctionSource, meant
-from kale_pm.sdk.tracing.trace import values_in
+from kale_pm.sdk.tracing.call import values_in
 
 
 def settled_defaults(

@@ -12,15 +12,10 @@ from kale_pm.errors import UsageError
 from kale_pm.sdk.decorators import PipelineFunction
 from kale_pm.sdk.source.functions import FunctionSource, function_source
 from kale_pm.sdk.source.modules import ModuleSource, module_of
+from kale_pm.sdk.tracing.call import Call, ParameterValue, values_in
 from kale_pm.sdk.tracing.parameters import assignments_of, codes_of
 from kale_pm.sdk.tracing.proxies import Value, refused_elsewhere
-from kale_pm.sdk.tracing.trace import (
-    Call,
-    ParameterValue,
-    refuse_while_tracing,
-    tracing,
-    values_in,
-)
+from kale_pm.sdk.tracing.trace import refuse_while_tracing, tracing
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from kale_pm.sdk.source.functions import FunctionSource
+from kale_pm.sdk.tracing.call import Call, ParameterValue
 from kale_pm.sdk.tracing.proxies import Value, origin_of
-from kale_pm.sdk.tracing.trace import Call, ParameterValue
 
 
 @dataclass(frozen=True)

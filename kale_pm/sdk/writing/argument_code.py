@@ -13,8 +13,8 @@ from typing import Any
 from kale_pm.errors import UsageError
 from kale_pm.sdk.source.expressions import LONGEST, NotPlain, expression, not_plain
 from kale_pm.sdk.source.functions import shown
+from kale_pm.sdk.tracing.call import Call
 from kale_pm.sdk.tracing.proxies import Value
-from kale_pm.sdk.tracing.trace import Call
 
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 

@@ -13,9 +13,9 @@ from kale_pm.notebook.names import legal_step_name
 from kale_pm.sdk.artifacts import artifact_source
 from kale_pm.sdk.source.expressions import call
 from kale_pm.sdk.source.functions import FunctionSource
+from kale_pm.sdk.tracing.call import Call
 from kale_pm.sdk.tracing.links import Links
 from kale_pm.sdk.tracing.proxies import Value
-from kale_pm.sdk.tracing.trace import Call
 from kale_pm.sdk.writing.argument_code import call_arguments, enclosing_variables, parameter_values
 from kale_pm.sdk.writing.body import Body, body_of, renamed, whole_because
 

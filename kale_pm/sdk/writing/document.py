@@ -16,10 +16,10 @@ from kale_pm.sdk.script.traced import Marks
 from kale_pm.sdk.source.functions import shown
 from kale_pm.sdk.source.modules import ModuleSource
 from kale_pm.sdk.source.prelude import prelude_of
+from kale_pm.sdk.tracing.call import Call
 from kale_pm.sdk.tracing.definition import Definition
 from kale_pm.sdk.tracing.links import Links, links_of
 from kale_pm.sdk.tracing.proxies import origin_of
-from kale_pm.sdk.tracing.trace import Call
 from kale_pm.sdk.writing.cells import Draft, Surroundings, cells_of
 from kale_pm.sdk.writing.uses import module_of_step, uses_of
 

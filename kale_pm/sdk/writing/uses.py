@@ -11,9 +11,10 @@ from kale_pm.sdk.decorators import StepFunction
 from kale_pm.sdk.source.evidence import Evidence
 from kale_pm.sdk.source.modules import ModuleSource, module_of
 from kale_pm.sdk.source.prelude import Use
+from kale_pm.sdk.tracing.call import Call
 from kale_pm.sdk.tracing.definition import Definition
+from kale_pm.sdk.tracing.moment import plain_constants
 from kale_pm.sdk.tracing.proxies import Value
-from kale_pm.sdk.tracing.trace import Call, plain_constants
 
 
 def module_of_step(step: StepFunction[..., Any]) -> ModuleSource:

@@ -171,7 +171,7 @@ class TestThreads:
 
         def elsewhere():
             ready.set()
-            going.wait()
+            going.wait(20)
             try:
                 return load(5)
             finally:
@@ -181,11 +181,11 @@ class TestThreads:
         def small():
             load(0)
             going.set()
-            done.wait()
+            done.wait(20)
 
         with ThreadPoolExecutor(1) as pool:
             found = pool.submit(elsewhere)
-            ready.wait()
+            ready.wait(20)
             small.to_pipeline()
             assert found.result() == 5
 
