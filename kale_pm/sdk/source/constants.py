@@ -68,28 +68,31 @@ class _Choice:
         return self.wanted.union(*(each.reads for each in self.chosen))
 
     def _goes_on(self) -> bool:
-        """One more round; False if it has brought nothing new."""
+        """One more round; False if it has brought nothing new.
+
+        The rounds end, since a variable that has to run never gets a literal again.
+        """
         random = {name for name in self.literals if self.evidence.is_random(name)}
         self.chosen = self.module.needed(
             self.wanted, self.evidence.is_pipeline, self.literals.keys() - random, self.running
         )
         names = self._names()
-        found, others = self._settled(names - self.literals.keys())
+        found, to_run = self._settled(names - self.literals.keys())
         # What still runs in a step changes it there: then the value before that is needed.
         changing = [
             each
             for each in self.chosen
             if not each.binds & names or each.binds & names - found.keys()
         ]
-        others |= self.literals.keys() & self._changed_by(changing)
-        others |= found.keys() & self.running
-        if found.keys() <= others <= self.running:
-            others = self._read_before_a_change()
-            if not others:
+        to_run |= self.literals.keys() & self._changed_by(changing)
+        to_run |= found.keys() & self.running
+        if found.keys() <= to_run <= self.running:
+            to_run = self._read_before_a_change()
+            if not to_run:
                 return False
         literals = {**self.literals, **found}
-        self.literals = {name: text for name, text in literals.items() if name not in others}
-        self.running |= others
+        self.literals = {name: text for name, text in literals.items() if name not in to_run}
+        self.running |= to_run
         return True
 
     def _changed_by(self, statements: Iterable[Statement]) -> frozenset[str]:
@@ -106,7 +109,7 @@ class _Choice:
             if each not in self.chosen
         )
         found: dict[str, str] = {}
-        others: set[str] = set()
+        to_run: set[str] = set()
         for name in sorted(self.module.names.keys() & names):
             own, value = self.evidence.own(name), self.module.names[name]
             if any(each.is_import for each in own):
@@ -115,7 +118,7 @@ class _Choice:
                 continue
             text = self._literal(name)
             if text is None:
-                others |= {name} if own else set()
+                to_run |= {name} if own else set()
             elif _is_alias(own, value, self.module.names):
                 continue
             elif name in given and literal(given[name], self.module) == text:
@@ -129,7 +132,7 @@ class _Choice:
                 or self._depends(own)
             ):
                 found[name] = text
-        return found, others
+        return found, to_run
 
     def _may_differ(self, name: str, own: Iterable[Statement]) -> bool:
         """Whether the statements might give something else, as far as nobody can tell.
