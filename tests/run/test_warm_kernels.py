@@ -359,6 +359,21 @@ def test_nobody_answers_questions(either: Runner) -> None:
     assert one_step(either, "input('name? ')").error("a").ename == "StdinNotImplementedError"
 
 
+def test_a_folder_of_the_path_that_an_earlier_step_has_made_is_found(
+    either: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(either.folder / "made"))
+    make = (
+        "import pathlib, time\n"
+        "time.sleep(1)\n"  # the kernel of the next step has looked at the path meanwhile
+        "pathlib.Path('made').mkdir()\n"
+        "pathlib.Path('made/fresh.py').write_text('x = 3')\n"
+        "y = 1"
+    )
+    ran = either([("block:a", make), ("block:b prev:a", "import fresh\nprint(fresh.x, y)")])
+    assert ran.raise_for_failures().printed("b") == "3 1\n"
+
+
 def test_what_is_to_be_done_at_exit_is_done(either: Runner) -> None:
     code = (
         "import atexit, pathlib\n"
