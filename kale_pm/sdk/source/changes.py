@@ -214,7 +214,8 @@ def _changed_by_call(node: ast.Call, effects: Effects) -> Iterator[str]:
         case _:
             is_unknown = True
     if is_unknown and effects.doubt >= Doubt.ARGUMENTS:
-        yield from arguments
+        # Of what is given away, classes and functions are not likely to be changed.
+        yield from (each for each in arguments if each not in effects.changed)
 
 
 def _changed_by_definition(node: Definition, effects: Effects) -> Iterator[str]:

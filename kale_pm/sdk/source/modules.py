@@ -18,6 +18,7 @@ from kale_pm.sdk.source.changes import (
     Effects,
     changed_by,
     effects_of,
+    executed,
     mentions,
 )
 from kale_pm.sdk.source.functions import FunctionSource, meant
@@ -124,6 +125,17 @@ class ModuleSource:
             for each in self.statements
             if each.is_for_scripts
             or (each.is_compound and (each.reads & drivers or self._makes_steps(each)))
+            or self._runs_steps(each)
+        )
+
+    def _runs_steps(self, statement: Statement) -> bool:
+        """Whether it executes one of the module's steps alone, as ``load.run(3)`` does."""
+        return any(
+            isinstance(each, ast.Call)
+            and isinstance(each.func, ast.Attribute)
+            and isinstance(each.func.value, ast.Name)
+            and _is_of_the_sdk(type(self.names.get(each.func.value.id)))
+            for each in executed(statement.nodes)
         )
 
     def _makes_steps(self, statement: Statement) -> bool:

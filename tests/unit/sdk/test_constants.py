@@ -970,6 +970,29 @@ def test_what_is_something_else_at_another_call(script):
         made.small.to_pipeline()
 
 
+def test_what_the_script_does_with_a_class_is_no_part_of_a_step(script, cells):
+    made = script(
+        """
+        from operator import index
+
+        class House:
+            kind = 1
+
+        @step
+        def use(house):
+            return House
+
+        @pipeline
+        def small():
+            use(1)
+
+        seen = index(House.kind)
+        alone = 0 and use.run(House)
+        """
+    )
+    assert prelude(cells(made.small)) == ["class House:\n    kind = 1"]
+
+
 def test_a_loop_at_the_top_that_runs_pipelines_is_no_part_of_a_step(script, outcome):
     made = script(
         """
