@@ -6,7 +6,7 @@ import functools
 import inspect
 import os.path
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +68,22 @@ class StepFunction(Generic[_Parameters, _Result]):
         if trace is None:
             return self.function(*args, **kwargs)
         return cast(_Result, trace.call(self, args, kwargs))
+
+    def bind(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], where: str = ""
+    ) -> inspect.BoundArguments:
+        """The arguments by the names of its parameters.
+
+        Raises UsageError where they do not fit; ``where`` is the place of the call, if nothing
+        else tells it.
+        """
+        try:
+            return self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise UsageError(
+                f"{where and f'{where}: '}step '{self.title}': {error}",
+                hint=f"its parameters: {self.function.__name__}{self.signature}",
+            ) from None
 
     def run(self, *args: Any, **kwargs: Any) -> StepRun:
         """Execute it as a step, alone, with these arguments; what it gave, and its run.
@@ -310,3 +326,8 @@ def _keeps_files_as_no_step(thing: object) -> bool:
 OURS = (step, artifact)
 
 tell_what_ends_the_script()
+
+
+def is_pipeline(thing: object) -> bool:
+    """Whether it is a function that ``@pipeline`` has decorated."""
+    return isinstance(thing, PipelineFunction)

@@ -25,7 +25,7 @@ from kale_pm.errors import UsageError
 from kale_pm.runtime.storage import classes, instances
 from kale_pm.runtime.storage.pickler import make_function, prelude_object
 from kale_pm.runtime.storage.prelude import CACHED_FUNCTION
-from kale_pm.sdk.decorators import OURS, PipelineFunction, StepFunction
+from kale_pm.sdk.decorators import OURS, StepFunction, is_pipeline
 from kale_pm.sdk.source.modules import ModuleSource
 from kale_pm.sdk.source.prelude import Use, prelude_of
 from kale_pm.sdk.source.reach import is_in_reach
@@ -115,14 +115,10 @@ def _is_carried(name: str, module: ModuleSource) -> bool:
     """Whether a step's kernel can have it: the code of the module that binds it can go along."""
     use = Use(module, frozenset({name}), {})
     try:
-        prelude = prelude_of([use], ours=OURS, is_pipeline=_is_pipeline, taken=frozenset())
+        prelude = prelude_of([use], ours=OURS, is_pipeline=is_pipeline, taken=frozenset())
     except UsageError:
         return False
     return name in prelude.texts
-
-
-def _is_pipeline(thing: object) -> bool:
-    return isinstance(thing, PipelineFunction)
 
 
 def loading(namespaces: Mapping[str, Mapping[str, Any]]) -> Callable[..., Any]:

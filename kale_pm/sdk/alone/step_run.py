@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kale_pm.errors import SaveError, UsageError
+from kale_pm.errors import SaveError
 from kale_pm.face import Run
 from kale_pm.sdk.source.expressions import LONGEST, NotPlain, expression
 from kale_pm.sdk.tracing.call import values_in
@@ -54,13 +54,7 @@ def run_alone(
     from kale_pm.sdk.writing.reading import read_pipeline
 
     step.check()
-    try:
-        given = step.signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise UsageError(
-            f"step '{step.title}': {error}",
-            hint=f"its parameters: {step.function.__name__}{step.signature}",
-        ) from None
+    given = step.bind(args, kwargs)
     module = module_of(inspect.unwrap(step.function), step.source)
     # Of its own, since others may run a step with the same arguments at the same time.
     with tempfile.TemporaryDirectory(prefix="kale-pm-arguments-") as folder:

@@ -43,13 +43,7 @@ class Trace:
         """One more call of a step; what stands for that which it gives."""
         where = place()
         step.check()
-        try:
-            bound = step.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise UsageError(
-                f"{where}: step '{step.title}': {error}",
-                hint=f"its parameters: {step.function.__name__}{step.signature}",
-            ) from None
+        bound = step.bind(args, kwargs, where)
         for name, parameter in step.signature.parameters.items():
             for value in values_in(parameter.default):
                 raise UsageError(

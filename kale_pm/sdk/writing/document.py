@@ -10,7 +10,7 @@ from typing import Any
 
 from kale_pm.model import Cell
 from kale_pm.notebook.document import Document
-from kale_pm.sdk.decorators import OURS, PipelineFunction
+from kale_pm.sdk.decorators import OURS, is_pipeline
 from kale_pm.sdk.options import option_tags
 from kale_pm.sdk.script.traced import Marks
 from kale_pm.sdk.source.functions import shown
@@ -62,7 +62,7 @@ def write(definition: Definition, *, keep_whole: Mapping[str, str]) -> Written:
     calls = definition.calls
     parameters = frozenset(definition.assignments)
     uses, held = uses_of(definition)
-    prelude = prelude_of(uses, ours=OURS, is_pipeline=_is_pipeline, taken=parameters)
+    prelude = prelude_of(uses, ours=OURS, is_pipeline=is_pipeline, taken=parameters)
     taken = {
         *prelude.texts,
         *parameters,
@@ -159,7 +159,3 @@ def _settings(definition: Definition) -> dict[str, Any]:
     if definition.source.documentation:
         settings.setdefault("description", definition.source.documentation)
     return {**settings, "name": definition.title}
-
-
-def _is_pipeline(thing: object) -> bool:
-    return isinstance(thing, PipelineFunction)
